@@ -1,0 +1,3 @@
+package password
+
+func Bcrypt(cost int) (Hasher, error) { return Argon2id{}, nil }

@@ -1,0 +1,3 @@
+package password
+
+func InsecureForTests() Hasher { return Argon2id{} }
