@@ -1,15 +1,206 @@
 package password
 
-import "io"
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
 
+	"golang.org/x/crypto/argon2"
+)
+
+// Parameters of [Default]: the first choice of the OWASP Password Storage Cheat
+// Sheet (19 MiB, 2 passes, 1 lane), with the salt and key sizes that RFC 9106,
+// section 4 recommends.
+const (
+	defaultMemoryKiB = 19 * 1024
+	defaultTime      = 2
+	defaultThreads   = 1
+	saltBytes        = 16
+	keyBytes         = 32
+)
+
+// What a stored hash may ask for. The largest memory is the first recommended
+// option of RFC 9106, section 4; the work leaves room for 1 GiB and 8 passes, some
+// seven seconds on a core of 2024. Lanes, salt and key: RFC 9106, section 3.1, but
+// no key so short that guesses would match it.
+const (
+	maxMemoryKiB = 2 << 20
+	maxWorkKiB   = 8 << 20 // memory times passes
+	minSaltBytes = 8
+	minKeyBytes  = 16
+	maxPartBytes = 64
+	maxPHCBytes  = 256
+)
+
+// Argon2id hashes with Argon2id version 1.3 (RFC 9106) into a PHC string. The
+// zero value is [Default]. It verifies hashes of any Argon2id parameters within
+// these limits: 8 KiB a lane to 2 GiB of memory, memory times passes up to 8 GiB,
+// a salt of 8 to 64 bytes and a key of 16 to 64 bytes. Other hashes, and those
+// of Argon2i, Argon2d, version 1.0, a secret or associated data, are ErrUnknownHash.
+//
+// The limits keep a hostile stored hash from taking the machine down, but 2 GiB
+// are still much: Memory tells what a hash takes, and a [Gate] counts it.
 type Argon2id struct {
-	MemoryKiB, Time uint32
-	Threads         uint8
-	Rand            io.Reader
+	// MemoryKiB is the memory in KiB; 0 means 19,456 (19 MiB).
+	MemoryKiB uint32
+	// Time is the number of passes over the memory; 0 means 2.
+	Time uint32
+	// Threads is the number of lanes, each hashed on a goroutine of its own
+	// while Hash or Verify runs; 0 means 1.
+	Threads uint8
+	// Rand is where salts come from; nil means crypto/rand.Reader. It must be
+	// safe for concurrent use.
+	Rand io.Reader
 }
 
+// Default returns the Hasher to use unless there is a reason for another:
+// Argon2id with 19 MiB, 2 passes and 1 lane, a salt of 16 bytes and a key of 32.
 func Default() Hasher { return Argon2id{} }
 
-func (a Argon2id) Hash(pw []byte) (Hash, error)            { return "", ErrUnknownHash }
-func (a Argon2id) Verify(h Hash, pw []byte) (Match, error) { return Match{}, ErrUnknownHash }
-func (a Argon2id) Memory(h Hash) int64                     { return 19 << 20 }
+// Hash implements [Hasher]. It fails if the parameters are beyond the limits or Rand fails.
+func (a Argon2id) Hash(pw []byte) (Hash, error) {
+	a = a.withDefaults()
+	if err := a.check(); err != nil {
+		return "", fmt.Errorf("password: Argon2id: %w", err)
+	}
+	salt := make([]byte, saltBytes)
+	if _, err := io.ReadFull(a.Rand, salt); err != nil {
+		return "", fmt.Errorf("password: no salt: %w", err)
+	}
+	key := argon2.IDKey(pw, salt, a.Time, a.MemoryKiB, a.Threads, keyBytes)
+	b64 := base64.RawStdEncoding
+	return Hash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+		a.MemoryKiB, a.Time, a.Threads, b64.EncodeToString(salt), b64.EncodeToString(key))), nil
+}
+
+// Verify implements [Hasher]. A hash is Outdated if its parameters or sizes
+// differ in any way from those that Hash uses.
+func (a Argon2id) Verify(h Hash, pw []byte) (Match, error) {
+	s, err := parsePHC(string(h))
+	if err != nil {
+		return Match{}, fmt.Errorf("%w: %w", ErrUnknownHash, err)
+	}
+	key := argon2.IDKey(pw, s.salt, s.Time, s.MemoryKiB, s.Threads, uint32(len(s.key)))
+	if subtle.ConstantTimeCompare(key, s.key) != 1 {
+		return Match{}, nil
+	}
+	a = a.withDefaults()
+	same := s.MemoryKiB == a.MemoryKiB && s.Time == a.Time && s.Threads == a.Threads &&
+		len(s.salt) == saltBytes && len(s.key) == keyBytes
+	return Match{OK: true, Outdated: !same}, nil
+}
+
+// Memory implements [Hasher].
+func (a Argon2id) Memory(h Hash) int64 {
+	if h == "" {
+		return int64(a.withDefaults().MemoryKiB) << 10
+	}
+	s, err := parsePHC(string(h))
+	if err != nil {
+		return 0
+	}
+	return int64(s.MemoryKiB) << 10
+}
+
+func (a Argon2id) withDefaults() Argon2id {
+	if a.MemoryKiB == 0 {
+		a.MemoryKiB = defaultMemoryKiB
+	}
+	if a.Time == 0 {
+		a.Time = defaultTime
+	}
+	if a.Threads == 0 {
+		a.Threads = defaultThreads
+	}
+	if a.Rand == nil {
+		a.Rand = rand.Reader
+	}
+	return a
+}
+
+// check holds the limits that protect the machine; it expects no zeros to be defaults.
+func (a Argon2id) check() error {
+	switch {
+	case a.Threads == 0 || a.Time == 0:
+		return errText("no passes or lanes")
+	case a.MemoryKiB < 8*uint32(a.Threads):
+		return errText("less memory than 8 KiB a lane")
+	case a.MemoryKiB > maxMemoryKiB:
+		return errText("more memory than 2 GiB")
+	case uint64(a.MemoryKiB)*uint64(a.Time) > maxWorkKiB:
+		return errText("more work than 8 GiB passed over")
+	}
+	return nil
+}
+
+// stored is a parsed PHC string.
+type stored struct {
+	Argon2id
+	salt, key []byte
+}
+
+// parsePHC reads the one form that Argon2id hashes have in practice, strictly:
+// $argon2id$v=19$m=…,t=…,p=…$salt$key. Its errors hold nothing of s.
+func parsePHC(s string) (stored, error) {
+	var h stored
+	if len(s) > maxPHCBytes {
+		return h, errText("too long")
+	}
+	f := strings.Split(s, "$")
+	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != "v=19" {
+		return h, errText("not argon2id version 19")
+	}
+	p := strings.Split(f[3], ",")
+	if len(p) != 3 {
+		return h, errText("malformed parameters")
+	}
+	m, ok1 := number(p[0], "m=", 32)
+	t, ok2 := number(p[1], "t=", 32)
+	n, ok3 := number(p[2], "p=", 8)
+	if !ok1 || !ok2 || !ok3 {
+		return h, errText("malformed parameters")
+	}
+	h.Argon2id = Argon2id{MemoryKiB: uint32(m), Time: uint32(t), Threads: uint8(n)}
+	if err := h.check(); err != nil {
+		return h, err
+	}
+	if h.salt = decodePart(f[4]); len(h.salt) < minSaltBytes || len(h.salt) > maxPartBytes {
+		return h, errText("malformed salt")
+	}
+	if h.key = decodePart(f[5]); len(h.key) < minKeyBytes || len(h.key) > maxPartBytes {
+		return h, errText("malformed key")
+	}
+	return h, nil
+}
+
+// number reads a decimal number as PHC writes it, without sign or leading zeros.
+func number(s, name string, bits int) (uint64, bool) {
+	s, ok := strings.CutPrefix(s, name)
+	if !ok || s == "" || s[0] < '1' || s[0] > '9' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, bits)
+	return n, err == nil
+}
+
+// decodePart returns nil for what is not canonical base64 without padding.
+// encoding/base64 skips line breaks even when it is strict.
+func decodePart(s string) []byte {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil
+	}
+	b, err := base64.RawStdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// errText is an error that is its own text.
+type errText string
+
+func (e errText) Error() string { return string(e) }
