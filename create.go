@@ -99,6 +99,13 @@ type creation struct {
 	record UserRecord
 }
 
+func clone(b *bool) *bool {
+	if b == nil {
+		return nil
+	}
+	return new(*b)
+}
+
 func (c *creation) user() User {
 	u := c.record.User
 	u.Roles = slices.Clone(u.Roles)
@@ -126,8 +133,9 @@ func (s *Service) begin(ctx context.Context, apiKey string, p CreateUserParams) 
 		}
 	}
 	if s.opts.BeforeCreate != nil {
-		// The hook gets copies: what it changes in place stays out of the caller's slices.
+		// The hook gets copies: what it changes in place stays out of the caller's values.
 		p.Roles, p.DashboardSettings = slices.Clone(p.Roles), slices.Clone(p.DashboardSettings)
+		p.IsApproved, p.IsLockedOut = clone(p.IsApproved), clone(p.IsLockedOut)
 		if err := s.opts.BeforeCreate(ctx, app, &p); err != nil {
 			return nil, fmt.Errorf("users: BeforeCreate: %w", err)
 		}
@@ -327,7 +335,7 @@ func (s *Service) resolveRoles(ctx context.Context, c *creation) (granted bool, 
 		case limited && ref.Name == "":
 			return false, nil
 		default:
-			c.faults.add(fmt.Sprintf("/roles/%d", i), "unknown_role", "no such role in this application")
+			c.faults.add(rolePointer(i), "unknown_role", "no such role in this application")
 		}
 	}
 	slices.SortFunc(c.record.Roles, func(a, b Role) int { return strings.Compare(a.ID, b.ID) })

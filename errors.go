@@ -11,7 +11,9 @@ import (
 var (
 	// ErrValidation is the class of *ValidationError: members were not understood. Nothing was written.
 	ErrValidation = errors.New("users: invalid")
-	// ErrUnauthenticated: the caller in the context belongs to another application. Nothing was written.
+	// ErrUnauthenticated: the caller in the context belongs to another
+	// application, or there is none and Options.RequireCaller asks for one.
+	// Nothing was written.
 	ErrUnauthenticated = errors.New("users: not authenticated")
 	// ErrUnknownApplication: no application has this apiKey.
 	ErrUnknownApplication = errors.New("users: unknown application")

@@ -102,7 +102,7 @@ func HALUser(u *User, base string, embedRoles bool) UserHAL {
 		h.Links.Roles = &Link{Href: base + "/roles"}
 	}
 	if embedRoles {
-		h.Embed = embedded
+		h.Embed = []string{"roles"}
 		h.Embedded = &EmbeddedRoles{halRoles(u.Roles, base)}
 	}
 	return h
@@ -116,7 +116,7 @@ func PlainUser(u *User, base string, embedRoles bool) UserPlain {
 		p.Links = append(p.Links, RelLink{"roles", Link{Href: base + "/roles"}})
 	}
 	if embedRoles {
-		p.Embed = embedded
+		p.Embed = []string{"roles"}
 		p.Roles = plainRoles(u.Roles, base)
 	} else {
 		p.Roles = roleNames(u.Roles)
@@ -152,9 +152,6 @@ func PlainRoles(roles []Role, base, self, next string) RolesPlain {
 	}
 	return p
 }
-
-// embedded is what embed can name; never written to.
-var embedded = []string{"roles"}
 
 func members(u *User) userMembers {
 	return userMembers{u.ID, u.UserName, u.Email, u.Name, u.IsApproved, u.IsLockedOut, u.CreationDate, u.DateCreated, u.DateUpdated}

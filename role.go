@@ -72,20 +72,23 @@ func (s *Service) Role(ctx context.Context, apiKey string, ref RoleRef) (*Role, 
 	if err != nil {
 		return nil, err
 	}
-	q := RoleQuery{ApplicationID: app.ID}
-	if id, ok := parseID(ref.ID); ok {
-		q.IDs = []string{id}
-	} else if key, err := roleNameKey(ref.Name); ref.ID == "" && err == nil {
-		q.NameKeys = []string{key}
-	} else {
+	id, isID := parseID(ref.ID)
+	name, err := roleNameKey(ref.Name)
+	if ref.ID != "" && !isID || ref.Name != "" && err != nil || ref == (RoleRef{}) {
 		return nil, ErrNotFound
+	}
+	q := RoleQuery{ApplicationID: app.ID}
+	if isID {
+		q.IDs = []string{id}
+	} else {
+		q.NameKeys = []string{name}
 	}
 	found, err := s.findRoles(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range found {
-		if visible(r) && (ref.Name == "" || ref.Name == r.Name || len(q.NameKeys) == 1) {
+		if visible(r) && (ref.Name == "" || name == r.Name) {
 			return &r, nil
 		}
 	}

@@ -207,12 +207,13 @@ func (s *Service) User(ctx context.Context, apiKey, ref string) (*User, error) {
 	}
 	q := UserQuery{ApplicationID: app.ID}
 	id, isID := parseID(ref)
-	switch {
-	case isID:
-		q.IDs = []string{id}
-	case !c.may(ReadUsers):
+	ownOnly := !c.may(ReadUsers)
+	if ownOnly && (!isID || !c.may(CreateUsers) || c.ID == "") {
 		return nil, &ForbiddenError{}
-	default:
+	}
+	if isID {
+		q.IDs = []string{id}
+	} else {
 		key, err := loginKey(ref)
 		if err != nil {
 			return nil, ErrNotFound
@@ -223,7 +224,7 @@ func (s *Service) User(ctx context.Context, apiKey, ref string) (*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.may(ReadUsers) && (len(recs) == 0 || c.ID == "" || recs[0].CreatedBy != c.ID || !c.may(CreateUsers)) {
+	if ownOnly && (len(recs) == 0 || recs[0].CreatedBy != c.ID) {
 		return nil, &ForbiddenError{}
 	}
 	if len(recs) == 0 {
@@ -236,7 +237,9 @@ func (s *Service) User(ctx context.Context, apiKey, ref string) (*User, error) {
 type Status struct{ IsApproved, IsLockedOut *bool }
 
 // SetStatus approves, disapproves, locks or unlocks the user with this id and
-// returns it as it then is. It needs the permission SetStatus.
+// returns it as it then is. It needs the permission SetStatus. ErrStale means
+// that another writer's change can't be seen from the host's own transaction,
+// which must be repeated.
 func (s *Service) SetStatus(ctx context.Context, apiKey, id string, st Status) (*User, error) {
 	app, _, err := s.authorize(ctx, apiKey, SetStatus)
 	if err != nil {
@@ -246,7 +249,7 @@ func (s *Service) SetStatus(ctx context.Context, apiKey, id string, st Status) (
 	if !ok {
 		return nil, ErrNotFound
 	}
-	for {
+	for tried := int64(0); ; {
 		recs, err := s.findUsers(ctx, UserQuery{ApplicationID: app.ID, IDs: []string{key}})
 		if err != nil {
 			return nil, err
@@ -255,6 +258,11 @@ func (s *Service) SetStatus(ctx context.Context, apiKey, id string, st Status) (
 			return nil, ErrNotFound
 		}
 		u, version := recs[0].User, recs[0].Version
+		// A snapshot of the host's transaction shows one version for ever.
+		if version == tried {
+			return nil, fmt.Errorf("users: set status: %w", ErrStale)
+		}
+		tried = version
 		if st.IsApproved != nil {
 			u.IsApproved = *st.IsApproved
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -151,7 +152,9 @@ func (c *creation) normalize() {
 	// A name that holds an @ lives in the namespace of addresses: there its
 	// owner is the only one who can have it.
 	if strings.Contains(c.record.NameKey, "@") {
-		if c.record.NameKey, err = emailKey(c.record.NameKey); err != nil || c.record.NameKey != c.record.EmailKey {
+		c.record.NameKey, err = emailKey(c.record.NameKey)
+		// Without a valid address of the user's own there is nothing to compare with.
+		if err != nil || c.record.EmailKey != "" && c.record.NameKey != c.record.EmailKey {
 			f.add("/userName", "not_own_email", "a user name with an @ must be the user's own e-mail address")
 		}
 	}
@@ -163,34 +166,38 @@ func (c *creation) normalize() {
 	if len(p.Roles) <= MaxRoles {
 		c.normalizeRoles()
 	}
-	if string(bytes.TrimSpace(p.DashboardSettings)) == "null" {
+	if raw := trimJSON(p.DashboardSettings); len(p.DashboardSettings) == 0 || string(raw) == "null" {
 		p.DashboardSettings = nil
 	}
 }
 
 func (c *creation) normalizeRoles() {
 	refs := slices.Clone(c.params.Roles)
-	for i, r := range refs {
-		at := fmt.Sprintf("/roles/%d", i)
-		if r.Name == "" && r.ID == "" {
-			c.faults.add(at, codeRequired, "must name a role by name or id")
+	for i := range refs {
+		r := &refs[i]
+		id, ok := parseID(r.ID)
+		if !ok && r.ID != "" {
+			c.faults.add(rolePointer(i), "invalid_id", "the id must be a ULID or a UUID")
 			continue
 		}
-		if id, ok := parseID(r.ID); !ok && r.ID != "" {
-			c.faults.add(at, "invalid_id", "the id must be a ULID or a UUID")
-		} else {
-			refs[i].ID = id
+		if r.ID = id; isZeroID(id) {
+			r.ID = ""
 		}
-		if r.Name != "" {
-			key, err := roleNameKey(r.Name)
-			if err != nil {
-				c.faults.addErr(at, err)
+		if r.Name == "" {
+			if r.ID == "" {
+				c.faults.add(rolePointer(i), codeRequired, "must name a role by name or id")
 			}
-			refs[i].Name = key
+			continue
+		}
+		var err error
+		if r.Name, err = roleNameKey(r.Name); err != nil {
+			c.faults.addErr(rolePointer(i), err)
 		}
 	}
 	c.params.Roles = refs
 }
+
+func rolePointer(i int) string { return "/roles/" + strconv.Itoa(i) }
 
 // validate adds every other finding. The error it returns is not one of them:
 // it is the host's own, from a hook.
@@ -217,10 +224,12 @@ func (s *Service) validatePassword(c *creation) {
 	p, f := &c.params, &c.faults
 	switch {
 	case p.AutoCreatePassword:
-		for at, t := range map[string]password.Text{"/password": p.Password, "/confirmPassword": p.ConfirmPassword} {
-			if !t.IsZero() {
-				f.add(at, "excluded", "must be absent when autoCreatePassword is true")
-			}
+		const detail = "must be absent when autoCreatePassword is true"
+		if !p.Password.IsZero() {
+			f.add("/password", "excluded", detail)
+		}
+		if !p.ConfirmPassword.IsZero() {
+			f.add("/confirmPassword", "excluded", detail)
 		}
 		return
 	case p.Password.IsZero():
@@ -270,6 +279,9 @@ func (s *Service) validateDashboard(ctx context.Context, c *creation) error {
 		for _, fe := range refused.Fields {
 			c.faults.add(at+fe.Pointer, fe.Code, fe.Detail)
 		}
+		if len(refused.Fields) == 0 {
+			c.faults.addErr(at, refused)
+		}
 		return nil
 	}
 	if err != nil {
@@ -296,7 +308,7 @@ func checkObject(raw []byte) error {
 		case depth > MaxDashboardDepth:
 			return &ruleError{"too_deep", fmt.Sprintf("must be at most %d levels deep", MaxDashboardDepth)}
 		case depth == 0:
-			if len(bytes.TrimLeft(raw[d.InputOffset():], " \t\r\n")) > 0 {
+			if len(trimJSON(raw[d.InputOffset():])) > 0 {
 				return &ruleError{"invalid_json", "must be one JSON object and nothing after it"}
 			}
 			return nil
@@ -306,6 +318,9 @@ func checkObject(raw []byte) error {
 
 // isEmptyObject reports whether raw asks for nothing: absent or {}.
 func isEmptyObject(raw []byte) bool {
-	raw = bytes.TrimSpace(raw)
-	return len(raw) == 0 || len(raw) > 1 && raw[0] == '{' && raw[len(raw)-1] == '}' && len(bytes.TrimSpace(raw[1:len(raw)-1])) == 0
+	raw = trimJSON(raw)
+	return len(raw) == 0 || len(raw) > 1 && raw[0] == '{' && raw[len(raw)-1] == '}' && len(trimJSON(raw[1:len(raw)-1])) == 0
 }
+
+// trimJSON drops the white space of JSON (RFC 8259 section 2) around raw.
+func trimJSON(raw []byte) []byte { return bytes.Trim(raw, " \t\r\n") }
