@@ -1,0 +1,78 @@
+package memstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gousers/users"
+)
+
+// token is a set-password token and its place among what expires.
+type token struct {
+	users.TokenRecord
+	node *node[func()]
+}
+
+// CreateToken implements [users.TokenStore].
+func (s *Store) CreateToken(ctx context.Context, rec users.TokenRecord) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+	u := s.user(rec.ApplicationID, rec.UserID)
+	if u == nil {
+		return users.ErrNotFound
+	}
+	t := s.tenants[rec.ApplicationID]
+	if t.tokens[rec.Sum] != nil {
+		return errors.New("memstore: the token is taken")
+	}
+	rec.Created, rec.Expires = micros(rec.Created), micros(rec.Expires)
+	k := &token{TokenRecord: rec}
+	t.tokens[rec.Sum], u.tokens[rec.Sum] = k, k
+	k.node = s.expiry.add(rec.Expires, rec.UserID, func() {
+		delete(t.tokens, rec.Sum)
+		delete(u.tokens, rec.Sum)
+	})
+	return nil
+}
+
+// FindToken implements [users.TokenStore].
+func (s *Store) FindToken(ctx context.Context, applicationID string, sum [32]byte) (users.TokenRecord, error) {
+	if err := s.begin(ctx); err != nil {
+		return users.TokenRecord{}, err
+	}
+	defer s.end()
+	if t := s.tenants[applicationID]; t != nil {
+		if k := t.tokens[sum]; k != nil {
+			return k.TokenRecord, nil
+		}
+	}
+	return users.TokenRecord{}, users.ErrNotFound
+}
+
+// RedeemToken implements [users.TokenStore]. The token as it is stored decides
+// whose it is and when it expires.
+func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+	t := s.tenants[r.ApplicationID]
+	if t == nil {
+		return users.ErrBadToken
+	}
+	k := t.tokens[r.Sum]
+	if k == nil || k.UserID != r.UserID || !k.Expires.After(r.Now) {
+		return users.ErrBadToken
+	}
+	u := t.users[k.UserID]
+	for sum, k := range u.tokens {
+		s.expiry.remove(k.node)
+		delete(t.tokens, sum)
+	}
+	clear(u.tokens)
+	u.Hash, u.DateUpdated = r.Hash, micros(r.Now)
+	u.Version++
+	return nil
+}
