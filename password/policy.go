@@ -70,10 +70,9 @@ type Policy struct {
 // A password is refused if it is blocked as a whole, if it repeats a part shorter than
 // MinLength, or if common passwords, words, sequences, keyboard walks
 // and repetitions leave too little of it: less than about six characters that
-// are none of these. Common passwords do not count when two or more different words
-// stand apart with spaces between them: "correct horse battery staple" and its
-// like are good passwords, whatever their words are. Looking like a
-// common password inside a longer one is no reason for a refusal.
+// are none of these. A phrase of different words that stand apart, two with spaces or three
+// with other signs between them, is not looked through for common passwords:
+// "correct horse battery staple" and its like are good, whatever their words.
 //
 // The work is bounded: some milliseconds for the worst of 1,024 bytes.
 func (p *Policy) Check(t Text, words ...string) error {
@@ -223,26 +222,35 @@ func bare(s string) string {
 	}, s)
 }
 
-// isPhrase reports whether s has two different words with space between them. A
-// word has three letters or more, and is not just keys in a row.
+// isPhrase reports whether s is made of words that stand apart: two different ones
+// between spaces, or three between signs of any kind.
 func isPhrase(s string) bool {
-	first := ""
-	for field := range strings.FieldsSeq(s) {
-		word := strings.TrimFunc(field, unicode.IsPunct)
-		r := []rune(word)
-		if len(r) < 3 || strings.ContainsFunc(word, notInWord) || runs(r)[0] == len(r) {
-			continue
-		}
-		if first != "" && word != first {
-			return true
-		}
-		first = word
-	}
-	return false
+	return countWords(s, unicode.IsSpace) >= 2 ||
+		countWords(s, func(r rune) bool { return !inWord(r) && !unicode.IsNumber(r) }) >= 3
 }
 
-func notInWord(r rune) bool {
-	return !unicode.IsLetter(r) && !unicode.IsMark(r) && r != '\'' && r != '’' && r != '-'
+// countWords counts the different words of s. A word has three letters or more,
+// nothing but letters, and is not just keys in a row.
+func countWords(s string, between func(rune) bool) int {
+	var words []string
+	for word := range strings.FieldsFuncSeq(s, between) {
+		word = strings.TrimFunc(word, unicode.IsPunct)
+		r := []rune(word)
+		if len(r) < 3 || strings.ContainsFunc(word, func(r rune) bool { return !inWord(r) }) || runs(r)[0] == len(r) {
+			continue
+		}
+		if !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+		if len(words) == 3 { // enough to tell
+			break
+		}
+	}
+	return len(words)
+}
+
+func inWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsMark(r) || r == '\'' || r == '’'
 }
 
 // personal returns the forms in which a word about the owner may stand in a password.
