@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -54,6 +55,31 @@ func (l *line) join(ctx context.Context, share string, n int, bytes int64) {
 			l.mu.Unlock()
 		}
 	}()
+	synctest.Wait()
+}
+
+// order returns who was served, and errors who was refused.
+func (l *line) order() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.served)
+}
+
+func (l *line) errors() map[string]error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.refused)
+}
+
+func (l *line) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.served = nil
+}
+
+// pause lets time pass, and makes what the callers did meanwhile visible.
+func (l *line) pause(d time.Duration) {
+	time.Sleep(d)
 	synctest.Wait()
 }
 
@@ -232,8 +258,8 @@ func TestGateServesOneShareInOrder(t *testing.T) {
 		for i := range 2 {
 			l.join(t.Context(), "B", i, 1)
 		}
-		time.Sleep(time.Second)
-		if got, want := strings.Join(l.served, " "), "A0 A1 B0 A2 B1 A3 A4"; got != want {
+		l.pause(time.Second)
+		if got, want := strings.Join(l.order(), " "), "A0 A1 B0 A2 B1 A3 A4"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})
@@ -253,28 +279,28 @@ func TestGateFullQueueEvictsTheNewestOfTheLongestLine(t *testing.T) {
 			t.Error("a newcomer that would evict another is told that it would be refused")
 		}
 		l.join(t.Context(), "A", 5, 1)
-		if err := l.refused["A5"]; !isOverloaded(err) {
+		if err := l.errors()["A5"]; !isOverloaded(err) {
 			t.Fatalf("newcomer of the longest line: got %v, want *OverloadedError", err)
 		}
 		l.join(t.Context(), "B", 0, 1)
-		if err := l.refused["A4"]; !isOverloaded(err) {
+		if err := l.errors()["A4"]; !isOverloaded(err) {
 			t.Fatalf("newest of the longest line: got %v, want *OverloadedError", err)
 		}
 		l.join(t.Context(), "B", 1, 1)
-		if err := l.refused["A3"]; !isOverloaded(err) {
+		if err := l.errors()["A3"]; !isOverloaded(err) {
 			t.Fatalf("newest of the longest line: got %v, want *OverloadedError", err)
 		}
 		// A and B have two each now.
 		l.join(t.Context(), "B", 2, 1)
-		if err := l.refused["B2"]; !isOverloaded(err) {
+		if err := l.errors()["B2"]; !isOverloaded(err) {
 			t.Fatalf("newcomer of a line as long as the others: got %v, want *OverloadedError", err)
 		}
 		if _, busy := l.gate.Busy("B"); !busy {
 			t.Error("Busy does not say so")
 		}
-		time.Sleep(time.Second)
-		if got, want := strings.Join(l.served, " "), "A0 A1 B0 A2 B1"; got != want || len(l.refused) != 4 {
-			t.Errorf("got %s and %d refused, want %s and 4", got, len(l.refused), want)
+		l.pause(time.Second)
+		if got, want := strings.Join(l.order(), " "), "A0 A1 B0 A2 B1"; got != want || len(l.errors()) != 4 {
+			t.Errorf("got %s and %d refused, want %s and 4", got, len(l.errors()), want)
 		}
 		if _, busy := l.gate.Busy("A"); busy {
 			t.Error("an empty gate is busy")
@@ -291,8 +317,8 @@ func TestGateEvictsWhoseTurnIsFarthest(t *testing.T) {
 		for _, share := range []string{"A", "B", "C", "D", "E"} {
 			l.join(t.Context(), share, 0, 1)
 		}
-		time.Sleep(time.Second)
-		if got, want := strings.Join(l.served, " "), "X0 A0 B0 E0"; got != want {
+		l.pause(time.Second)
+		if got, want := strings.Join(l.order(), " "), "X0 A0 B0 E0"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})
@@ -386,24 +412,24 @@ func TestGateGoesOnWhenTheNextInTurnLeaves(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l.join(ctx, "B", 0, 60) // does not fit beside A0
 		l.join(t.Context(), "C", 0, 30)
-		if len(l.served) != 1 {
-			t.Fatalf("served %v, want the small one to wait for its turn", l.served)
+		if len(l.order()) != 1 {
+			t.Fatalf("served %v, want the small one to wait for its turn", l.order())
 		}
 		cancel()
 		synctest.Wait()
-		if got := strings.Join(l.served, " "); got != "A0 C0" {
+		if got := strings.Join(l.order(), " "); got != "A0 C0" {
 			t.Errorf("after the cancellation: got %s, want A0 C0 at once", got)
 		}
-		time.Sleep(time.Second)
+		l.pause(time.Second)
 
 		// The same when the large one is evicted.
-		l.served = nil
+		l.forget()
 		l.join(t.Context(), "A", 1, 60)
 		l.join(t.Context(), "B", 1, 60)
 		l.join(t.Context(), "B", 2, 60)
 		l.join(t.Context(), "C", 1, 10)
-		if got := strings.Join(l.served, " "); got != "A1" || !isOverloaded(l.refused["B2"]) {
-			t.Errorf("got %s and %v", got, l.refused)
+		if got := strings.Join(l.order(), " "); got != "A1" || !isOverloaded(l.errors()["B2"]) {
+			t.Errorf("got %s and %v", got, l.errors())
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -411,8 +437,8 @@ func TestGateGoesOnWhenTheNextInTurnLeaves(t *testing.T) {
 		l.join(t.Context(), "A", 0, 60)
 		l.join(t.Context(), "B", 0, 60)
 		l.join(t.Context(), "C", 0, 30)
-		if got := strings.Join(l.served, " "); got != "A0 C0" || !isOverloaded(l.refused["B0"]) {
-			t.Errorf("after the eviction: got %s and %v, want A0 C0 at once", got, l.refused)
+		if got := strings.Join(l.order(), " "); got != "A0 C0" || !isOverloaded(l.errors()["B0"]) {
+			t.Errorf("after the eviction: got %s and %v, want A0 C0 at once", got, l.errors())
 		}
 	})
 }
@@ -461,23 +487,22 @@ func TestGateCancelledCallersLeaveAtOnce(t *testing.T) {
 		}
 		cancel()
 		synctest.Wait()
-		if err := l.refused["A1"]; err != context.Canceled {
+		if err := l.errors()["A1"]; err != context.Canceled {
 			t.Errorf("cancelled: got %v, want %v", err, context.Canceled)
 		}
 		if _, busy := l.gate.Busy("A"); busy {
 			t.Error("who was cancelled still takes a place in the queue")
 		}
-		time.Sleep(hashTime / 2)
-		synctest.Wait()
-		if err := l.refused["A2"]; err != context.DeadlineExceeded {
+		l.pause(hashTime / 2)
+		if err := l.errors()["A2"]; err != context.DeadlineExceeded {
 			t.Errorf("timed out: got %v, want %v", err, context.DeadlineExceeded)
 		}
 		l.join(ctx, "A", 3, 1)
-		if err := l.refused["A3"]; err != context.Canceled {
+		if err := l.errors()["A3"]; err != context.Canceled {
 			t.Errorf("cancelled before: got %v, want %v", err, context.Canceled)
 		}
-		time.Sleep(time.Second)
-		if got := strings.Join(l.served, " "); got != "A0" {
+		l.pause(time.Second)
+		if got := strings.Join(l.order(), " "); got != "A0" {
 			t.Errorf("served %s, want A0 alone", got)
 		}
 	})
@@ -494,12 +519,12 @@ func TestGatePlaceBelongsToTheHash(t *testing.T) {
 		l.join(t.Context(), "A", 1, 1)
 		cancel()
 		synctest.Wait()
-		if len(l.served) != 1 {
-			t.Errorf("served %v while the first still hashes", l.served)
+		if len(l.order()) != 1 {
+			t.Errorf("served %v while the first still hashes", l.order())
 		}
-		time.Sleep(time.Second)
-		if len(l.served) != 2 || len(l.refused) != 0 {
-			t.Errorf("served %v, refused %v, want both served", l.served, l.refused)
+		l.pause(time.Second)
+		if len(l.order()) != 2 || len(l.errors()) != 0 {
+			t.Errorf("served %v, refused %v, want both served", l.order(), l.errors())
 		}
 	})
 }
@@ -578,17 +603,17 @@ func TestGateDefaults(t *testing.T) {
 		for i := range slots + 128*slots {
 			l.join(t.Context(), "A", i, 64<<20)
 		}
-		if len(l.served) != slots {
-			t.Errorf("%d of 64 MiB run at once, want %d", len(l.served), slots)
+		if len(l.order()) != slots {
+			t.Errorf("%d of 64 MiB run at once, want %d", len(l.order()), slots)
 		}
-		if len(l.refused) != 0 {
-			t.Errorf("%d were refused, want room for 128 a slot", len(l.refused))
+		if len(l.errors()) != 0 {
+			t.Errorf("%d were refused, want room for 128 a slot", len(l.errors()))
 		}
 		l.join(t.Context(), "A", -1, 1)
-		if len(l.refused) != 1 {
-			t.Errorf("%d were refused, want the one over 128 a slot", len(l.refused))
+		if len(l.errors()) != 1 {
+			t.Errorf("%d were refused, want the one over 128 a slot", len(l.errors()))
 		}
-		time.Sleep(time.Minute)
+		l.pause(time.Minute)
 	})
 }
 
