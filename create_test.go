@@ -1,0 +1,524 @@
+package users_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
+)
+
+func TestCreateGivesTheUserWithItsDefaults(t *testing.T) {
+	t.Parallel()
+	for _, approval := range []bool{false, true} {
+		svc, err := users.New(memstore.New(), &users.Options{
+			Hasher: password.InsecureForTests(), NewID: ids(),
+			Now: func() time.Time { return start.Add(999).In(time.FixedZone("", 3600)) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		addApplication(t, svc, users.Application{APIKey: apiKey, RequireApproval: approval})
+		got, err := svc.Create(as(t.Context(), limited), apiKey, users.CreateUserParams{
+			UserName: "Alice", Email: "Alice@Example.com", Name: "Alice A.",
+			Password: password.New(secret), ConfirmPassword: password.New(secret),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &users.User{
+			ID: uuid(2), UserName: "Alice", Email: "Alice@Example.com", Name: "Alice A.", IsApproved: !approval,
+			Roles: []users.Role{}, CreationDate: start, DateCreated: start, DateUpdated: start, CreatedBy: "limited",
+		}
+		equal(t, "answer", got, want)
+		stored, err := svc.User(t.Context(), apiKey, "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "what is read back", stored, want)
+	}
+}
+
+func TestCreateKeepsEveryMember(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{})
+	editor, chief := addRole(t, svc, "editor"), addRole(t, svc, "chief")
+	raw := " {\"b\":1e400000, \"a\":\"\\u0000\"}\n"
+	p := params("alice")
+	p.Name, p.ID = "Alice A.", "ABCDEFAB-0000-4000-8000-000000000001"
+	p.IsApproved, p.IsLockedOut, p.AllowDashboardAccess = ptr(false), ptr(true), true
+	p.DashboardSettings = json.RawMessage(raw)
+	p.CreationDate = time.Date(1, 1, 1, 3, 0, 0, 1999, time.FixedZone("", 3600))
+	p.Roles = []users.RoleRef{{Name: "chief"}, {ID: editor.ID}, {Name: "editor"}, {ID: chief.ID, Name: "chief"}}
+	got, err := svc.Create(t.Context(), apiKey, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles := []users.Role{editor, chief}
+	slices.SortFunc(roles, func(a, b users.Role) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	want := &users.User{
+		ID: "abcdefab-0000-4000-8000-000000000001", UserName: "alice", Email: "alice@example.com", Name: "Alice A.",
+		IsLockedOut: true, Roles: roles, CreationDate: time.Date(1, 1, 1, 2, 0, 0, 1000, time.UTC),
+		DateCreated: start, DateUpdated: start, AllowDashboardAccess: true, DashboardSettings: json.RawMessage(raw),
+	}
+	equal(t, "answer", got, want)
+	// What the caller changes afterwards stays with the caller.
+	p.DashboardSettings[1], *p.IsApproved, p.Roles[0].Name = 'X', true, "x"
+	got.DashboardSettings[1], got.Roles[0].Name = 'Y', "y"
+	want.Roles = slices.Clone(roles)
+	want.DashboardSettings = json.RawMessage(raw)
+	slices.SortFunc(want.Roles, func(a, b users.Role) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	stored, err := svc.User(t.Context(), apiKey, p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "what is read back", stored, want)
+}
+
+// The one record that the store gets holds all that must be atomic.
+func TestCreateHandsEverythingToTheStoreAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name       string
+		auto, send bool
+		kind       string
+	}{
+		{"nothing to tell", false, false, ""},
+		{"account created", false, true, users.KindAccountCreated},
+		{"no password", true, false, ""},
+		{"set password", true, true, users.KindSetPassword},
+	} {
+		var seen log
+		svc := newServiceOn(t, seen.on(memstore.New()), users.Options{NewID: ids()})
+		editor := addRole(t, svc, "editor")
+		p := params("Alice")
+		p.AutoCreatePassword, p.SendEmailNotification, p.IdempotencyKey = c.auto, c.send, "k"
+		p.Roles = []users.RoleRef{{Name: "editor"}}
+		if c.auto {
+			p.Password, p.ConfirmPassword = password.Text{}, password.Text{}
+		}
+		seen.take()
+		u, err := svc.Create(as(t.Context(), admin), apiKey, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls, args := seen.take()
+		want := words("FindApplication FindReplay FindRoles FindUsers CreateUser")
+		if c.auto { // no hash lies ahead, so nothing is gained by a probe
+			want = words("FindApplication FindReplay FindRoles CreateUser")
+		}
+		equal(t, c.name+": store calls", calls, want)
+		n := args[len(args)-1].(*users.NewUser)
+		equal(t, c.name+": user", n.User, *u)
+		equal(t, c.name+": roles", n.Roles, []users.Role{editor})
+		equal(t, c.name+": application", n.ApplicationID, uuid(1))
+		equal(t, c.name+": keys", []string{n.NameKey, n.EmailKey}, []string{"alice", "alice@example.com"})
+		equal(t, c.name+": version", n.Version, 1)
+		if n.KeyVersion < 1 {
+			t.Errorf("%s: the row does not say by which rules its keys were made", c.name)
+		}
+		if c.auto != (n.Hash == "") {
+			t.Errorf("%s: credential present %v, want %v", c.name, n.Hash != "", !c.auto)
+		}
+		if n.Replay == nil || n.Replay.Key != "k" || n.Replay.ApplicationID != uuid(1) || n.Replay.UserID != u.ID ||
+			!n.Replay.Expires.Equal(start.Add(users.IdempotencyLifetime)) || n.Replay.Fingerprint == [32]byte{} {
+			t.Errorf("%s: idempotency record %+v", c.name, n.Replay)
+		}
+		if !c.send {
+			equal(t, c.name+": notification", n.Notification, nil)
+			continue
+		}
+		equal(t, c.name+": notification", n.Notification, &users.OutboxRow{
+			ID: n.Notification.ID, ApplicationID: uuid(1), UserID: u.ID, Kind: c.kind,
+			State: users.StatePending, Created: start, Due: start,
+		})
+		rows, err := svc.WithStore(memstore.New()).Notifications(t.Context(), apiKey, users.NotificationQuery{})
+		if err == nil {
+			t.Errorf("%s: another store knows the application: %v", c.name, rows)
+		}
+	}
+}
+
+func TestCreateStoresAHashOfTheNormalisedPassword(t *testing.T) {
+	t.Parallel()
+	var seen log
+	svc := newServiceOn(t, seen.on(memstore.New()), users.Options{})
+	seen.take()
+	addUser(t, t.Context(), svc, "alice")
+	_, args := seen.take()
+	hash := args[len(args)-1].(*users.NewUser).Hash
+	pw, err := password.Normalize(password.New(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(pw) == secret {
+		t.Fatal("the test password is normal already")
+	}
+	if m, err := password.InsecureForTests().Verify(hash, pw); !m.OK || err != nil {
+		t.Errorf("the stored hash is not of the normalised password: %v, %v", m, err)
+	}
+}
+
+func TestConflictNamesEveryClashingMember(t *testing.T) {
+	t.Parallel()
+	for _, hashed := range []bool{true, false} { // the probe answers, or the store
+		store := memstore.New()
+		svc := newServiceOn(t, store, users.Options{})
+		for i, name := range []string{"alice", "bob"} {
+			p := params(name)
+			p.ID = uuid(int64(i + 1))
+			if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range []struct {
+			name, email string
+			id          int64
+			want        []string
+		}{
+			{"ALICE", "new@example.com", 9, words("userName")},
+			{"new", "Alice@EXAMPLE.com", 9, words("email")},
+			{"new", "new@example.com", 1, words("id")},
+			{"Alice", "alice@example.com", 9, words("userName email")},
+			{"alice", "bob@example.com", 9, words("userName email")}, // two other users
+			{"alice", "bob@example.com", 2, words("userName email id")},
+			{"new", "bob@example.com", 1, words("email id")},
+			{"alice@example.com", "alice@example.com", 9, words("email")}, // the name is free, the address is not
+		} {
+			p := params("x")
+			p.UserName, p.Email, p.ID = c.name, c.email, uuid(c.id)
+			if !hashed {
+				p.AutoCreatePassword, p.Password, p.ConfirmPassword = true, password.Text{}, password.Text{}
+			}
+			_, err := svc.Create(t.Context(), apiKey, p)
+			var conflict *users.ConflictError
+			if !errors.As(err, &conflict) || !errors.Is(err, users.ErrConflict) {
+				t.Fatalf("%+v: got %v, want a conflict", c, err)
+			}
+			equal(t, fmt.Sprint(c), conflict.Members, c.want)
+		}
+		equal(t, "users", count(t, store, "alice", "bob", "new", "x"), 2)
+	}
+}
+
+func TestNothingClashesAcrossApplications(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	addApplication(t, svc, users.Application{APIKey: "other"})
+	p := params("alice")
+	p.ID, p.IdempotencyKey = uuid(1), "k"
+	for _, key := range []string{apiKey, "other"} {
+		u, err := svc.Create(t.Context(), key, p)
+		if err != nil || u.ID != p.ID {
+			t.Fatalf("%s: got %v, %v", key, u, err)
+		}
+		p.Name = key // so that a shared idempotency key would be a mismatch
+	}
+}
+
+func TestTakenNamesAreRefusedBeforeAHashIsSpent(t *testing.T) {
+	t.Parallel()
+	h := newHasher()
+	svc := newService(t, users.Options{Hasher: h})
+	addUser(t, t.Context(), svc, "alice")
+	_, err := svc.Create(t.Context(), apiKey, params("alice"))
+	equal(t, "answer", class(err), "conflict")
+	equal(t, "hashes", h.made.Load(), 1)
+}
+
+func TestRacingCreatesOfOneNameGiveOneUser(t *testing.T) {
+	t.Parallel()
+	const racers, rounds = 20, 100
+	spell := []string{"alice", "Alice", "ALICE", "ａｌｉｃｅ", "Ａlice"}
+	for _, c := range []struct {
+		name  string
+		amend func(p *users.CreateUserParams, i int)
+	}{
+		{"name", func(p *users.CreateUserParams, i int) { p.UserName = "alice" }},
+		{"name in mixed case and width", func(p *users.CreateUserParams, i int) { p.UserName = spell[i%len(spell)] }},
+		{"address", func(p *users.CreateUserParams, i int) { p.Email = "alice@example.com" }},
+		{"address in mixed case and width", func(p *users.CreateUserParams, i int) {
+			p.Email = spell[i%len(spell)] + []string{"@example.com", "@EXAMPLE.com"}[i%2]
+		}},
+		{"name that is an address", func(p *users.CreateUserParams, i int) {
+			p.Email = spell[i%len(spell)] + "@example.com"
+			p.UserName = spell[(i+1)%len(spell)] + "@Example.com"
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for round := range rounds {
+				svc := newService(t, users.Options{})
+				results := make([]string, racers)
+				var ready, done sync.WaitGroup
+				ready.Add(racers)
+				for i := range racers {
+					done.Go(func() {
+						p := params(fmt.Sprintf("user%d", i))
+						c.amend(&p, i)
+						ready.Done()
+						ready.Wait()
+						_, err := svc.Create(t.Context(), apiKey, p)
+						results[i] = class(err)
+					})
+				}
+				done.Wait()
+				slices.Sort(results)
+				want := append(slices.Repeat([]string{"conflict"}, racers-1), "ok")
+				if !slices.Equal(results, want) {
+					t.Fatalf("round %d: got %v, want one ok", round, results)
+				}
+			}
+		})
+	}
+}
+
+// 500 callers at once, 200 of whom give up at random moments, in a time that
+// stands still while anybody works.
+func TestCancelledCreatesLeaveTheGateFree(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(5) {
+		synctest.Test(t, func(t *testing.T) {
+			const callers, cancelled, slots, queue, mib = 500, 200, 3, 400, 1 << 20
+			h := newHasher()
+			h.memory, h.during = 19*mib, func() { time.Sleep(30 * time.Millisecond) }
+			gate, err := password.NewGate(&password.GateOptions{Slots: slots, Bytes: 2 * 19 * mib, Queue: queue})
+			if err != nil {
+				t.Fatal(err)
+			}
+			store := memstore.New()
+			svc := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate})
+			random := rand.New(rand.NewPCG(seed, 0))
+			var mu sync.Mutex
+			got := map[string]int{}
+			var names []string
+			var all sync.WaitGroup
+			for i := range callers {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if i%5 < 2 {
+					time.AfterFunc(time.Duration(random.Int64N(int64(6*time.Second))), cancel)
+				}
+				name := fmt.Sprintf("user%d", i)
+				names = append(names, name)
+				all.Go(func() {
+					_, err := svc.Create(ctx, apiKey, params(name))
+					mu.Lock()
+					defer mu.Unlock()
+					got[class(err)]++
+				})
+			}
+			all.Wait()
+			t.Log(got)
+			if got["ok"] == 0 || got["canceled"] == 0 || got["overloaded"] == 0 || len(got) != 3 {
+				t.Errorf("got %v, want ok, canceled and overloaded", got)
+			}
+			equal(t, "users written", count(t, store, names...), got["ok"])
+			if most := h.most.Load(); most > 2 { // what the bytes allow, not the slots
+				t.Errorf("%d hashes at once, want at most 2", most)
+			}
+			if left := h.now.Load(); left != 0 {
+				t.Errorf("%d hashes are still running", left)
+			}
+			// The gate is free: as many as it allows get in without waiting.
+			if wait, busy := svc.Busy(apiKey); busy {
+				t.Errorf("the gate is still busy, for %v", wait)
+			}
+			before := time.Now()
+			for i := range 2 {
+				all.Go(func() { addUser(t, t.Context(), svc, fmt.Sprintf("after%d", i)) })
+			}
+			all.Wait()
+			equal(t, "time for two more users", time.Since(before), 30*time.Millisecond)
+		}) // fails if a goroutine is left
+	}
+}
+
+func TestOverloadSaysWhenToTryAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher()
+		h.during = func() { time.Sleep(time.Second) }
+		gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		svc := newService(t, users.Options{Hasher: h, Gate: gate})
+		var all sync.WaitGroup
+		for i := range 2 {
+			all.Go(func() { addUser(t, t.Context(), svc, fmt.Sprintf("user%d", i)) })
+			synctest.Wait()
+		}
+		_, err = svc.Create(t.Context(), apiKey, params("late"))
+		var overloaded *password.OverloadedError
+		if !errors.Is(err, users.ErrOverloaded) || !errors.As(err, &overloaded) || overloaded.RetryAfter < time.Second {
+			t.Errorf("got %v, want ErrOverloaded with a time", err)
+		}
+		if wait, busy := svc.Busy(apiKey); !busy || wait != overloaded.RetryAfter {
+			t.Errorf("Busy: got %v, %v, want %v, true", wait, busy, overloaded.RetryAfter)
+		}
+		if wait, busy := svc.Busy("other"); busy {
+			t.Errorf("another application, whose line is shorter, must wait for %v as well", wait)
+		}
+		all.Wait()
+	})
+}
+
+func TestPreHashHashesOnce(t *testing.T) {
+	t.Parallel()
+	h := newHasher()
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{Hasher: h})
+	p, err := svc.PreHash(t.Context(), apiKey, params("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "users after PreHash", count(t, store, "alice"), 0)
+	equal(t, "hashes after PreHash", h.made.Load(), 1)
+	var seen log
+	inTx := svc.WithStore(seen.on(store))
+	if _, err := inTx.Create(t.Context(), apiKey, p); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "hashes after Create", h.made.Load(), 1)
+	calls, args := seen.take()
+	equal(t, "store calls", calls, words("FindApplication CreateUser")) // no probe: nothing is saved by it
+	pw, _ := password.Normalize(password.New(secret))
+	if m, err := h.Verify(args[1].(*users.NewUser).Hash, pw); !m.OK || err != nil {
+		t.Errorf("the stored hash is not that of the password: %v, %v", m, err)
+	}
+
+	for name, amend := range map[string]func(*users.CreateUserParams){
+		"another password": func(p *users.CreateUserParams) {
+			p.Password = password.New("a very different lantern")
+			p.ConfirmPassword = p.Password
+		},
+	} {
+		p, err := svc.PreHash(t.Context(), apiKey, params("bob"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		amend(&p)
+		before := h.made.Load()
+		seen.take()
+		if _, err := inTx.Create(t.Context(), apiKey, p); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, name+": hashes", h.made.Load()-before, 1)
+		_, args := seen.take()
+		pw, _ := password.Normalize(p.Password)
+		if m, _ := h.Verify(args[len(args)-1].(*users.NewUser).Hash, pw); !m.OK {
+			t.Errorf("%s: the hash of the first password was stored", name)
+		}
+	}
+}
+
+func TestPreHashFollowsAHookThatSetsThePassword(t *testing.T) {
+	t.Parallel()
+	h := newHasher()
+	given := "a very different lantern"
+	svc := newService(t, users.Options{Hasher: h, BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
+		p.Password, p.ConfirmPassword = password.New(given), password.New(given)
+		return nil
+	}})
+	p, err := svc.PreHash(t.Context(), apiKey, params("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Password.Reveal() != secret {
+		t.Error("PreHash gives back what the hook made of the parameters, want them as given")
+	}
+	if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "hashes of the hook's password", h.made.Load(), 1)
+	given = "yet another good lantern"
+	p.UserName, p.Email = "bob", "bob@example.com"
+	if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "hashes after the hook chose another", h.made.Load(), 2)
+}
+
+func TestPreHashRefusesWhatCreateRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHasher()
+	svc := newService(t, users.Options{Hasher: h})
+	p := params("alice")
+	p.Email = ""
+	for i, err := range []error{
+		ignore(svc.PreHash(t.Context(), apiKey, p)), svc.CheckCreate(t.Context(), apiKey, p),
+		ignore(svc.PreHash(t.Context(), "nobody", p)),
+	} {
+		equal(t, "answer", class(err), []string{"invalid", "invalid", "unknown application"}[i])
+	}
+	equal(t, "hashes", h.made.Load(), 0)
+	p = params("alice")
+	p.AutoCreatePassword, p.Password, p.ConfirmPassword = true, password.Text{}, password.Text{}
+	if p, err := svc.PreHash(t.Context(), apiKey, p); err != nil {
+		t.Error(err)
+	} else if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+		t.Error(err)
+	}
+	equal(t, "hashes without a password", h.made.Load(), 0)
+}
+
+func ignore[T any](_ T, err error) error { return err }
+
+func TestWithStoreSharesGateHooksAndRules(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher()
+		h.during = func() { time.Sleep(time.Second) }
+		gate, err := password.NewGate(&password.GateOptions{Slots: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hooked := 0
+		store := memstore.New()
+		svc := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate, AfterCreate: func(context.Context, users.User) { hooked++ }})
+		twin := svc.WithStore(store)
+		var all sync.WaitGroup
+		for i, s := range []*users.Service{svc, twin, svc, twin} {
+			all.Go(func() { addUser(t, t.Context(), s, fmt.Sprintf("user%d", i)) })
+		}
+		all.Wait()
+		equal(t, "hashes at once", h.most.Load(), 1)
+		equal(t, "AfterCreate", hooked, 4)
+	})
+}
+
+func TestCreateIsRefusedWhereThereIsNoApplication(t *testing.T) {
+	t.Parallel()
+	var seen log
+	svc := newServiceOn(t, seen.on(memstore.New()), users.Options{})
+	for _, key := range []string{"", ".", "..", "Acme", "acme ", "acme/x", "acme\x00", "\xff", "ａcme", string(make([]byte, 65))} {
+		seen.take()
+		_, err := svc.Create(t.Context(), key, params("alice"))
+		equal(t, fmt.Sprintf("%q", key), class(err), "unknown application")
+		calls, _ := seen.take()
+		if key != "Acme" && len(calls) > 0 {
+			t.Errorf("%q reached the store", key)
+		}
+	}
+}

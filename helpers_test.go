@@ -1,0 +1,301 @@
+package users_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
+)
+
+const (
+	apiKey = "acme"
+	// secret is a good password. It holds a quote and decomposed letters so
+	// that each way of writing it down can be told apart.
+	secret = "pl\"um O\u0308tter sings 7 tu\u0308nes"
+)
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
+
+// newService gives a Service with the application "acme" on a new memstore. It
+// hashes insecurely and its clock stands at start, unless o says otherwise.
+func newService(t testing.TB, o users.Options) *users.Service {
+	t.Helper()
+	return newServiceOn(t, memstore.New(), o)
+}
+
+func newServiceOn(t testing.TB, store users.Store, o users.Options) *users.Service {
+	t.Helper()
+	if o.Hasher == nil {
+		o.Hasher = password.InsecureForTests()
+	}
+	if o.Now == nil {
+		o.Now = func() time.Time { return start }
+	}
+	svc, err := users.New(store, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addApplication(t, svc, users.Application{APIKey: apiKey})
+	return svc
+}
+
+func addApplication(t testing.TB, svc *users.Service, a users.Application) {
+	t.Helper()
+	if _, err := svc.CreateApplication(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func addRole(t testing.TB, svc *users.Service, name string) users.Role {
+	t.Helper()
+	r, err := svc.CreateRole(t.Context(), apiKey, users.Role{Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *r
+}
+
+// addUser creates the user with this name as ctx says.
+func addUser(t testing.TB, ctx context.Context, svc *users.Service, name string) *users.User {
+	t.Helper()
+	u, err := svc.Create(ctx, apiKey, params(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// params asks for a user with this name and the four required members.
+func params(name string) users.CreateUserParams {
+	return users.CreateUserParams{
+		UserName: name, Email: name + "@example.com",
+		Password: password.New(secret), ConfirmPassword: password.New(secret),
+	}
+}
+
+func as(ctx context.Context, c users.Caller) context.Context { return users.WithCaller(ctx, c) }
+
+// limited may create users and no more.
+var limited = users.Caller{ID: "limited", APIKey: apiKey, Allow: users.CreateUsers}
+
+// admin may do everything.
+var admin = users.Caller{ID: "admin", APIKey: apiKey, Allow: users.All}
+
+// class puts an error into one word.
+func class(err error) string {
+	for word, target := range map[string]error{
+		"invalid": users.ErrValidation, "unauthenticated": users.ErrUnauthenticated,
+		"unknown application": users.ErrUnknownApplication, "forbidden": users.ErrForbidden,
+		"conflict": users.ErrConflict, "not found": users.ErrNotFound, "mismatch": users.ErrIdempotencyMismatch,
+		"overloaded": users.ErrOverloaded, "stale": users.ErrStale, "canceled": context.Canceled,
+	} {
+		if errors.Is(err, target) {
+			return word
+		}
+	}
+	if err == nil {
+		return "ok"
+	}
+	return err.Error()
+}
+
+// findings writes the fields of a *ValidationError as "pointer code", in order.
+func findings(t testing.TB, err error) []string {
+	t.Helper()
+	var invalid *users.ValidationError
+	if !errors.As(err, &invalid) {
+		t.Fatalf("got %v, want a *ValidationError", err)
+	}
+	var out []string
+	for _, f := range invalid.Fields {
+		out = append(out, f.Pointer+" "+f.Code)
+		if f.Code == "" || f.Detail == "" {
+			t.Errorf("%+v lacks a code or a message", f)
+		}
+	}
+	return out
+}
+
+func equal[T any](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// count gives how many users hold one of these names or their addresses.
+func count(t testing.TB, store users.Store, names ...string) int {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	app, err := store.FindApplication(ctx, users.ApplicationQuery{APIKey: apiKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := users.UserQuery{ApplicationID: app.ID, NameKeys: names}
+	for _, n := range names {
+		q.EmailKeys = append(q.EmailKeys, n+"@example.com")
+	}
+	found, err := store.FindUsers(ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found)
+}
+
+// ids gives UUIDs that count from 1.
+func ids() func() (string, error) {
+	var n atomic.Int64
+	return func() (string, error) { return uuid(n.Add(1)), nil }
+}
+
+func uuid(n int64) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
+
+// clock is a clock that a test moves.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.now, start)
+}
+
+func (c *clock) add(d time.Duration) {
+	now := c.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now.Add(d)
+}
+
+// around is a Store that lets a test come between the Service and its store:
+// call gets the name of the method, what it was given, and do, which runs it.
+// It has none of the optional capabilities.
+type around struct {
+	users.Store
+	call func(ctx context.Context, method string, arg any, do func() error) error
+}
+
+func aroundCall[T any](s around, ctx context.Context, method string, arg any, do func() (T, error)) (out T, err error) {
+	err = s.call(ctx, method, arg, func() (err error) {
+		out, err = do()
+		return err
+	})
+	if err != nil {
+		out = *new(T)
+	}
+	return out, err
+}
+
+func (s around) CreateApplication(ctx context.Context, a users.Application) error {
+	return s.call(ctx, "CreateApplication", a, func() error { return s.Store.CreateApplication(ctx, a) })
+}
+
+func (s around) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
+	return aroundCall(s, ctx, "FindApplication", q, func() (users.Application, error) { return s.Store.FindApplication(ctx, q) })
+}
+
+func (s around) CreateRole(ctx context.Context, app string, r users.RoleRecord) error {
+	return s.call(ctx, "CreateRole", r, func() error { return s.Store.CreateRole(ctx, app, r) })
+}
+
+func (s around) FindRoles(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
+	return aroundCall(s, ctx, "FindRoles", q, func() ([]users.RoleRecord, error) { return s.Store.FindRoles(ctx, q) })
+}
+
+func (s around) CreateUser(ctx context.Context, n *users.NewUser) error {
+	return s.call(ctx, "CreateUser", n, func() error { return s.Store.CreateUser(ctx, n) })
+}
+
+func (s around) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
+	return aroundCall(s, ctx, "FindUsers", q, func() ([]users.UserRecord, error) { return s.Store.FindUsers(ctx, q) })
+}
+
+func (s around) UpdateUser(ctx context.Context, u users.UserUpdate) error {
+	return s.call(ctx, "UpdateUser", u, func() error { return s.Store.UpdateUser(ctx, u) })
+}
+
+func (s around) FindReplay(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
+	return aroundCall(s, ctx, "FindReplay", k, func() (users.Replay, error) { return s.Store.FindReplay(ctx, k) })
+}
+
+func (s around) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+	return aroundCall(s, ctx, "Purge", limit, func() (int, error) { return s.Store.Purge(ctx, before, limit) })
+}
+
+// log records the methods that were called.
+type log struct {
+	mu    sync.Mutex
+	calls []string
+	args  []any
+}
+
+func (l *log) on(store users.Store) around {
+	return around{store, func(_ context.Context, method string, arg any, do func() error) error {
+		l.mu.Lock()
+		l.calls, l.args = append(l.calls, method), append(l.args, arg)
+		l.mu.Unlock()
+		return do()
+	}}
+}
+
+// take gives what was called since the last take.
+func (l *log) take() (calls []string, args []any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	calls, args = l.calls, l.args
+	l.calls, l.args = nil, nil
+	return calls, args
+}
+
+// hasher counts the hashes that are made, and how many at once.
+type hasher struct {
+	password.Hasher
+	during    func() // runs inside of each hash
+	memory    int64
+	made      atomic.Int64
+	now, most atomic.Int64
+}
+
+func newHasher() *hasher { return &hasher{Hasher: password.InsecureForTests()} }
+
+func (h *hasher) Memory(password.Hash) int64 { return h.memory }
+
+func (h *hasher) Hash(pw []byte) (password.Hash, error) {
+	h.made.Add(1)
+	raise(&h.most, h.now.Add(1))
+	defer h.now.Add(-1)
+	if h.during != nil {
+		h.during()
+	}
+	return h.Hasher.Hash(pw)
+}
+
+func raise(top *atomic.Int64, n int64) {
+	for {
+		old := top.Load()
+		if n <= old || top.CompareAndSwap(old, n) {
+			return
+		}
+	}
+}
+
+func sorted(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return s
+}
+
+func words(s string) []string { return strings.Fields(s) }
