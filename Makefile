@@ -1,0 +1,36 @@
+# make test is what CI runs: everything that must hold, within 20 minutes on two
+# cores. The other test targets run the same tests for longer.
+
+SHELL := /bin/bash
+
+.PHONY: help test quick fmt crash soak fuzz bench
+
+help:
+	@echo 'make test    format, vet, staticcheck, tidy and go test -race for every module'
+	@echo 'make quick   the root module alone, without -race'
+	@echo 'make fmt     gofmt -w on every Go file'
+	@echo 'make crash   200 kills of the process and 100 of each database server'
+	@echo 'make soak    30 minutes of mixed load (SOAK=30m)'
+	@echo 'make fuzz    every fuzz target for a minute (FUZZTIME=1m)'
+	@echo 'make bench   the benchmarks, as ratios (COUNT=1)'
+
+test:
+	@tools/test
+
+quick:
+	go test ./...
+
+fmt:
+	@tools/files '*.go' | xargs -r gofmt -l -w
+
+crash:
+	@tools/long crash
+
+soak:
+	@tools/long soak
+
+fuzz:
+	@tools/long fuzz
+
+bench:
+	@tools/long bench
