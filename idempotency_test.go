@@ -1,0 +1,380 @@
+package users_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
+)
+
+func keyed(name, key string) users.CreateUserParams {
+	p := params(name)
+	p.IdempotencyKey = key
+	return p
+}
+
+func TestIdempotencyKeyGivesTheSameUserAsItIsNow(t *testing.T) {
+	t.Parallel()
+	store, h, ran := memstore.New(), newHasher(), 0
+	svc := newServiceOn(t, store, users.Options{Hasher: h, AfterCreate: func(context.Context, users.User) { ran++ }})
+	first, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := svc.SetStatus(t.Context(), apiKey, first.ID, users.Status{IsLockedOut: ptr(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "replay", again, now)
+	if again.ID != first.ID || !again.IsLockedOut {
+		t.Errorf("got %+v, want %s as it is now", again, first.ID)
+	}
+	equal(t, "hashes", h.made.Load(), 1)
+	equal(t, "AfterCreate", ran, 1)
+}
+
+// A replay is answered before validation: it never fails because a rule, a role
+// or a permission changed since.
+func TestReplayOutlivesTheRulesItWasMadeUnder(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{})
+	addRole(t, svc, "editor")
+	p := keyed("alice", "k")
+	p.Roles = []users.RoleRef{{Name: "editor"}}
+	first, err := svc.Create(as(t.Context(), admin), apiKey, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stricter, err := users.New(store, &users.Options{
+		Hasher: password.InsecureForTests(), Policy: &password.Policy{MinLength: 200}, Now: func() time.Time { return start },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	weaker := users.Caller{ID: admin.ID, APIKey: apiKey, Allow: users.CreateUsers}
+	again, err := stricter.Create(as(t.Context(), weaker), apiKey, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "replay", again, first)
+	weaker.Allow = 0
+	_, err = stricter.Create(as(t.Context(), weaker), apiKey, p)
+	equal(t, "replay by who may not create any more", class(err), "forbidden")
+}
+
+// Each member is part of the request that a key stands for, except the password.
+func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
+	t.Parallel()
+	full := func() users.CreateUserParams {
+		p := keyed("alice", "k")
+		p.Name, p.ID = "Alice", uuid(900)
+		p.Roles = []users.RoleRef{{Name: "editor"}, {Name: "chief"}}
+		p.IsApproved, p.IsLockedOut, p.AllowDashboardAccess = ptr(true), ptr(true), true
+		p.DashboardSettings = json.RawMessage(`{"a":1}`)
+		p.CreationDate = start
+		return p
+	}
+	for name, c := range map[string]struct {
+		amend func(*users.CreateUserParams)
+		want  string
+	}{
+		"nothing":               {func(p *users.CreateUserParams) {}, "ok"},
+		"password":              {func(p *users.CreateUserParams) { p.Password = password.New("something else entirely") }, "ok"},
+		"confirmPassword":       {func(p *users.CreateUserParams) { p.ConfirmPassword = password.Text{} }, "ok"},
+		"creationDate, zone":    {func(p *users.CreateUserParams) { p.CreationDate = start.In(time.FixedZone("", 3600)) }, "ok"},
+		"userName":              {func(p *users.CreateUserParams) { p.UserName = "bob" }, "mismatch"},
+		"userName, case":        {func(p *users.CreateUserParams) { p.UserName = "Alice" }, "mismatch"},
+		"email":                 {func(p *users.CreateUserParams) { p.Email = "bob@example.com" }, "mismatch"},
+		"name":                  {func(p *users.CreateUserParams) { p.Name = "" }, "mismatch"},
+		"autoCreatePassword":    {func(p *users.CreateUserParams) { p.AutoCreatePassword = true }, "mismatch"},
+		"sendEmailNotification": {func(p *users.CreateUserParams) { p.SendEmailNotification = true }, "mismatch"},
+		"allowDashboardAccess":  {func(p *users.CreateUserParams) { p.AllowDashboardAccess = false }, "mismatch"},
+		"dashboardSettings":     {settings(`{"a": 1}`), "mismatch"},
+		"creationDate":          {func(p *users.CreateUserParams) { p.CreationDate = start.Add(1) }, "mismatch"},
+		"creationDate, second":  {func(p *users.CreateUserParams) { p.CreationDate = start.Add(time.Second) }, "mismatch"},
+		"isApproved absent":     {func(p *users.CreateUserParams) { p.IsApproved = nil }, "mismatch"},
+		"isApproved":            {func(p *users.CreateUserParams) { p.IsApproved = ptr(false) }, "mismatch"},
+		"isLockedOut absent":    {func(p *users.CreateUserParams) { p.IsLockedOut = nil }, "mismatch"},
+		"isLockedOut":           {func(p *users.CreateUserParams) { p.IsLockedOut = ptr(false) }, "mismatch"},
+		"roles":                 {func(p *users.CreateUserParams) { p.Roles = p.Roles[:1] }, "mismatch"},
+		"roles, by id":          {func(p *users.CreateUserParams) { p.Roles[0] = users.RoleRef{ID: "editor"} }, "mismatch"},
+		"id":                    {func(p *users.CreateUserParams) { p.ID = "" }, "mismatch"},
+		// What moves from one member to the next is another request.
+		"name and id":     {func(p *users.CreateUserParams) { p.Name, p.ID = "Alice"+p.ID[:1], p.ID[1:] }, "mismatch"},
+		"roles, a shared": {func(p *users.CreateUserParams) { p.Roles = []users.RoleRef{{Name: "editor", ID: "chief"}} }, "mismatch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := memstore.New()
+			svc := newServiceOn(t, store, users.Options{})
+			addRole(t, svc, "editor")
+			addRole(t, svc, "chief")
+			if _, err := svc.Create(t.Context(), apiKey, full()); err != nil {
+				t.Fatal(err)
+			}
+			p := full()
+			c.amend(&p)
+			u, err := svc.Create(t.Context(), apiKey, p)
+			if got := class(err); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			if err == nil && u.ID != uuid(900) {
+				t.Errorf("got %s, want the first user", u.ID)
+			}
+			equal(t, "users", count(t, store, "alice", "bob"), 1)
+		})
+	}
+}
+
+// A fast hash of a password must be stored nowhere: two requests that differ in
+// nothing else leave the same fingerprint.
+func TestFingerprintSaysNothingOfThePassword(t *testing.T) {
+	t.Parallel()
+	var prints []([32]byte)
+	for _, pw := range []string{secret, "something else entirely"} {
+		var seen log
+		svc := newServiceOn(t, seen.on(memstore.New()), users.Options{})
+		p := keyed("alice", "k")
+		p.Password, p.ConfirmPassword = password.New(pw), password.New(pw)
+		seen.take()
+		if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+			t.Fatal(err)
+		}
+		_, args := seen.take()
+		prints = append(prints, args[len(args)-1].(*users.NewUser).Replay.Fingerprint)
+	}
+	equal(t, "fingerprints", prints[0], prints[1])
+}
+
+func TestIdempotencyKeysAreScopedToApplicationAndCaller(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	addApplication(t, svc, users.Application{APIKey: "other"})
+	made := map[string]string{}
+	for i, c := range []struct {
+		key    string
+		caller *users.Caller
+	}{
+		{apiKey, nil},
+		{apiKey, &users.Caller{APIKey: apiKey, Allow: users.CreateUsers}}, // a caller without id is not the host
+		{apiKey, &users.Caller{ID: "a", APIKey: apiKey, Allow: users.CreateUsers}},
+		{apiKey, &users.Caller{ID: "b", APIKey: apiKey, Allow: users.CreateUsers}},
+		{"other", nil},
+		{"other", &users.Caller{ID: "a", APIKey: "other", Allow: users.CreateUsers}},
+	} {
+		ctx := t.Context()
+		if c.caller != nil {
+			ctx = as(ctx, *c.caller)
+		}
+		p := keyed(fmt.Sprintf("user%d", i), "k")
+		u, err := svc.Create(ctx, c.key, p)
+		if err != nil {
+			t.Errorf("%d: got %v, want a user of its own", i, err)
+			continue
+		}
+		made[u.ID] = p.UserName
+		again, err := svc.Create(ctx, c.key, p)
+		if err != nil || again.ID != u.ID {
+			t.Errorf("%d: the replay got %v, %v", i, again, err)
+		}
+	}
+	equal(t, "users", len(made), 6)
+}
+
+func TestIdempotencyKeyLivesFor24Hours(t *testing.T) {
+	t.Parallel()
+	var c clock
+	svc := newService(t, users.Options{Now: c.Now})
+	first, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.add(24*time.Hour - time.Microsecond)
+	if u, err := svc.Create(t.Context(), apiKey, keyed("alice", "k")); err != nil || u.ID != first.ID {
+		t.Errorf("just before: got %v, %v, want the same user", u, err)
+	}
+	_, err = svc.Create(t.Context(), apiKey, keyed("bob", "k"))
+	equal(t, "other parameters just before", class(err), "mismatch")
+	c.add(time.Microsecond)
+	_, err = svc.Create(t.Context(), apiKey, keyed("alice", "k"))
+	equal(t, "after", class(err), "conflict") // the key is free, the name is not
+	u, err := svc.Create(t.Context(), apiKey, keyed("bob", "k"))
+	if err != nil || u.ID == first.ID {
+		t.Errorf("other parameters after: got %v, %v, want another user", u, err)
+	}
+}
+
+func TestPurgeDeletesDeadKeysOnly(t *testing.T) {
+	t.Parallel()
+	var c clock
+	svc := newService(t, users.Options{Now: c.Now})
+	for i, name := range []string{"a", "b", "c"} {
+		if _, err := svc.Create(t.Context(), apiKey, keyed(name+"lice", name)); err != nil {
+			t.Fatal(err)
+		}
+		c.add(time.Duration(i) * time.Hour)
+	}
+	c.now = start.Add(24 * time.Hour) // a and b are dead
+	for _, want := range []int{1, 1, 0} {
+		n, err := svc.Purge(t.Context(), 1)
+		if n != want || err != nil {
+			t.Errorf("got %d, %v, want %d", n, err, want)
+		}
+	}
+	_, err := svc.Create(t.Context(), apiKey, keyed("x", "c"))
+	equal(t, "the live key", class(err), "mismatch")
+}
+
+func TestRefusedRequestDoesNotUseTheKeyUp(t *testing.T) {
+	t.Parallel()
+	boom := false
+	svc := newService(t, users.Options{OnCreate: func(context.Context, users.User) error {
+		if boom {
+			return fmt.Errorf("no")
+		}
+		return nil
+	}})
+	addUser(t, t.Context(), svc, "taken")
+	for i, refuse := range []func(*users.CreateUserParams){
+		func(p *users.CreateUserParams) { p.Email = "" },
+		func(p *users.CreateUserParams) { p.AllowDashboardAccess = true },
+		func(p *users.CreateUserParams) { p.UserName = "taken" },
+		func(p *users.CreateUserParams) { boom = true },
+	} {
+		boom = false
+		key := fmt.Sprintf("k%d", i)
+		p := keyed("alice"+key, key)
+		refuse(&p)
+		if _, err := svc.Create(as(t.Context(), limited), apiKey, p); err == nil {
+			t.Fatalf("%d was not refused", i)
+		}
+		boom = false
+		if _, err := svc.Create(as(t.Context(), limited), apiKey, keyed("alice"+key, key)); err != nil {
+			t.Errorf("%d: the key was used up: %v", i, err)
+		}
+	}
+}
+
+func TestRacingCreatesWithOneKeyGiveOneUserToAll(t *testing.T) {
+	t.Parallel()
+	for round := range 100 {
+		store := memstore.New()
+		svc := newServiceOn(t, store, users.Options{NewID: ids()})
+		got := make([]string, 20)
+		var ready, done sync.WaitGroup
+		ready.Add(len(got))
+		for i := range got {
+			done.Go(func() {
+				name := "alice"
+				if i%4 == 3 {
+					name = "bob" // the same key for another request
+				}
+				ready.Done()
+				ready.Wait()
+				u, err := svc.Create(t.Context(), apiKey, keyed(name, "k"))
+				if got[i] = class(err); err == nil {
+					got[i] = u.ID
+				}
+			})
+		}
+		done.Wait()
+		if n := count(t, store, "alice", "bob"); n != 1 {
+			t.Fatalf("round %d: %d users, want 1", round, n)
+		}
+		seen := map[string]int{}
+		for _, g := range got {
+			seen[g]++
+		}
+		if len(seen) != 2 || seen["mismatch"] != 5 && seen["mismatch"] != 15 {
+			t.Fatalf("round %d: got %v, want one id and mismatches", round, seen)
+		}
+	}
+}
+
+// The twin wins after our look for the key: while we hash, or at the store itself.
+func TestTwinThatWinsInBetweenGivesItsUser(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"FindRoles", "FindUsers", "CreateUser"} {
+		for twin, want := range map[string]string{"alice": "ok", "bob": "mismatch"} {
+			store := memstore.New()
+			setup := newServiceOn(t, store, users.Options{})
+			addRole(t, setup, "editor")
+			ask := func(name string) users.CreateUserParams {
+				p := keyed(name, "k")
+				p.Roles = []users.RoleRef{{Name: "editor"}}
+				return p
+			}
+			var won *users.User
+			svc := setup.WithStore(around{store, func(ctx context.Context, method string, _ any, do func() error) error {
+				if method == when && won == nil {
+					var err error
+					if won, err = setup.Create(ctx, apiKey, ask(twin)); err != nil {
+						t.Error(err)
+					}
+				}
+				return do()
+			}})
+			u, err := svc.Create(t.Context(), apiKey, ask("alice"))
+			equal(t, when+", "+twin, class(err), want)
+			if err == nil && u.ID != won.ID {
+				t.Errorf("%s: got %s, want the twin's %s", when, u.ID, won.ID)
+			}
+			equal(t, "users", count(t, store, "alice", "bob"), 1)
+		}
+	}
+}
+
+func TestHookThatIsNoPureFunctionDoesNotTurnARepeatIntoAMismatch(t *testing.T) {
+	t.Parallel()
+	n := 0
+	svc := newService(t, users.Options{BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
+		n++
+		p.Name = fmt.Sprintf("number %d", n)
+		p.DashboardSettings = json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))
+		p.IdempotencyKey = "a hook has no say in this"
+		return nil
+	}})
+	first, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "replay", again, first)
+	equal(t, "name", again.Name, "number 1")
+	equal(t, "times that the hook ran", n, 2)
+}
+
+func TestIdempotencyKeyIsPrintingASCII(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	for key, want := range map[string]bool{
+		"": true, "k": true, "~ !\"": true, strings.Repeat("k", users.MaxIdempotencyKey): true,
+		strings.Repeat("k", users.MaxIdempotencyKey+1): false, "a\tb": false, "\x7f": false, "é": false, "\xff": false, "\x00": false,
+	} {
+		err := svc.CheckCreate(t.Context(), apiKey, keyed("alice", key))
+		if want != (err == nil) {
+			t.Errorf("%q: got %v, want valid %v", key, err, want)
+		}
+		if err != nil {
+			equal(t, "findings", findings(t, err), []string{" invalid_idempotency_key"})
+		}
+	}
+	p := keyed("alice", "\x00") // reported together with the members
+	p.UserName = ""
+	equal(t, "findings", findings(t, svc.CheckCreate(t.Context(), apiKey, p)), []string{"/userName required", " invalid_idempotency_key"})
+}
