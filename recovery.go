@@ -175,10 +175,10 @@ func (s *Service) recover(ctx context.Context, box OutboxStore, apiKey, login st
 	return nil
 }
 
-// loginKey is the key under which a name or an address is found.
+// loginKey is the key under which a name or an address is found. Not every
+// address can be a name.
 func loginKey(login string) (string, error) {
-	key, err := userNameKey(login)
-	if err == nil && !strings.Contains(key, "@") {
+	if key, err := userNameKey(login); err == nil {
 		return key, nil
 	}
 	return emailKey(login)

@@ -150,13 +150,10 @@ func (c *creation) normalize() {
 		}
 	}
 	// A name that holds an @ lives in the namespace of addresses: there its
-	// owner is the only one who can have it.
-	if strings.Contains(c.record.NameKey, "@") {
-		c.record.NameKey, err = emailKey(c.record.NameKey)
-		// Without a valid address of the user's own there is nothing to compare with.
-		if err != nil || c.record.EmailKey != "" && c.record.NameKey != c.record.EmailKey {
-			f.add("/userName", "not_own_email", "a user name with an @ must be the user's own e-mail address")
-		}
+	// owner is the only one who can have it. Without a valid address of the
+	// user's own there is nothing to compare it with.
+	if strings.Contains(c.record.NameKey, "@") && c.record.EmailKey != "" && c.record.NameKey != c.record.EmailKey {
+		f.addErr("/userName", errNameAddress)
 	}
 	if id, ok := parseID(p.ID); !ok && p.ID != "" {
 		f.add("/id", "invalid_id", "must be a ULID or a UUID")

@@ -1,0 +1,152 @@
+package users_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+)
+
+func TestRoleNamesAreNormalisedAndUnique(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{NewID: ids()})
+	r, err := svc.CreateRole(t.Context(), apiKey, users.Role{ID: unknownID, Name: "Ko\u0308ch", Description: "cooks"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := users.Role{ID: uuid(2), Name: "Köch", Description: "cooks", DateCreated: start, DateUpdated: start}
+	equal(t, "role", *r, want)
+	for _, ref := range []users.RoleRef{{ID: r.ID}, {Name: "Köch"}, {Name: "Ko\u0308ch"}, {ID: r.ID, Name: "Ko\u0308ch"}} {
+		got, err := svc.Role(t.Context(), apiKey, ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, fmt.Sprint(ref), *got, want)
+	}
+	for _, ref := range []users.RoleRef{
+		{}, {Name: "köch"}, {ID: unknownID}, {ID: r.ID, Name: "other"}, {ID: unknownID, Name: "Köch"},
+		{ID: "x"}, {ID: "x", Name: "Köch"}, {Name: "\xff"}, {ID: r.ID, Name: "\xff"},
+	} {
+		_, err := svc.Role(t.Context(), apiKey, ref)
+		equal(t, fmt.Sprint(ref), class(err), "not found")
+	}
+	_, err = svc.CreateRole(t.Context(), apiKey, users.Role{Name: "Köch"})
+	var conflict *users.ConflictError
+	if !errors.As(err, &conflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	equal(t, "members", conflict.Members, words("name"))
+	if _, err := svc.CreateRole(t.Context(), apiKey, users.Role{Name: "köch"}); err != nil {
+		t.Errorf("names are compared exactly: %v", err)
+	}
+}
+
+func TestRoleMembersAreChecked(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	for _, c := range []struct {
+		name, description string
+		want              string
+	}{
+		{strings.Repeat("🦊", users.MaxRoleName), strings.Repeat("🦊", users.MaxRoleDescription), ""},
+		{"lines", "one\ntwo", ""},
+		{"", "", "/name required"},
+		{"", strings.Repeat("x", users.MaxRoleDescription+1), "/name required /description too_long"},
+		{strings.Repeat("x", users.MaxRoleName+1), "a\x00", "/name too_long /description invalid_characters"},
+		{"x", "\xff", "/description invalid_utf8"},
+	} {
+		_, err := svc.CreateRole(t.Context(), apiKey, users.Role{Name: c.name, Description: c.description})
+		if c.want == "" {
+			equal(t, "error", err, nil)
+			continue
+		}
+		equal(t, "findings", strings.Join(findings(t, err), " "), c.want)
+	}
+}
+
+func TestRolesAreListedInPages(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{NewID: ids()})
+	for i := range 5 {
+		addRole(t, svc, fmt.Sprint("r", i)) // ids 2 to 6
+	}
+	for _, c := range []struct {
+		page users.Page
+		want string
+	}{
+		{users.Page{}, "r0 r1 r2 r3 r4"},
+		{users.Page{Limit: 2}, "r0 r1"},
+		{users.Page{Limit: 2, After: uuid(3)}, "r2 r3"},
+		{users.Page{Limit: 2, After: uuid(5)}, "r4"},
+		{users.Page{Limit: users.MaxPage, After: uuid(6)}, ""},
+		{users.Page{After: strings.ToUpper(uuid(4))}, "r3 r4"},
+	} {
+		got, err := svc.Roles(t.Context(), apiKey, c.page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, r := range got {
+			names = append(names, r.Name)
+		}
+		equal(t, fmt.Sprint(c.page), strings.Join(names, " "), c.want)
+	}
+	for _, p := range []users.Page{{Limit: -1}, {Limit: users.MaxPage + 1}, {After: "r0"}, {Limit: -1, After: "x"}} {
+		_, err := svc.Roles(t.Context(), apiKey, p)
+		equal(t, fmt.Sprint(p), class(err), "invalid")
+		_, err = svc.Notifications(t.Context(), apiKey, users.NotificationQuery{Page: p})
+		equal(t, fmt.Sprint(p), class(err), "invalid")
+	}
+}
+
+func TestListingIsCutAtTheDefaultPage(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	for i := range users.DefaultPage + 1 {
+		addRole(t, svc, fmt.Sprint("r", i))
+	}
+	got, err := svc.Roles(t.Context(), apiKey, users.Page{})
+	if len(got) != users.DefaultPage || err != nil {
+		t.Errorf("got %d roles, %v, want %d", len(got), err, users.DefaultPage)
+	}
+}
+
+func TestApplicationIsCreatedOnceForEachKey(t *testing.T) {
+	t.Parallel()
+	svc, err := users.New(memstore.New(), &users.Options{NewID: ids()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random, err := svc.CreateApplication(t.Context(), users.Application{ID: "mine", Name: "Ä"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(random.APIKey) < 22 || random.ID != uuid(1) || random.Name != "Ä" || random.DateCreated.IsZero() {
+		t.Errorf("got %+v, want an id and a random key of 128 bits at least", random)
+	}
+	got, err := svc.Application(t.Context(), random.APIKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "application", *got, *random)
+	for key, want := range map[string]string{
+		"a": "ok", "A": "ok", "0-._~": "ok", "...": "ok", strings.Repeat("k", users.MaxAPIKey): "ok",
+		".": "invalid", "..": "invalid", strings.Repeat("k", users.MaxAPIKey+1): "invalid",
+		"a/b": "invalid", "a b": "invalid", "ä": "invalid", "a\x00": "invalid", "%41": "invalid",
+	} {
+		_, err := svc.CreateApplication(t.Context(), users.Application{APIKey: key})
+		equal(t, fmt.Sprintf("%q", key), class(err), want)
+	}
+	_, err = svc.CreateApplication(t.Context(), users.Application{APIKey: "a/b", Name: strings.Repeat("x", users.MaxApplicationName+1)})
+	equal(t, "findings", findings(t, err), []string{"/apiKey invalid_characters", "/name too_long"})
+	_, err = svc.CreateApplication(t.Context(), users.Application{APIKey: "a"})
+	var conflict *users.ConflictError
+	if !errors.As(err, &conflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	equal(t, "members", conflict.Members, words("apiKey"))
+	equal(t, "text", conflict.Error(), "users: conflict: already taken: apiKey")
+}
