@@ -58,7 +58,7 @@ func (s *shift) call(ctx context.Context, j job) outcome {
 		s.o.Logger.InfoContext(ctx, "outbox: dropped, the user is gone", attrs(j)...)
 		return outcome{}
 	case errors.Is(err, users.ErrForbidden):
-		return outcome{errDisabled, s.jittered(MaxBackoff / 2)}
+		return outcome{errors.New("the application is disabled"), s.jittered(MaxBackoff / 2)}
 	case errors.Is(err, users.ErrUnavailable):
 		return outcome{err, s.backoff(j.Attempts)}
 	case err != nil:
@@ -66,8 +66,6 @@ func (s *shift) call(ctx context.Context, j job) outcome {
 	}
 	return outcome{err: s.notify(ctx, n)}
 }
-
-var errDisabled = errors.New("the application is disabled")
 
 func (r *Relay) message(ctx context.Context, row users.OutboxRow) (n users.Notification, err error) {
 	defer func() { err = r.recovered(recover(), err) }()

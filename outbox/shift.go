@@ -38,8 +38,8 @@ func (r *Relay) Run(ctx context.Context) error {
 // due yet, such as another attempt of what failed, stays for later.
 //
 // When ctx ends, deliveries are cancelled and the error is ctx's. When the
-// store fails Drain gives up with its error. When deliveries failed the error
-// says how many and why the first one did; their rows stay in the outbox.
+// store fails Drain gives up with its error. A delivery that fails is no error
+// of Drain: the log and Service.Notifications tell.
 func (r *Relay) Drain(ctx context.Context) error { return r.work(ctx, ctx, true) }
 
 // job is one claimed row.
@@ -56,11 +56,6 @@ type shift struct {
 	calling context.Context // ends the calls of the notifier
 	jobs    chan job
 	claimed sync.WaitGroup // jobs that are not settled
-
-	mu       sync.Mutex
-	attempts int
-	failures int
-	first    error // of the failures; scrubbed
 }
 
 // work claims and hands out until ctx ends or, draining, nothing is due.
@@ -77,10 +72,7 @@ func (r *Relay) work(ctx, calling context.Context, drain bool) error {
 	err := s.claimAll(drain)
 	close(s.jobs)
 	workers.Wait()
-	if err != nil {
-		return err
-	}
-	return s.err()
+	return err
 }
 
 func (s *shift) claimAll(drain bool) error {
@@ -192,9 +184,7 @@ func (s *shift) handle(j job) {
 		s.finish(j, s.untouched(j, 0)) // it waited too long here: another relay may be free
 		return
 	}
-	out := s.deliver(j) // its call gives the place in s.calls back
-	s.count(out)
-	s.finish(j, s.settlement(j, out))
+	s.finish(j, s.settlement(j, s.deliver(j))) // the call gives its place in s.calls back
 }
 
 // finish stores an outcome, again and again while the lease holds: what was
@@ -223,25 +213,6 @@ func (s *shift) finish(j job, outcome users.Settlement) {
 func (r *Relay) trySettle(ctx context.Context, outcome users.Settlement) (err error) {
 	defer func() { err = r.recovered(recover(), err) }()
 	return r.box.Settle(ctx, outcome)
-}
-
-func (s *shift) count(out outcome) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.attempts++
-	if out.err != nil && out.err != errDisabled {
-		s.failures++
-		if s.first == nil {
-			s.first = out.err
-		}
-	}
-}
-
-func (s *shift) err() error {
-	if s.failures == 0 {
-		return nil
-	}
-	return fmt.Errorf("outbox: %d of %d deliveries failed, the first: %w", s.failures, s.attempts, s.first)
 }
 
 // purgeNowAndThen deletes what has expired. The first time comes at random, so
