@@ -2,8 +2,11 @@ package password_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,6 +141,18 @@ func TestArgon2idRefusesWhatIsBeyondItsLimits(t *testing.T) {
 	}
 }
 
+// It counts what is allocated: it does not run beside others.
+func TestArgon2idRefusesALongHashWithoutReadingIt(t *testing.T) {
+	h := password.Hash("$argon2id$v=19$m=256,t=2,p=1" + strings.Repeat("$", 1<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := password.Default().Verify(h, []byte("password"))
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, password.ErrUnknownHash) || got > 1<<20 {
+		t.Errorf("got %v after allocating %d bytes, want ErrUnknownHash", err, got)
+	}
+}
+
 func TestArgon2idHashFailsBeyondItsLimits(t *testing.T) {
 	t.Parallel()
 	for _, a := range []password.Argon2id{
@@ -145,6 +160,27 @@ func TestArgon2idHashFailsBeyondItsLimits(t *testing.T) {
 	} {
 		if h, err := a.Hash([]byte("x")); err == nil || h != "" {
 			t.Errorf("%+v: got %q, %v, want an error", a, string(h), err)
+		}
+	}
+}
+
+func TestArgon2idComparesTheWholeKey(t *testing.T) {
+	t.Parallel()
+	h, err := cheap.Hash([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.LastIndexByte(string(h), '$') + 1
+	key, err := base64.RawStdEncoding.DecodeString(string(h)[at:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range key {
+		other := slices.Clone(key)
+		other[i] ^= 1
+		changed := h[:at] + password.Hash(base64.RawStdEncoding.EncodeToString(other))
+		if m, err := cheap.Verify(changed, []byte("x")); m.OK || err != nil {
+			t.Errorf("with another byte %d: got %+v, %v, want no match", i, m, err)
 		}
 	}
 }

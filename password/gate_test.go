@@ -334,7 +334,7 @@ func TestGateKeepsToItsBytes(t *testing.T) {
 		var running, most int
 		var wg sync.WaitGroup
 		for i := range 300 {
-			bytes := []int64{10, 30, 60, 100, 250, 0, -5}[i%7]
+			bytes := []int64{10, 30, 60, 100, 250, 0, -1000}[i%7]
 			wg.Go(func() {
 				time.Sleep(time.Duration(i) * time.Millisecond)
 				_ = g.Do(t.Context(), fmt.Sprint(i%3), bytes, func() error {
@@ -461,6 +461,16 @@ func TestGateIsFreeAfterAPanic(t *testing.T) {
 	}()
 	<-gone
 	assertFree(t, g, 1)
+}
+
+func TestGateCallsNothingForWhoIsCancelled(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, password.GateOptions{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("a cause"))
+	if err := g.Do(ctx, "", 1, func() error { t.Error("fn was called"); return nil }); err != context.Canceled {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
 }
 
 func TestGateReturnsWhatFnReturns(t *testing.T) {

@@ -39,6 +39,7 @@ func TestHashNeverPrints(t *testing.T) {
 			fmt.Fprintln(&out, err)
 		}
 	}
+	fmt.Fprintln(&out, h.String(), h.GoString(), h.LogValue())
 	for _, part := range []string{"nf65EOgLrQMR", "c29tZXNhbHQ", fmt.Sprintf("%x", argonVector)} {
 		if strings.Contains(out.String(), part) {
 			t.Errorf("the output shows %s: %s", part, out.String())

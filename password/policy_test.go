@@ -46,6 +46,7 @@ func TestPolicyTakesGoodPasswords(t *testing.T) {
 		"password reset on a Tuesday", //
 		"I have 12345678 apples here", // a sequence inside
 		"qwerty is how my keys begin", // a walk inside
+		"password 93#41&58%2",         // and more of other things
 		"christophermoore",            // a common password and a name
 		"butterflysunshinechocolateelephant",
 		"Tr0ub4dor&3-and-more",
@@ -73,13 +74,13 @@ func TestPolicyRefusesWhatAttackersTry(t *testing.T) {
 			"passwordstandard", "PasswordStandard", " passwordstandard ", "passwordstandard!", "1234qwerasdfzxcv",
 			"password12345678", "12345678password", "passwordpassword1", "Password12345678!", "qwertyuiopiloveyou", "passwordiloveyou", "sunshine-butterfly",
 			"P@ssw0rd12345678", "p4$$w0rd!1l0v3y0u", "password!!!!!!!!", "!!!!password!!!!", "password84719365", "MyPassword2024!",
-			"p a s s w o r d 1 2 3", "p-a-s-s-w-o-r-d-s-t-a-n-d-a-r-d", "password 12345678", "pass word standard",
+			"p a s s w o r d 1 2 3", "p-a-s-s-w-o-r-d-s-t-a-n-d-a-r-d", "password 12345678", "password qwerty", "iloveyou iloveyou 99", "pass word standard",
 			"ｐａｓｓｗｏｒｄ１２３４５６７８", "ＰＡＳＳＷＯＲＤ　ｓｔａｎｄａｒｄ",
 		},
 		password.CodeRepeated: {
 			"aaaaaaaaaaaaaaaa", "AaAaAaAaAaAaAaAa", "abcabcabcabcabcabc", "passwordpassword", "0123456789012345678901234", "monkeymonkeymonkey", "monkeymonkeymonkey99",
 			"monkey monkey monkey", "Monkey-monkey-MONKEY", "P@ssw0rdP@ssw0rd", "hello world hello world", "               ", "😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀",
-			"1121121121121121", "x7#kQ9x7#kQ9x7#kQ9",
+			"1121121121121121", "x7#kQ9x7#kQ9x7#kQ9", "ququququjvjvjvjv",
 		},
 		password.CodeSequence: {
 			"qwertyuiopasdfghjkl", "QwertyUiopAsdfGhjkl", "123456789012345678", "987654321098765432", "abcdefghijklmnop", "zyxwvutsrqponmlkji",
@@ -257,7 +258,7 @@ func TestPolicyShortMinimumStillRefusesCommonPasswords(t *testing.T) {
 	for in, want := range map[string]string{
 		"password": password.CodeCommon, "Passw0rd": password.CodeCommon, "trustno1": password.CodeCommon, "password1": password.CodeCommon,
 		"aaaaaaab": password.CodeSequence, "abcdabcd": password.CodeRepeated, "hopper99": password.CodePersonal, "graceful": "",
-		"kXq7zLmw": "", "blue fox": "",
+		"kXq7zLmw": "", "qwert#&%": "", "haha#8K2": "", "blue fox": "",
 	} {
 		if got := code(t, p.Check(password.New(in), aboutOwner...)); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
@@ -299,6 +300,20 @@ func TestPolicyBlockedReplacesTheList(t *testing.T) {
 	_ = p.Check(password.New(strings.Repeat("a", 20)))
 	if asked != nil {
 		t.Errorf("asked %q about what is refused anyway", asked)
+	}
+}
+
+// A few characters of Unicode stand for whole sentences.
+func TestPolicyFormsAreNoLongerThanAPassword(t *testing.T) {
+	t.Parallel()
+	p := &password.Policy{Blocked: func(s string) bool {
+		if len(s) > 2*password.MaxTextBytes {
+			t.Errorf("asked about %d bytes", len(s))
+		}
+		return false
+	}}
+	if err := p.Check(password.New(varied(1024/3, "\ufdfa\ufdfb\ufb03\u3300漢字仮名"))); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -13,8 +13,8 @@ func runs(s []rune) []int {
 			up, down, walk = 1, 1, 1
 		} else {
 			a, b := s[i], s[i+1]
-			up = extend(up, a == b || follows(a, b))
-			down = extend(down, a == b || follows(b, a))
+			up = extend(up, a == b || b == a+1)
+			down = extend(down, a == b || b == a-1)
 			walk = extend(walk, a == b || beside(a, b))
 		}
 		longest[i] = max(up, down, walk)
@@ -27,12 +27,6 @@ func extend(n int, ok bool) int {
 		return n + 1
 	}
 	return 1
-}
-
-// follows reports whether b comes after a in the alphabet or in counting; after
-// the last comes the first.
-func follows(a, b rune) bool {
-	return b == a+1 || a == '9' && b == '0' || a == 'z' && b == 'a'
 }
 
 // Keys without and with shift, at the same index.

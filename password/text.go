@@ -129,5 +129,5 @@ func loneSurrogate(b []byte) bool {
 		}
 		high, b = false, b[n:]
 	}
-	return high
+	return false
 }

@@ -72,6 +72,9 @@ func TestTextNeverPrints(t *testing.T) {
 			t.Errorf("%s printed shows the password: %s", name, out)
 		}
 	}
+	if got := text.String() + text.GoString() + text.LogValue().String(); leaks(got) {
+		t.Errorf("a method shows the password: %s", got)
+	}
 	if got := fmt.Sprintf("%v %s %#v %d", text, text, text, text); got != "[redacted] [redacted] [redacted] [redacted]" {
 		t.Errorf("got %q, want the placeholder each time", got)
 	}
