@@ -91,6 +91,8 @@ type UserStore interface {
 	// is dead and is replaced. An application that does not exist is
 	// ErrUnknownApplication, a role of n.Roles that does not exist in it is
 	// ErrNotFound. An error of n.InTx undoes everything and is returned wrapped.
+	// A Store that keeps no outbox answers ErrUnsupported to an n with a
+	// Notification.
 	//
 	// A store that owns its transaction repeats it after a serialization
 	// failure or a deadlock, n.InTx included; a clash with the row of its own
