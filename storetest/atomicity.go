@@ -15,7 +15,7 @@ func atomicityCases() []testCase {
 		{"InTxPanicUndoesEverything", "on any error that it can vouch for none of it is durable; a panic of n.InTx leaves the store usable", 0, inTxPanicUndoesEverything},
 		{"NothingIsSeenBeforeTheEnd", "CreateUser writes everything in n in one transaction", 0, nothingIsSeenBeforeTheEnd},
 		{"LateFailureUndoesEverything", "CreateUser writes everything in n in one transaction: a notification whose id is taken leaves no user", outbox, lateFailureUndoesEverything},
-		{"NotificationWithoutOutbox", "a Store that is no OutboxStore answers ErrUnsupported to an n with a Notification", 0, notificationWithoutOutbox},
+		{"NotificationWithoutOutbox", "a Store that keeps no outbox answers ErrUnsupported to an n with a Notification", 0, notificationWithoutOutbox},
 	}
 }
 
