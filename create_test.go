@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -494,9 +495,9 @@ func TestWithStoreSharesGateHooksAndRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hooked := 0
+		var hooked atomic.Int64
 		store := memstore.New()
-		svc := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate, AfterCreate: func(context.Context, users.User) { hooked++ }})
+		svc := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate, AfterCreate: func(context.Context, users.User) { hooked.Add(1) }})
 		twin := svc.WithStore(store)
 		var all sync.WaitGroup
 		for i, s := range []*users.Service{svc, twin, svc, twin} {
@@ -504,7 +505,7 @@ func TestWithStoreSharesGateHooksAndRules(t *testing.T) {
 		}
 		all.Wait()
 		equal(t, "hashes at once", h.most.Load(), 1)
-		equal(t, "AfterCreate", hooked, 4)
+		equal(t, "AfterCreate", hooked.Load(), 4)
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -121,8 +120,7 @@ func (s *Service) checkNewPassword(pw password.Text, u *User) error {
 	if pw.IsZero() {
 		f.add("/newPassword", codeRequired, "is required")
 	} else {
-		local, _, _ := strings.Cut(u.Email, "@")
-		s.checkPassword(&f, "/newPassword", pw, u.UserName, u.Email, local)
+		s.checkPassword(&f, "/newPassword", pw, u.UserName, u.Email, u.Name)
 	}
 	return f.err()
 }

@@ -232,8 +232,7 @@ func (s *Service) validatePassword(c *creation) {
 	case p.Password.IsZero():
 		f.add("/password", codeRequired, "is required unless autoCreatePassword is true")
 	default:
-		local, _, _ := strings.Cut(p.Email, "@")
-		s.checkPassword(f, "/password", p.Password, p.UserName, p.Email, local)
+		s.checkPassword(f, "/password", p.Password, p.UserName, p.Email, p.Name)
 	}
 	switch {
 	case p.ConfirmPassword.IsZero():
