@@ -12,9 +12,9 @@ import (
 // "$2a$10$…". It names its own scheme and parameters.
 //
 // fmt and slog show a placeholder, and marshalling it is an error, because a
-// hash in a log can be attacked at leisure. string(h) gives it for storage;
-// as an argument of database/sql it is stored as it is. As a plain string type it is
-// not as closed as [Text]: fmt prints it from an unexported field of a struct.
+// hash in a log can be attacked at leisure. string(h) gives it for storage; as an
+// argument of database/sql it is stored as it is. As a plain string type it is not
+// as closed as [Text]: fmt prints it from an unexported field of a struct.
 type Hash string
 
 // String returns a placeholder. string(h) gives the hash.
@@ -48,7 +48,8 @@ type Match struct {
 
 // A Hasher makes and verifies hashes of one scheme. Passwords are bytes as
 // [Normalize] returns them. Implementations are safe for concurrent use and keep
-// nothing of what they were given. They take their time on purpose: call them through a [Gate].
+// nothing of what they were given. They take their time on purpose: call them
+// through a [Gate].
 type Hasher interface {
 	// Hash returns a new hash with a fresh salt. A password that the scheme
 	// cannot take whole is ErrTooLong, never shortened.

@@ -48,10 +48,11 @@ type Policy struct {
 
 	// Blocked reports whether a password is too common to be used. nil means
 	// the embedded list; otherwise the embedded list is not looked at, see
-	// [Common]. It is asked about the password as normalised and about plainer
-	// forms of it: in lower case, without what stands before the first letter and
-	// after the last, without signs, with letters for the digits and signs
-	// that look like them. That makes at most five calls for a password that passes.
+	// [Common]. It is asked last, about the password as normalised and about
+	// plainer forms of it: in lower case, without what stands before the first
+	// letter and after the last, without signs, with letters for the digits and
+	// signs that look like them; not about a form of less than half the length.
+	// That makes at most five calls.
 	Blocked func(string) bool
 }
 
@@ -67,12 +68,13 @@ type Policy struct {
 // word too, and so do the parts between signs and spaces; what has fewer than 4
 // characters is ignored.
 //
-// A password is refused if it is blocked as a whole, if it repeats a part shorter than
-// MinLength, or if common passwords, words, sequences, keyboard walks
-// and repetitions leave too little of it: less than about six characters that
-// are none of these. A phrase of different words that stand apart, two with spaces or three
-// with other signs between them, is not looked through for common passwords:
-// "correct horse battery staple" and its like are good, whatever their words.
+// A password is refused if it is blocked as a whole, if all of it repeats a part
+// shorter than MinLength, or if common passwords, words, sequences, keyboard
+// walks and repetitions leave too little of it: less than about six characters
+// that are none of these. A phrase of different words that stand apart, two with
+// spaces or three with other signs between them, is not looked through for
+// common passwords: "correct horse battery staple" and its like are good,
+// whatever their words.
 //
 // The work is bounded: some milliseconds for the worst of 1,024 bytes.
 func (p *Policy) Check(t Text, words ...string) error {
