@@ -83,7 +83,8 @@ func (s *Service) PreHash(ctx context.Context, apiKey string, p CreateUserParams
 		return CreateUserParams{}, err
 	}
 	if !c.params.Password.IsZero() {
-		p.prehash = &prehash{c.params.Password, c.record.Hash}
+		hashed, hash := c.params.Password, c.record.Hash
+		p.prehash = func(t password.Text) (password.Hash, bool) { return hash, t.Equal(hashed) }
 	}
 	return p, nil
 }
@@ -198,7 +199,7 @@ func (c *creation) fill(s *Service) (err error) {
 // probe refuses what is taken before a hash is spent on it. Only the store's
 // write decides.
 func (s *Service) probe(ctx context.Context, c *creation) error {
-	if c.params.Password.IsZero() || c.prehashed() {
+	if _, ok := c.prehashed(); ok || c.params.Password.IsZero() {
 		return nil
 	}
 	r := &c.record
@@ -242,19 +243,23 @@ func Clash(r *UserRecord, found []UserRecord) error {
 	return &ConflictError{Members: members}
 }
 
-func (c *creation) prehashed() bool {
-	return c.params.prehash != nil && c.params.prehash.password.Equal(c.params.Password)
+func (c *creation) prehashed() (password.Hash, bool) {
+	if c.params.prehash == nil {
+		return "", false
+	}
+	return c.params.prehash(c.params.Password)
 }
 
 // hash fills the credential; a user who will set a password later has none.
 func (s *Service) hash(ctx context.Context, c *creation) (err error) {
-	switch {
-	case c.params.Password.IsZero():
-	case c.prehashed():
-		c.record.Hash = c.params.prehash.hash
-	default:
-		c.record.Hash, err = s.hashPassword(ctx, c.app, c.params.Password)
+	if c.params.Password.IsZero() {
+		return nil
 	}
+	if h, ok := c.prehashed(); ok {
+		c.record.Hash = h
+		return nil
+	}
+	c.record.Hash, err = s.hashPassword(ctx, c.app, c.params.Password)
 	return err
 }
 

@@ -80,13 +80,10 @@ type CreateUserParams struct {
 	// use the key up. 1 to 255 printing ASCII characters; empty: none.
 	IdempotencyKey string `json:"-"`
 
-	prehash *prehash
-}
-
-// prehash is a hash made before its Create, good for that password alone.
-type prehash struct {
-	password password.Text
-	hash     password.Hash
+	// prehash gives the hash that PreHash made, good for that password alone.
+	// It is a function because fmt looks through a pointer where the verb does
+	// not fit it, and shows the hash in an unexported field.
+	prehash func(password.Text) (password.Hash, bool)
 }
 
 // Service creates and reads users; it holds all policy. It is safe for

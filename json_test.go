@@ -1,0 +1,133 @@
+package users_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gousers/users"
+)
+
+// A host that decodes a request straight into the parameters gives nothing
+// away: no spelling of a privileged member binds.
+func TestDecodingBindsNoPrivilegedMember(t *testing.T) {
+	t.Parallel()
+	open := words("UserName Email Password ConfirmPassword Name AutoCreatePassword SendEmailNotification")
+	typ := reflect.TypeFor[users.CreateUserParams]()
+	values := []string{`true`, `"2001-01-01T00:00:00Z"`, `"` + unknownID + `"`, `[{"name":"chief"}]`, `[{"ID":"x","Name":"chief"}]`, `{"a":1}`, `["chief"]`, `1`}
+	for f := range typ.Fields() {
+		lower := strings.ToLower(f.Name[:1]) + f.Name[1:]
+		for _, spelling := range []string{f.Name, lower, strings.ToUpper(f.Name), strings.ToLower(f.Name), "-", strings.ReplaceAll(lower, "s", "ſ")} {
+			for _, value := range values {
+				var p users.CreateUserParams
+				// An error is a refusal as well.
+				_ = json.Unmarshal(fmt.Appendf(nil, `{%q:%s}`, spelling, value), &p)
+				got := reflect.ValueOf(p).FieldByIndex(f.Index)
+				if !slices.Contains(open, f.Name) && !got.IsZero() {
+					t.Errorf("{%q: %s} sets %s", spelling, value, f.Name)
+				}
+			}
+		}
+	}
+	var p users.CreateUserParams
+	err := json.Unmarshal([]byte(`{"userName":"alice","email":"a@b.co","password":"x","confirmPassword":"y","name":"A","autoCreatePassword":true,"sendEmailNotification":true}`), &p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := reflect.ValueOf(p)
+	for f := range typ.Fields() {
+		if want := slices.Contains(open, f.Name); want == v.FieldByIndex(f.Index).IsZero() {
+			t.Errorf("%s: bound %v, want %v", f.Name, !want, want)
+		}
+	}
+}
+
+func TestAnswersShowNoPrivilegedMember(t *testing.T) {
+	t.Parallel()
+	u := goldenUser()
+	for _, v := range []any{u, users.HALUser(&u, "/x", true), users.PlainUser(&u, "/x", true)} {
+		got, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"dashboard", "Dashboard", "private", "createdBy", "creator", "password"} {
+			if strings.Contains(string(got), secret) {
+				t.Errorf("%s in %s", secret, got)
+			}
+		}
+	}
+}
+
+func goldenUser() users.User {
+	return users.User{
+		ID: uuid(1), UserName: "Alice", Email: "Alice@Example.com", Name: "Alice A.", IsApproved: true,
+		Roles:        []users.Role{{ID: uuid(2), Name: "editor", Description: "edits", DateCreated: start, DateUpdated: start}, {ID: uuid(3), Name: "chief", DateCreated: start, DateUpdated: start}},
+		CreationDate: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), DateCreated: start, DateUpdated: start,
+		AllowDashboardAccess: true, DashboardSettings: json.RawMessage(`{"private":1}`), CreatedBy: "creator",
+	}
+}
+
+// The two forms of the design, member for member.
+func TestRepresentations(t *testing.T) {
+	t.Parallel()
+	u := goldenUser()
+	bare := users.User{ID: uuid(1), UserName: "bob", Email: "b@x.co", IsLockedOut: true, Roles: []users.Role{}, CreationDate: start, DateCreated: start, DateUpdated: start}
+	const base = "/v1/acme"
+	const members = `"id":"00000000-0000-4000-8000-000000000001","userName":"Alice","email":"Alice@Example.com","name":"Alice A.",` +
+		`"isApproved":true,"isLockedOut":false,"creationDate":"2001-02-03T04:05:06Z","dateCreated":"2026-01-02T03:04:05.678901Z","dateUpdated":"2026-01-02T03:04:05.678901Z",`
+	const bareMembers = `"id":"00000000-0000-4000-8000-000000000001","userName":"bob","email":"b@x.co","isApproved":false,"isLockedOut":true,` +
+		`"creationDate":"2026-01-02T03:04:05.678901Z","dateCreated":"2026-01-02T03:04:05.678901Z","dateUpdated":"2026-01-02T03:04:05.678901Z",`
+	const short = `"roles":[{"id":"00000000-0000-4000-8000-000000000002","name":"editor"},{"id":"00000000-0000-4000-8000-000000000003","name":"chief"}],`
+	const editor = `"id":"00000000-0000-4000-8000-000000000002","name":"editor","description":"edits",` +
+		`"dateCreated":"2026-01-02T03:04:05.678901Z","dateUpdated":"2026-01-02T03:04:05.678901Z",`
+	const chief = `"id":"00000000-0000-4000-8000-000000000003","name":"chief",` +
+		`"dateCreated":"2026-01-02T03:04:05.678901Z","dateUpdated":"2026-01-02T03:04:05.678901Z",`
+	self := func(path string) string { return `"self":{"href":"` + path + `","templated":false}` }
+	rel := func(rel, path string) string { return `{"rel":"` + rel + `","href":"` + path + `","templated":false}` }
+	const user, role2, role3 = base + "/users/00000000-0000-4000-8000-000000000001", base + "/roles/00000000-0000-4000-8000-000000000002", base + "/roles/00000000-0000-4000-8000-000000000003"
+	halLinks := `"_links":{` + self(user) + `,"roles":{"href":"/v1/acme/roles","templated":false}}`
+	plainLinks := `"links":[` + rel("self", user) + `,` + rel("roles", base+"/roles") + `]`
+	halRoles := `[{` + editor + `"_links":{` + self(role2) + `}},{` + chief + `"_links":{` + self(role3) + `}}]`
+	plainRoles := `[{` + editor + `"links":[` + rel("self", role2) + `]},{` + chief + `"links":[` + rel("self", role3) + `]}]`
+	for _, c := range []struct {
+		name string
+		got  any
+		want string
+	}{
+		{"HAL", users.HALUser(&u, base, false), `{` + members + short + halLinks + `}`},
+		{"HAL, embedded", users.HALUser(&u, base, true), `{` + members + short + `"embed":["roles"],` + halLinks + `,"_embedded":{"roles":` + halRoles + `}}`},
+		{"HAL, no roles", users.HALUser(&bare, base, false), `{` + bareMembers + `"roles":[],"_links":{` + self(user) + `}}`},
+		{"HAL, none embedded", users.HALUser(&bare, base, true), `{` + bareMembers + `"roles":[],"embed":["roles"],"_links":{` + self(user) + `},"_embedded":{"roles":[]}}`},
+		{"plain", users.PlainUser(&u, base, false), `{` + members + short + plainLinks + `}`},
+		{"plain, embedded", users.PlainUser(&u, base, true), `{` + members + `"roles":` + plainRoles + `,"embed":["roles"],` + plainLinks + `}`},
+		{"plain, no roles", users.PlainUser(&bare, base, false), `{` + bareMembers + `"roles":[],"links":[` + rel("self", user) + `]}`},
+		{"plain, none embedded", users.PlainUser(&bare, base, true), `{` + bareMembers + `"roles":[],"embed":["roles"],"links":[` + rel("self", user) + `]}`},
+		{"HAL role", users.HALRole(u.Roles[0], base), `{` + editor + `"_links":{` + self(role2) + `}}`},
+		{"plain role", users.PlainRole(u.Roles[0], base), `{` + editor + `"links":[` + rel("self", role2) + `]}`},
+		{"HAL roles", users.HALRoles(u.Roles, base, "/here", "/next"), `{"_links":{` + self("/here") + `,"next":{"href":"/next","templated":false}},"_embedded":{"roles":` + halRoles + `}}`},
+		{"HAL roles, last page", users.HALRoles(nil, base, "/here", ""), `{"_links":{` + self("/here") + `},"_embedded":{"roles":[]}}`},
+		{"plain roles", users.PlainRoles(u.Roles, base, "/here", "/next"), `{"roles":` + plainRoles + `,"links":[` + rel("self", "/here") + `,` + rel("next", "/next") + `]}`},
+		{"plain roles, last page", users.PlainRoles(nil, base, "/here", ""), `{"roles":[],"links":[` + rel("self", "/here") + `]}`},
+	} {
+		got, err := json.Marshal(c.got)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if string(got) != c.want {
+			t.Errorf("%s: got\n%s, want\n%s", c.name, got, c.want)
+		}
+	}
+}
+
+// Two answers share nothing that one of their readers could change.
+func TestRepresentationsShareNothing(t *testing.T) {
+	t.Parallel()
+	u := goldenUser()
+	users.HALUser(&u, "/x", true).Embed[0] = "changed"
+	users.PlainUser(&u, "/x", true).Embed[0] = "changed"
+	equal(t, "HAL", users.HALUser(&u, "/x", true).Embed, words("roles"))
+	equal(t, "plain", users.PlainUser(&u, "/x", true).Embed, words("roles"))
+}
