@@ -216,7 +216,9 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 					// Hidden in a field, or behind a pointer under a verb that does
 					// not fit it, a hash can be seen: it is a string to fmt then.
 					search(t, "NewUser", exposed(*n, false), hash)
-					search(t, "NewUser", map[string]string{"%v": fmt.Sprintf("%v %+v %#v %s %q %x", n, n, n, n, n, n)}, hash)
+					for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+						search(t, "a pointer to NewUser", map[string]string{verb: fmt.Sprintf(verb, n)}, hash)
+					}
 					secrets = append(secrets, hash)
 				}
 			}
