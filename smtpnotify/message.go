@@ -1,0 +1,201 @@
+package smtpnotify
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"io/fs"
+	netmail "net/mail"
+	"strings"
+	"text/template"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/wneessen/go-mail"
+	"golang.org/x/net/idna"
+
+	"github.com/gousers/users"
+)
+
+//go:embed templates
+var embedded embed.FS
+
+// message is a mail ready to be sent.
+type message struct {
+	from, to string // paths of RFC 5321, in angle brackets
+	utf8     bool   // needs SMTPUTF8 (RFC 6531)
+	data     []byte
+}
+
+// composer makes messages of notifications.
+type composer struct {
+	from   *netmail.Address
+	domain string
+	texts  map[string]texts // by kind
+}
+
+type texts struct {
+	text *template.Template
+	html *htmltemplate.Template
+}
+
+func newComposer(from string, o *Options) (*composer, error) {
+	c := &composer{domain: o.Domain, texts: make(map[string]texts)}
+	addr, err := netmail.ParseAddress(from)
+	if err != nil {
+		return nil, errors.New("the sender is not a mail address")
+	}
+	if c.from, err = address(addr.Name, addr.Address); err != nil {
+		return nil, fmt.Errorf("the sender: %w", err)
+	}
+	if c.domain == "" {
+		_, c.domain, _ = cutLast(c.from.Address)
+	}
+	if c.domain, err = idna.Lookup.ToASCII(c.domain); err != nil {
+		return nil, errors.New("Domain is not a domain name")
+	}
+	for _, kind := range []string{users.KindAccountCreated, users.KindSetPassword} {
+		if c.texts[kind], err = parseTexts(kind, o.Templates); err != nil {
+			return nil, err
+		}
+		if _, err := c.compose(sample(kind)); err != nil {
+			return nil, fmt.Errorf("templates: %w", err)
+		}
+	}
+	return c, nil
+}
+
+func sample(kind string) users.Notification {
+	return users.Notification{
+		ID: "01JZZZZZZZZZZZZZZZZZZZZZZZ", Kind: kind, Application: users.Application{APIKey: "sample", Name: "Sample"},
+		User:  users.User{ID: "01JZZZZZZZZZZZZZZZZZZZZZZZ", UserName: "sample", Email: "sample@example.com", Name: "Sample", Roles: []users.Role{}},
+		Token: "sample", URL: "https://example.com/#sample", Expires: time.Unix(0, 0).UTC(),
+	}
+}
+
+func parseTexts(kind string, override fs.FS) (t texts, err error) {
+	text, err := read(override, kind+".txt")
+	if err != nil {
+		return t, err
+	}
+	html, err := read(override, kind+".html")
+	if err != nil {
+		return t, err
+	}
+	if t.text, err = template.New(kind + ".txt").Option("missingkey=error").Parse(text); err != nil {
+		return t, err
+	}
+	if t.text.Lookup("subject") == nil {
+		return t, fmt.Errorf(`template %s.txt does not define "subject"`, kind)
+	}
+	t.html, err = htmltemplate.New(kind + ".html").Option("missingkey=error").Parse(html)
+	return t, err
+}
+
+// read gives a template of the host's or, where it has none, ours.
+func read(override fs.FS, name string) (string, error) {
+	if override != nil {
+		b, err := fs.ReadFile(override, name)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return string(b), err
+		}
+	}
+	b, err := fs.ReadFile(embedded, "templates/"+name)
+	return string(b), err
+}
+
+// compose makes the message of a notification. Every error of it is permanent.
+func (c *composer) compose(n users.Notification) (*message, error) {
+	refuse := func(detail string) error { return &Error{Step: "compose", Permanent: true, detail: detail} }
+	t, ok := c.texts[n.Kind]
+	if !ok {
+		return nil, refuse("unknown kind of notification")
+	}
+	if !validID(n.ID) {
+		return nil, refuse("the id of the notification does not fit a Message-ID")
+	}
+	to, err := address(n.User.Name, n.User.Email)
+	if err != nil {
+		return nil, refuse("the recipient: " + err.Error())
+	}
+	var subject, text, html bytes.Buffer
+	err = errors.Join(t.text.ExecuteTemplate(&subject, "subject", n), t.text.Execute(&text, n), t.html.Execute(&html, n))
+	if err != nil {
+		return nil, refuse("a template failed")
+	}
+	line := strings.TrimSpace(subject.String())
+	if !printable(line) {
+		return nil, refuse("the subject holds a control character")
+	}
+	msg := mail.NewMsg(mail.WithNoDefaultUserAgent(), mail.WithEncoding(mail.EncodingQP))
+	msg.FromMailAddress(c.from)
+	msg.AddToMailAddress(to)
+	msg.Subject(line)
+	msg.SetDate()
+	msg.SetMessageIDWithValue(n.ID + "@" + c.domain)
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	msg.SetBodyString(mail.TypeTextPlain, text.String())
+	msg.AddAlternativeString(mail.TypeTextHTML, html.String())
+	var data bytes.Buffer
+	if _, err := msg.WriteTo(&data); err != nil {
+		return nil, refuse("the message can't be written")
+	}
+	return &message{
+		from: "<" + c.from.Address + ">", to: "<" + to.Address + ">",
+		utf8: !ascii(c.from.Address) || !ascii(to.Address), data: data.Bytes(),
+	}, nil
+}
+
+// validID accepts the ids that the Service makes. They are part of a header and
+// of a file's name.
+func validID(id string) bool {
+	for _, r := range id {
+		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 64
+}
+
+// address checks what stands in a header and in the envelope. The domain becomes
+// ASCII (RFC 5891), so that only a local part beyond ASCII needs SMTPUTF8. A
+// local part that would have to be quoted is refused, as the Service does.
+func address(name, addr string) (*netmail.Address, error) {
+	if !printable(name) {
+		return nil, errors.New("the name holds a control character")
+	}
+	local, domain, ok := cutLast(addr)
+	if !ok || local == "" || !utf8.ValidString(addr) || strings.ContainsFunc(local, unfit) ||
+		strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
+		return nil, errors.New("not a mail address")
+	}
+	domain, err := idna.Lookup.ToASCII(domain)
+	if err != nil || domain == "" || strings.ContainsFunc(domain, unfit) {
+		return nil, errors.New("not a mail address: its domain")
+	}
+	return &netmail.Address{Name: name, Address: local + "@" + domain}, nil
+}
+
+func cutLast(addr string) (local, domain string, ok bool) {
+	at := strings.LastIndexByte(addr, '@')
+	if at < 0 {
+		return addr, "", false
+	}
+	return addr[:at], addr[at+1:], true
+}
+
+// unfit is what can't stand in a dot-atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2).
+func unfit(r rune) bool {
+	return r <= ' ' || unicode.IsControl(r) || unicode.IsSpace(r) || strings.ContainsRune(`()<>[]:;@\,"`, r)
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}

@@ -1,0 +1,224 @@
+// Package smtpnotify sends notifications by mail: over SMTP with [New], or into
+// files with [Dir].
+//
+//	mail, err := smtpnotify.New("smtp://user:password@mail.example.com:587", "Example <no-reply@example.com>", nil)
+//	relay, err := outbox.New(service, mail, options)
+//
+// A message has a plain text and an HTML part. Its Message-ID comes from the
+// notification's id, so that a repeat can be recognised; it says that no person
+// wrote it (Auto-Submitted, RFC 3834), and nothing of the software that did.
+package smtpnotify
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gousers/users"
+)
+
+// The defaults of Options.
+const (
+	DefaultTimeout = 30 * time.Second
+	DefaultIdle    = 30 * time.Second
+)
+
+// Options configures a notifier. The zero value is ready for production.
+type Options struct {
+	// Templates overrides the texts, file by file: account_created.txt,
+	// account_created.html, set_password.txt and set_password.html. The .txt
+	// files are text/template, the .html files html/template; both are executed
+	// with the users.Notification. A .txt file also defines the template
+	// "subject". The texts that come with the package leave the user's display
+	// name out: it is free text, and would let anybody send a message of
+	// their own to any address. nil: the texts that come with the package.
+	Templates fs.FS
+	// Domain is the right side of Message-ID; empty: the domain of the sender.
+	// Keep it the same in all processes.
+	Domain string
+
+	// TLS configures STARTTLS and smtps; nil: the defaults of crypto/tls. An
+	// empty ServerName is the host of the URL.
+	TLS *tls.Config
+	// Hello is the name given in EHLO; empty: os.Hostname.
+	Hello string
+	// Timeout bounds one Notify, beside its context; 0: 30 s.
+	Timeout time.Duration
+	// Idle is how long an unused connection may be used again; 0: 30 s. An
+	// older one is closed by the next Notify, or by Close.
+	Idle time.Duration
+}
+
+// Notifier is a users.Notifier over SMTP. It is safe for concurrent use. It
+// keeps one connection, which a burst of messages uses one after the other.
+type Notifier struct {
+	composer *composer
+	o        Options
+	address  string // host:port
+	host     string
+	user     *url.Userinfo
+	implicit bool // TLS from the first byte (RFC 8314)
+	plain    bool // no TLS at all
+	// slot holds the connection, or nil, while nobody uses it.
+	slot chan *session
+}
+
+// New makes a Notifier for the mail server at server, which sends as from
+// ("Name <address>" or an address). o may be nil; it is copied. New opens no
+// connection; it executes every template once.
+//
+// The forms of server are smtp://user:password@host:port, which needs STARTTLS
+// from the server (port 587 if none is given), and smtps://, TLS from the first
+// byte (port 465). user and password may be left out. smtp://host:port?tls=none
+// does without TLS; credentials are then sent to the loopback interface only.
+// No error tells the password.
+func New(server, from string, o *Options) (*Notifier, error) {
+	n := &Notifier{slot: make(chan *session, 1)}
+	n.slot <- nil
+	if o != nil {
+		n.o = *o
+	}
+	if err := n.parse(server); err != nil {
+		return nil, fmt.Errorf("smtpnotify: New: server: %w", err)
+	}
+	if n.o.Timeout < 0 || n.o.Idle < 0 {
+		return nil, errors.New("smtpnotify: New: Timeout or Idle is negative")
+	}
+	if n.o.Timeout == 0 {
+		n.o.Timeout = DefaultTimeout
+	}
+	if n.o.Idle == 0 {
+		n.o.Idle = DefaultIdle
+	}
+	if n.o.Hello == "" {
+		n.o.Hello = hostname()
+	}
+	n.o.TLS = n.o.TLS.Clone()
+	if n.o.TLS == nil {
+		n.o.TLS = &tls.Config{}
+	}
+	if n.o.TLS.ServerName == "" {
+		n.o.TLS.ServerName = n.host
+	}
+	var err error
+	if n.composer, err = newComposer(from, &n.o); err != nil {
+		return nil, fmt.Errorf("smtpnotify: New: %w", err)
+	}
+	return n, nil
+}
+
+// parse reads the URL. url.Parse's own errors quote the password.
+func (n *Notifier) parse(server string) error {
+	u, err := url.Parse(server)
+	if err != nil {
+		return errors.New("it is not a URL")
+	}
+	port := u.Port()
+	switch u.Scheme {
+	case "smtp":
+		if port == "" {
+			port = "587" // RFC 6409 section 3.1
+		}
+	case "smtps":
+		n.implicit = true
+		if port == "" {
+			port = "465" // RFC 8314 section 7.3
+		}
+	default:
+		return errors.New("its scheme is neither smtp nor smtps")
+	}
+	if n.host = u.Hostname(); n.host == "" {
+		return errors.New("it names no host")
+	}
+	if strings.Trim(u.Path, "/") != "" {
+		return errors.New("it has a path")
+	}
+	n.address, n.user = net.JoinHostPort(n.host, port), u.User
+	for name, values := range u.Query() {
+		if name != "tls" || len(values) != 1 || values[0] != "none" && values[0] != "required" {
+			return errors.New("of parameters it may have tls=none or tls=required")
+		}
+		n.plain = values[0] == "none"
+	}
+	if n.plain && n.implicit {
+		return errors.New("smtps and tls=none exclude each other")
+	}
+	if n.plain && n.user != nil && !loopback(n.host) {
+		return errors.New("credentials and tls=none exclude each other, but for the loopback interface")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "localhost"
+	}
+	return name
+}
+
+// Notify sends the message of note. An error is a *Error, and wraps the context's
+// where that ended; the message may then have been sent all the same, if the
+// connection broke while the server was answering.
+func (n *Notifier) Notify(ctx context.Context, note users.Notification) error {
+	m, err := n.composer.compose(note)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.o.Timeout)
+	defer cancel()
+	var s *session
+	select {
+	case s = <-n.slot:
+	case <-ctx.Done():
+		return &Error{Step: "wait for the connection", cause: ctx.Err()}
+	}
+	s, err = n.send(ctx, s, m)
+	n.slot <- s
+	return err
+}
+
+// Close ends the connection, after the message that is being sent. The Notifier can be
+// used again: it then opens a new one.
+func (n *Notifier) Close() error {
+	s := <-n.slot
+	if s != nil {
+		s.quit()
+	}
+	n.slot <- nil
+	return nil
+}
+
+// send sends m over s, or over a new connection if s is nil or no longer
+// good. It gives the connection that can be used for the next message, if any.
+func (n *Notifier) send(ctx context.Context, s *session, m *message) (*session, error) {
+	if s != nil && time.Since(s.used) > n.o.Idle {
+		s.quit()
+		s = nil
+	}
+	if s != nil {
+		err := s.send(ctx, m)
+		if !lost(ctx, err) {
+			return s.kept(err), err
+		}
+		// The server had closed it meanwhile: nothing was sent.
+		s.conn.Close()
+	}
+	s, err := n.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.send(ctx, m)
+	return s.kept(err), err
+}
