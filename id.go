@@ -26,11 +26,10 @@ func newULID() (string, error) {
 func parseID(s string) (string, bool) {
 	switch len(s) {
 	case ulid.EncodedSize:
-		id, err := ulid.ParseStrict(s)
-		if err != nil {
+		if _, err := ulid.ParseStrict(s); err != nil {
 			return "", false
 		}
-		return id.String(), true
+		return strings.ToUpper(s), true
 	case 36:
 		for i := range len(s) {
 			switch c := s[i]; {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"time"
 )
 
@@ -57,35 +56,30 @@ func (s *Service) replay(ctx context.Context, c *creation) (*User, error) {
 // BeforeCreate amends anything, or a hook that is not a pure function would
 // turn a repeat into a mismatch.
 func fingerprint(p *CreateUserParams) [32]byte {
-	h := sha256.New()
-	for _, s := range []string{p.UserName, p.Email, p.Name, p.ID, string(p.DashboardSettings)} {
-		writeString(h, s)
-	}
-	writeUint(h, uint64(flags(p.AutoCreatePassword, p.SendEmailNotification, p.AllowDashboardAccess,
-		p.IsApproved != nil, p.IsApproved != nil && *p.IsApproved, p.IsLockedOut != nil, p.IsLockedOut != nil && *p.IsLockedOut)))
-	writeUint(h, uint64(p.CreationDate.Unix()))
-	writeUint(h, uint64(p.CreationDate.Nanosecond()))
-	writeUint(h, uint64(len(p.Roles)))
+	b := make([]byte, 0, 512) // does not escape, and holds most requests
+	b = appendFramed(b, p.UserName)
+	b = appendFramed(b, p.Email)
+	b = appendFramed(b, p.Name)
+	b = appendFramed(b, p.ID)
+	b = appendFramed(b, p.DashboardSettings)
+	b = append(b, flags(p.AutoCreatePassword, p.SendEmailNotification, p.AllowDashboardAccess,
+		p.IsApproved != nil, p.IsApproved != nil && *p.IsApproved, p.IsLockedOut != nil, p.IsLockedOut != nil && *p.IsLockedOut))
+	b = binary.AppendVarint(b, p.CreationDate.Unix())
+	b = binary.AppendUvarint(b, uint64(p.CreationDate.Nanosecond()))
 	for _, r := range p.Roles {
-		writeString(h, r.ID)
-		writeString(h, r.Name)
+		b = appendFramed(b, r.ID)
+		b = appendFramed(b, r.Name)
 	}
-	return [32]byte(h.Sum(nil))
+	return sha256.Sum256(b)
 }
 
-// writeString frames s by its length, so that no two lists of members look alike.
-func writeString(h hash.Hash, s string) {
-	writeUint(h, uint64(len(s)))
-	h.Write([]byte(s))
+// appendFramed writes s after its length, so that no two lists of members look alike.
+func appendFramed[S ~string | ~[]byte](b []byte, s S) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
 }
 
-func writeUint(h hash.Hash, n uint64) {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], n)
-	h.Write(b[:])
-}
-
-func flags(bits ...bool) (n uint) {
+func flags(bits ...bool) (n byte) {
 	for i, b := range bits {
 		if b {
 			n |= 1 << i

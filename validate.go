@@ -200,9 +200,8 @@ func rolePointer(i int) string { return "/roles/" + strconv.Itoa(i) }
 // it is the host's own, from a hook.
 func (s *Service) validate(ctx context.Context, c *creation) error {
 	p, f := &c.params, &c.faults
-	var invalid validator.ValidationErrors
-	if errors.As(s.shapes.Struct(shape{p.UserName, p.Email, p.Name, len(p.Roles)}), &invalid) {
-		for _, e := range invalid {
+	if err := s.shapes.Struct(shape{p.UserName, p.Email, p.Name, len(p.Roles)}); err != nil {
+		for _, e := range err.(validator.ValidationErrors) { // a struct can have no other error
 			fe := shapeFaults[[2]string{e.StructField(), e.Tag()}]
 			f.add(fe.Pointer, fe.Code, fe.Detail)
 		}
@@ -292,24 +291,35 @@ func checkObject(raw []byte) error {
 	if len(raw) > MaxDashboardSettings {
 		return &ruleError{codeTooLong, fmt.Sprintf("must be at most %d bytes", MaxDashboardSettings)}
 	}
-	d := jsontext.NewDecoder(bytes.NewReader(raw))
-	if d.PeekKind() != '{' {
+	switch {
+	case !bytes.HasPrefix(trimJSON(raw), []byte("{")):
 		return &ruleError{"invalid_type", "must be a JSON object"}
+	case jsonDepth(raw) > MaxDashboardDepth:
+		return &ruleError{"too_deep", fmt.Sprintf("must be at most %d levels deep", MaxDashboardDepth)}
+	case !jsontext.Value(raw).IsValid():
+		return &ruleError{"invalid_json", "must be one JSON object without duplicate members or invalid UTF-8, and nothing after it"}
 	}
-	for {
-		if _, err := d.ReadToken(); err != nil {
-			return &ruleError{"invalid_json", "must be one JSON object without duplicate members or invalid UTF-8"}
-		}
-		switch depth := d.StackDepth(); {
-		case depth > MaxDashboardDepth:
-			return &ruleError{"too_deep", fmt.Sprintf("must be at most %d levels deep", MaxDashboardDepth)}
-		case depth == 0:
-			if len(trimJSON(raw[d.InputOffset():])) > 0 {
-				return &ruleError{"invalid_json", "must be one JSON object and nothing after it"}
-			}
-			return nil
+	return nil
+}
+
+// jsonDepth gives the levels of objects and arrays in JSON, which need not be valid.
+func jsonDepth(raw []byte) (deepest int) {
+	depth, inString := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
 		}
 	}
+	return deepest
 }
 
 // isEmptyObject reports whether raw asks for nothing: absent or {}.
