@@ -1,0 +1,24 @@
+// Package sqlstore keeps users in PostgreSQL, MySQL, MariaDB or SQLite through
+// database/sql. It imports no driver: the host opens the *sql.DB with the one
+// it likes (pgx/stdlib, lib/pq, go-sql-driver/mysql, modernc.org/sqlite,
+// ncruces/go-sqlite3 and mattn/go-sqlite3 are tested).
+//
+//	store, err := sqlstore.New(db, sqlstore.Postgres, nil)
+//	err = store.Migrate(ctx) // or by the host's own migration tool, see Migrations
+//	svc, err := users.New(store, nil)
+//
+// Inside a transaction of the host's own:
+//
+//	p, err = svc.PreHash(ctx, "demo", p) // no connection is held for the hash
+//	tx, err := db.BeginTx(ctx, nil)
+//	u, err := svc.WithStore(store.WithTx(tx)).Create(ctx, "demo", p)
+//	// … the host's own rows …
+//	err = tx.Commit()
+//
+// The Store never closes the host's *sql.DB, changes no session setting, and
+// prepares nothing for good unless Options.PrepareStatements says so. It needs
+// no special DSN: parseTime, multiStatements, clientFoundRows, the collation
+// and the character set of a MySQL connection make no difference. For SQLite a
+// busy_timeout, WAL and synchronous=FULL are advisable; the Store's own writes
+// queue for one connection at a time and take the write lock first.
+package sqlstore

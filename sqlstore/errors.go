@@ -1,0 +1,229 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"strings"
+	"syscall"
+
+	"github.com/gousers/users"
+)
+
+// fault is what an error of a driver means to the store.
+type fault int
+
+const (
+	otherFault  fault = iota
+	duplicate         // a unique key is taken
+	aborted           // rolled back by the database; the same again may succeed
+	badConn           // the connection was bad before the statement was sent, says the driver
+	unreachable       // the database can't be reached; the outcome may be unknown
+	unsupported       // this server does not know the statement
+)
+
+var (
+	// errNotWritten: the statement wrote no user, and does not say why.
+	errNotWritten = errors.New("sqlstore: not written")
+	// errVanished: what stood in the way is not to be seen (anymore).
+	errVanished = errors.New("sqlstore: a unique key is taken by a row that can't be seen")
+	// errCommit: a connection was lost at COMMIT; what became of it is unknown.
+	errCommit = errors.New("sqlstore: the outcome of the commit is unknown")
+)
+
+// classify looks for the numbers of the dialect's drivers in the whole tree of
+// err. It never decides by text what is a conflict: a user name can look like
+// any message.
+func (d Dialect) classify(err error) (f fault) {
+	if errors.Is(err, errCommit) {
+		return unreachable
+	}
+	if errors.Is(err, errVanished) {
+		return aborted
+	}
+	walk(err, func(err error) bool {
+		switch d {
+		case Postgres:
+			f = postgresFault(err)
+		case MySQL:
+			f = mysqlFault(err)
+		case SQLite:
+			f = sqliteFault(err)
+		}
+		return f == otherFault
+	})
+	switch {
+	case f != otherFault:
+		return f
+	case errors.Is(err, driver.ErrBadConn):
+		return badConn
+	case lost(err):
+		return unreachable
+	}
+	return otherFault
+}
+
+// walk visits the tree of err until visit is false.
+func walk(err error, visit func(error) bool) bool {
+	if err == nil {
+		return true
+	}
+	if !visit(err) {
+		return false
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return walk(e.Unwrap(), visit)
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if !walk(inner, visit) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func lost(err error) bool {
+	var n net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return true
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return false // these have the methods of a net.Error
+	case errors.As(err, &n):
+		return true
+	}
+	// Two that have neither type nor number: go-sql-driver's ErrInvalidConn
+	// (lost in the middle of a statement) and database/sql after Close.
+	return !walk(err, func(err error) bool {
+		s := err.Error()
+		return s != "invalid connection" && s != "sql: database is closed"
+	})
+}
+
+// postgresFault: pgx and lib/pq have the method SQLState.
+func postgresFault(err error) fault {
+	e, ok := err.(interface{ SQLState() string })
+	if !ok {
+		return otherFault
+	}
+	switch s := e.SQLState(); {
+	case s == "23505":
+		return duplicate
+	case s == "40001", s == "40P01":
+		return aborted
+	case strings.HasPrefix(s, "08"), strings.HasPrefix(s, "57P0"), strings.HasPrefix(s, "53"):
+		return unreachable
+	}
+	return otherFault
+}
+
+// mysqlFault: go-sql-driver's error has a field Number.
+func mysqlFault(err error) fault {
+	v := reflect.Indirect(reflect.ValueOf(err))
+	if v.Kind() != reflect.Struct {
+		return otherFault
+	}
+	n := v.FieldByName("Number")
+	if !n.IsValid() || !n.CanUint() {
+		return otherFault
+	}
+	switch n.Uint() {
+	case 1062, 1586:
+		return duplicate
+	case 1205, 1213:
+		return aborted
+	case 1040, 1047, 1053, 1927, 2006, 2013, 3169:
+		// Too many connections, outside of the quorum, shut down, killed, gone.
+		return unreachable
+	case 1064, 1235:
+		return unsupported
+	}
+	return otherFault
+}
+
+// sqliteFault: modernc has Code() int, mattn a field ExtendedCode, ncruces a
+// method ExtendedCode() of a type of its own.
+func sqliteFault(err error) fault {
+	code, ok := sqliteCode(err)
+	if !ok {
+		return otherFault
+	}
+	switch code {
+	case 2067, 1555: // CONSTRAINT_UNIQUE, CONSTRAINT_PRIMARYKEY
+		return duplicate
+	case 262: // LOCKED_SHAREDCACHE
+		return aborted
+	}
+	switch code & 0xff {
+	case 5: // BUSY, BUSY_SNAPSHOT (517), BUSY_RECOVERY
+		return aborted
+	case 10, 13, 14: // IOERR, FULL, CANTOPEN
+		return unreachable
+	}
+	return otherFault
+}
+
+func sqliteCode(err error) (code uint64, ok bool) {
+	if e, ok := err.(interface{ Code() int }); ok {
+		return uint64(e.Code()), true
+	}
+	v := reflect.ValueOf(err)
+	if m := v.MethodByName("ExtendedCode"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 {
+		return number(m.Call(nil)[0])
+	}
+	if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
+		extended, ok := number(v.FieldByName("ExtendedCode"))
+		if ok && extended == 0 { // mattn leaves it 0 where there is no more to say
+			return number(v.FieldByName("Code"))
+		}
+		return extended, ok
+	}
+	return 0, false
+}
+
+func number(v reflect.Value) (uint64, bool) {
+	switch {
+	case v.IsValid() && v.CanUint():
+		return v.Uint(), true
+	case v.IsValid() && v.CanInt():
+		return uint64(v.Int()), true
+	}
+	return 0, false
+}
+
+// answered reports whether err is an answer of the contract: it stands even if
+// the context is done in the meantime.
+func answered(err error) bool {
+	for _, class := range []error{
+		users.ErrConflict, users.ErrNotFound, users.ErrUnknownApplication, users.ErrIdempotencyKeyUsed,
+		users.ErrStale, users.ErrBadToken,
+	} {
+		if errors.Is(err, class) {
+			return true
+		}
+	}
+	return false
+}
+
+// answer translates an error of a driver for the callers of the store.
+func (b *backend) answer(ctx context.Context, err error) error {
+	switch f := b.classify(err); {
+	case err == nil || answered(err):
+		return err
+	case ctx.Err() != nil:
+		// Asked first: some drivers report a cancelled query by a number of their own.
+		return fmt.Errorf("sqlstore: %w: %w", ctx.Err(), err)
+	case f == aborted && b.tx != nil:
+		return fmt.Errorf("sqlstore: %w: %w", users.ErrRetryTx, err)
+	case f == aborted, f == badConn, f == unreachable:
+		return fmt.Errorf("sqlstore: %w: %w", users.ErrUnavailable, err)
+	}
+	return fmt.Errorf("sqlstore: %w", err)
+}

@@ -1,0 +1,104 @@
+CREATE TABLE {users_migrations} (
+	version INTEGER NOT NULL,
+	step INTEGER NOT NULL,
+	started_at BIGINT NOT NULL,
+	done_at BIGINT,
+	PRIMARY KEY (version, step)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE {applications} (
+	id VARBINARY(64) NOT NULL,
+	api_key VARBINARY(64) NOT NULL,
+	name VARBINARY(1024) NOT NULL,
+	disabled BOOLEAN NOT NULL,
+	require_approval BOOLEAN NOT NULL,
+	date_created BIGINT NOT NULL,
+	version BIGINT NOT NULL,
+	PRIMARY KEY (id),
+	UNIQUE KEY {#applications_api_key} (api_key)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE {roles} (
+	application_id VARBINARY(64) NOT NULL,
+	id VARBINARY(64) NOT NULL,
+	name VARBINARY(1024) NOT NULL,
+	name_key VARBINARY(1024) NOT NULL,
+	description VARBINARY(4096) NOT NULL,
+	date_created BIGINT NOT NULL,
+	date_updated BIGINT NOT NULL,
+	PRIMARY KEY (application_id, id),
+	UNIQUE KEY {#roles_name} (application_id, name_key)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE {users} (
+	application_id VARBINARY(64) NOT NULL,
+	id VARBINARY(64) NOT NULL,
+	user_name VARBINARY(1024) NOT NULL,
+	name_key VARBINARY(1024) NOT NULL,
+	email VARBINARY(1024) NOT NULL,
+	email_key VARBINARY(320) NOT NULL,
+	key_version INTEGER NOT NULL,
+	display_name VARBINARY(1024) NOT NULL,
+	credential VARBINARY(1024),
+	is_approved BOOLEAN NOT NULL,
+	is_locked_out BOOLEAN NOT NULL,
+	dashboard_access BOOLEAN NOT NULL,
+	dashboard_settings MEDIUMBLOB,
+	created_by VARBINARY(255) NOT NULL,
+	creation_date BIGINT NOT NULL,
+	date_created BIGINT NOT NULL,
+	date_updated BIGINT NOT NULL,
+	failures INTEGER NOT NULL,
+	locked_until BIGINT NOT NULL,
+	version BIGINT NOT NULL,
+	PRIMARY KEY (application_id, id),
+	UNIQUE KEY {#users_name} (application_id, name_key),
+	UNIQUE KEY {#users_email} (application_id, email_key)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE {user_roles} (
+	application_id VARBINARY(64) NOT NULL,
+	user_id VARBINARY(64) NOT NULL,
+	role_id VARBINARY(64) NOT NULL,
+	PRIMARY KEY (application_id, user_id, role_id)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE {notifications} (
+	application_id VARBINARY(64) NOT NULL,
+	id VARBINARY(64) NOT NULL,
+	user_id VARBINARY(64) NOT NULL,
+	kind VARBINARY(64) NOT NULL,
+	state VARBINARY(16) NOT NULL,
+	due_at BIGINT NOT NULL,
+	lease_until BIGINT NOT NULL,
+	lease_owner VARBINARY(255) NOT NULL,
+	attempts INTEGER NOT NULL,
+	last_error VARBINARY(512) NOT NULL,
+	date_created BIGINT NOT NULL,
+	PRIMARY KEY (application_id, id),
+	KEY {#notifications_due} (state, due_at, application_id, id),
+	KEY {#notifications_state} (application_id, state, id),
+	KEY {#notifications_user} (application_id, user_id)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE {idempotency} (
+	application_id VARBINARY(64) NOT NULL,
+	caller VARBINARY(300) NOT NULL,
+	idempotency_key VARBINARY(255) NOT NULL,
+	fingerprint VARBINARY(64) NOT NULL,
+	user_id VARBINARY(64) NOT NULL,
+	expires_at BIGINT NOT NULL,
+	PRIMARY KEY (application_id, caller, idempotency_key),
+	KEY {#idempotency_expires} (expires_at)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE {password_tokens} (
+	application_id VARBINARY(64) NOT NULL,
+	token_hash VARBINARY(64) NOT NULL,
+	user_id VARBINARY(64) NOT NULL,
+	date_created BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	PRIMARY KEY (application_id, token_hash),
+	KEY {#password_tokens_user} (application_id, user_id, date_created),
+	KEY {#password_tokens_expires} (expires_at)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;

@@ -1,0 +1,110 @@
+CREATE TABLE {users_migrations} (
+	version INTEGER NOT NULL,
+	step INTEGER NOT NULL,
+	started_at INTEGER NOT NULL,
+	done_at INTEGER,
+	CONSTRAINT {#users_migrations_pk} PRIMARY KEY (version, step)
+) WITHOUT ROWID;
+
+CREATE TABLE {applications} (
+	id TEXT NOT NULL,
+	api_key TEXT NOT NULL,
+	name TEXT NOT NULL,
+	disabled INTEGER NOT NULL,
+	require_approval INTEGER NOT NULL,
+	date_created INTEGER NOT NULL,
+	version INTEGER NOT NULL,
+	CONSTRAINT {#applications_pk} PRIMARY KEY (id),
+	CONSTRAINT {#applications_api_key} UNIQUE (api_key)
+);
+
+CREATE TABLE {roles} (
+	application_id TEXT NOT NULL,
+	id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	name_key TEXT NOT NULL,
+	description TEXT NOT NULL,
+	date_created INTEGER NOT NULL,
+	date_updated INTEGER NOT NULL,
+	CONSTRAINT {#roles_pk} PRIMARY KEY (application_id, id),
+	CONSTRAINT {#roles_name} UNIQUE (application_id, name_key)
+);
+
+CREATE TABLE {users} (
+	application_id TEXT NOT NULL,
+	id TEXT NOT NULL,
+	user_name TEXT NOT NULL,
+	name_key TEXT NOT NULL,
+	email TEXT NOT NULL,
+	email_key TEXT NOT NULL,
+	key_version INTEGER NOT NULL,
+	display_name TEXT NOT NULL,
+	credential TEXT,
+	is_approved INTEGER NOT NULL,
+	is_locked_out INTEGER NOT NULL,
+	dashboard_access INTEGER NOT NULL,
+	dashboard_settings TEXT,
+	created_by TEXT NOT NULL,
+	creation_date INTEGER NOT NULL,
+	date_created INTEGER NOT NULL,
+	date_updated INTEGER NOT NULL,
+	failures INTEGER NOT NULL,
+	locked_until INTEGER NOT NULL,
+	version INTEGER NOT NULL,
+	CONSTRAINT {#users_pk} PRIMARY KEY (application_id, id),
+	CONSTRAINT {#users_name} UNIQUE (application_id, name_key),
+	CONSTRAINT {#users_email} UNIQUE (application_id, email_key)
+);
+
+CREATE TABLE {user_roles} (
+	application_id TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	role_id TEXT NOT NULL,
+	CONSTRAINT {#user_roles_pk} PRIMARY KEY (application_id, user_id, role_id)
+) WITHOUT ROWID;
+
+CREATE TABLE {notifications} (
+	application_id TEXT NOT NULL,
+	id TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	state TEXT NOT NULL,
+	due_at INTEGER NOT NULL,
+	lease_until INTEGER NOT NULL,
+	lease_owner TEXT NOT NULL,
+	attempts INTEGER NOT NULL,
+	last_error TEXT NOT NULL,
+	date_created INTEGER NOT NULL,
+	CONSTRAINT {#notifications_pk} PRIMARY KEY (application_id, id)
+);
+
+CREATE INDEX {#notifications_due} ON {notifications} (state, due_at, application_id, id);
+
+CREATE INDEX {#notifications_state} ON {notifications} (application_id, state, id);
+
+CREATE INDEX {#notifications_user} ON {notifications} (application_id, user_id);
+
+CREATE TABLE {idempotency} (
+	application_id TEXT NOT NULL,
+	caller TEXT NOT NULL,
+	idempotency_key TEXT NOT NULL,
+	fingerprint TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	expires_at INTEGER NOT NULL,
+	CONSTRAINT {#idempotency_pk} PRIMARY KEY (application_id, caller, idempotency_key)
+) WITHOUT ROWID;
+
+CREATE INDEX {#idempotency_expires} ON {idempotency} (expires_at);
+
+CREATE TABLE {password_tokens} (
+	application_id TEXT NOT NULL,
+	token_hash TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	date_created INTEGER NOT NULL,
+	expires_at INTEGER NOT NULL,
+	CONSTRAINT {#password_tokens_pk} PRIMARY KEY (application_id, token_hash)
+) WITHOUT ROWID;
+
+CREATE INDEX {#password_tokens_user} ON {password_tokens} (application_id, user_id, date_created);
+
+CREATE INDEX {#password_tokens_expires} ON {password_tokens} (expires_at);
