@@ -1,0 +1,228 @@
+package users_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
+)
+
+func Example() {
+	ctx := context.Background()
+	svc, err := users.New(memstore.New(), nil)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := svc.CreateApplication(ctx, users.Application{APIKey: "acme"}); err != nil {
+		panic(err)
+	}
+	u, err := svc.Create(ctx, "acme", users.CreateUserParams{
+		UserName:        "Alice",
+		Email:           "alice@example.com",
+		Password:        password.New("an old lantern in the attic"),
+		ConfirmPassword: password.New("an old lantern in the attic"),
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(u.UserName, u.Email, u.IsApproved)
+
+	found, err := svc.User(ctx, "acme", "alice") // names are compared without case
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(found.ID == u.ID)
+	// Output:
+	// Alice alice@example.com true
+	// true
+}
+
+// exampleService is a Service with the application "acme" and a hasher that is
+// for examples and tests only.
+func exampleService(o users.Options) *users.Service {
+	o.Hasher = password.InsecureForTests()
+	svc, err := users.New(memstore.New(), &o)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := svc.CreateApplication(context.Background(), users.Application{APIKey: "acme"}); err != nil {
+		panic(err)
+	}
+	return svc
+}
+
+func exampleParams(name string) users.CreateUserParams {
+	pw := password.New("an old lantern in the attic")
+	return users.CreateUserParams{UserName: name, Email: name + "@example.com", Password: pw, ConfirmPassword: pw}
+}
+
+// Every invalid member is in one answer.
+func ExampleValidationError() {
+	svc := exampleService(users.Options{})
+	p := exampleParams("alice")
+	p.UserName, p.ConfirmPassword = "", password.New("something else")
+	_, err := svc.Create(context.Background(), "acme", p)
+	var invalid *users.ValidationError
+	if errors.As(err, &invalid) {
+		for _, f := range invalid.Fields {
+			fmt.Println(f.Pointer, f.Code, "-", f.Detail)
+		}
+	}
+	// Output:
+	// /userName required - is required
+	// /confirmPassword mismatch - must be equal to password
+}
+
+func ExampleConflictError() {
+	ctx := context.Background()
+	svc := exampleService(users.Options{})
+	if _, err := svc.Create(ctx, "acme", exampleParams("alice")); err != nil {
+		panic(err)
+	}
+	_, err := svc.Create(ctx, "acme", exampleParams("ALICE"))
+	var taken *users.ConflictError
+	if errors.As(err, &taken) {
+		fmt.Println(taken.Members)
+	}
+	// Output: [userName email]
+}
+
+// A caller that the host authenticated may do what its permissions say.
+func ExampleWithCaller() {
+	svc := exampleService(users.Options{RequireCaller: true})
+	signUp := users.WithCaller(context.Background(), users.Caller{
+		ID: "sign-up form", APIKey: "acme", Allow: users.CreateUsers,
+	})
+	p := exampleParams("alice")
+	p.AllowDashboardAccess = true
+	_, err := svc.Create(signUp, "acme", p)
+	fmt.Println(err)
+
+	_, err = svc.Create(context.Background(), "acme", p)
+	fmt.Println(err)
+	// Output:
+	// users: forbidden: no permission for: allowDashboardAccess
+	// users: not authenticated
+}
+
+func ExampleService_CreateRole() {
+	ctx := context.Background()
+	svc := exampleService(users.Options{})
+	for _, name := range []string{"editor", "chief"} {
+		if _, err := svc.CreateRole(ctx, "acme", users.Role{Name: name}); err != nil {
+			panic(err)
+		}
+	}
+	// This caller may make editors, and learns nothing of other roles.
+	desk := users.WithCaller(ctx, users.Caller{
+		ID: "desk", APIKey: "acme", Allow: users.CreateUsers | users.AssignRoles, Grant: []string{"editor"},
+	})
+	p := exampleParams("alice")
+	p.Roles = []users.RoleRef{{Name: "editor"}}
+	u, err := svc.Create(desk, "acme", p)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(u.Roles[0].Name)
+
+	p = exampleParams("bob")
+	p.Roles = []users.RoleRef{{Name: "chief"}}
+	_, err = svc.Create(desk, "acme", p)
+	fmt.Println(err)
+	// Output:
+	// editor
+	// users: forbidden: no permission for: roles
+}
+
+// A request that may have been answered already is repeated with its key.
+func ExampleCreateUserParams_idempotencyKey() {
+	ctx := context.Background()
+	svc := exampleService(users.Options{})
+	p := exampleParams("alice")
+	p.IdempotencyKey = "0b5c1a52-form-17"
+	first, err := svc.Create(ctx, "acme", p)
+	if err != nil {
+		panic(err)
+	}
+	again, err := svc.Create(ctx, "acme", p)
+	fmt.Println(again.ID == first.ID, err)
+
+	p.Name = "Another Alice"
+	_, err = svc.Create(ctx, "acme", p)
+	fmt.Println(errors.Is(err, users.ErrIdempotencyMismatch))
+	// Output:
+	// true <nil>
+	// true
+}
+
+// Hooks amend a request, refuse it, or add to its transaction.
+func ExampleOptions_hooks() {
+	errClosed := errors.New("no new users on this domain")
+	svc := exampleService(users.Options{
+		BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
+			if p.UserName == "mallory" {
+				return errClosed
+			}
+			if p.Name == "" {
+				p.Name = "Friend " + p.UserName
+			}
+			return nil
+		},
+		OnCreate: func(_ context.Context, u users.User) error {
+			fmt.Println("inside of the transaction:", u.UserName)
+			return nil
+		},
+		AfterCreate: func(_ context.Context, u users.User) {
+			fmt.Println("durable:", u.Name)
+		},
+	})
+	ctx := context.Background()
+	_, err := svc.Create(ctx, "acme", exampleParams("alice"))
+	fmt.Println(err)
+	_, err = svc.Create(ctx, "acme", exampleParams("mallory"))
+	fmt.Println(errors.Is(err, errClosed))
+	// Output:
+	// inside of the transaction: alice
+	// durable: Friend alice
+	// <nil>
+	// true
+}
+
+// An application can ask for approval, which is given later.
+func ExampleService_SetStatus() {
+	ctx := context.Background()
+	svc := exampleService(users.Options{})
+	if _, err := svc.CreateApplication(ctx, users.Application{APIKey: "club", RequireApproval: true}); err != nil {
+		panic(err)
+	}
+	u, err := svc.Create(ctx, "club", exampleParams("alice"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(u.IsApproved)
+	yes := true
+	u, err = svc.SetStatus(ctx, "club", u.ID, users.Status{IsApproved: &yes})
+	fmt.Println(u.IsApproved, err)
+	// Output:
+	// false
+	// true <nil>
+}
+
+// Under load a caller is told when to come again.
+func ExampleService_Busy() {
+	gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 1, MaxWait: time.Second})
+	if err != nil {
+		panic(err)
+	}
+	svc := exampleService(users.Options{Gate: gate})
+	if wait, busy := svc.Busy("acme"); busy {
+		fmt.Println("try again in", wait)
+	} else {
+		fmt.Println("come in")
+	}
+	// Output: come in
+}
