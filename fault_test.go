@@ -257,7 +257,14 @@ func TestFailingHasherIsAnErrorWithoutClass(t *testing.T) {
 		if !errors.Is(err, errStore) {
 			t.Errorf("got %v, want the hasher's error", err)
 		}
+		err = recovered(func() error { return ignore(svc.PreHash(t.Context(), apiKey, params("alice"))) })
+		if !errors.Is(err, errStore) {
+			t.Errorf("PreHash: got %v, want the hasher's error", err)
+		}
 		equal(t, "users", count(t, store, "alice"), 0)
+		if wait, busy := svc.Busy(apiKey); busy {
+			t.Errorf("the gate is busy for %v", wait)
+		}
 	}
 }
 

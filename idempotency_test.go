@@ -336,6 +336,25 @@ func TestTwinThatWinsInBetweenGivesItsUser(t *testing.T) {
 	}
 }
 
+// The record outlived its user: that is said, and nobody else's user is given.
+func TestReplayOfAUserThatIsGoneIsNotFound(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{})
+	if _, err := svc.Create(t.Context(), apiKey, keyed("alice", "k")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := svc.WithStore(userless{store}).Create(t.Context(), apiKey, keyed("alice", "k"))
+	equal(t, "answer", class(err), "not found")
+}
+
+// userless is a Store that finds no users.
+type userless struct{ users.Store }
+
+func (userless) FindUsers(context.Context, users.UserQuery) ([]users.UserRecord, error) {
+	return nil, nil
+}
+
 func TestHookThatIsNoPureFunctionDoesNotTurnARepeatIntoAMismatch(t *testing.T) {
 	t.Parallel()
 	n := 0
