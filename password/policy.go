@@ -258,18 +258,21 @@ func inWord(r rune) bool {
 // personal returns the forms in which a word about the owner may stand in a password.
 func personal(words []string) [][]rune {
 	const least = 4
-	var known [][]rune
+	var forms []string
 	for _, w := range words {
 		if len(w) > MaxTextBytes {
 			continue
 		}
 		w = fold(w)
 		local, _, _ := strings.Cut(w, "@")
-		forms := strings.FieldsFunc(w, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
-		for _, form := range append(forms, w, local, bare(w), bare(local)) {
-			if utf8.RuneCountInString(form) >= least {
-				known = append(known, []rune(form))
-			}
+		forms = append(forms, strings.FieldsFunc(w, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })...)
+		forms = append(forms, w, local, bare(w), bare(local))
+	}
+	slices.Sort(forms)
+	var known [][]rune
+	for _, form := range slices.Compact(forms) { // most words have but one form
+		if utf8.RuneCountInString(form) >= least {
+			known = append(known, []rune(form))
 		}
 	}
 	return known
