@@ -19,8 +19,9 @@ import (
 // invalid member), a *ForbiddenError (every privileged member without
 // permission), a *ConflictError (every member that is taken), ErrOverloaded,
 // ErrIdempotencyMismatch, ErrUnauthenticated and ErrUnknownApplication mean
-// that nothing was written. After any other error the outcome may be unknown:
-// the same IdempotencyKey tells.
+// that nothing was written, and so does ErrNotFound: the user that this
+// IdempotencyKey made, or a role of p, went away meanwhile. After any other
+// error the outcome may be unknown: the same IdempotencyKey tells.
 //
 // Create waits for the store and for the hash, never for a notification. It
 // honours ctx at every step but inside one running hash. Create is safe for
@@ -184,7 +185,7 @@ func (c *creation) fill(s *Service) (err error) {
 	}
 	u.IsLockedOut = p.IsLockedOut != nil && *p.IsLockedOut
 	u.AllowDashboardAccess = p.AllowDashboardAccess
-	u.DashboardSettings = slices.Clone(p.DashboardSettings)
+	u.DashboardSettings = p.DashboardSettings
 	u.CreatedBy = c.actor.ID
 	u.DateCreated, u.DateUpdated = c.now, c.now
 	if u.CreationDate = microseconds(p.CreationDate); p.CreationDate.IsZero() {
