@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -86,7 +87,7 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 		p.CreationDate = start
 		return p
 	}
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		amend func(*users.CreateUserParams)
 		want  string
 	}{
@@ -114,7 +115,17 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 		// What moves from one member to the next is another request.
 		"name and id":     {func(p *users.CreateUserParams) { p.Name, p.ID = "Alice"+p.ID[:1], p.ID[1:] }, "mismatch"},
 		"roles, a shared": {func(p *users.CreateUserParams) { p.Roles = []users.RoleRef{{Name: "editor", ID: "chief"}} }, "mismatch"},
-	} {
+	}
+	for f := range reflect.TypeFor[users.CreateUserParams]().Fields() {
+		member := strings.ToLower(f.Name[:1]) + f.Name[1:]
+		if member == "iD" {
+			member = "id"
+		}
+		if _, ok := cases[member]; f.IsExported() && !ok && f.Name != "IdempotencyKey" {
+			t.Errorf("%s has no case", f.Name)
+		}
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := memstore.New()
