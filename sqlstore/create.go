@@ -39,8 +39,10 @@ func (s *backend) CreateUser(ctx context.Context, n *users.NewUser) error {
 		if lookup != nil {
 			return lookup
 		}
-		if (attempt > 1 || s.prepared != nil) && found.own {
-			return nil // an earlier attempt took effect after all
+		if (attempt > 1 || alone && s.prepared != nil) && found.own {
+			// An earlier attempt took effect after all. A prepared statement may
+			// have been repeated by database/sql without a word.
+			return nil
 		}
 		if !notWritten {
 			return err
@@ -169,11 +171,9 @@ func userArgs(n *users.NewUser) []any {
 	}
 }
 
-// notificationArgs lets a row be due by the database's clock even if the
-// caller's is ahead of it.
 func notificationArgs(o *users.OutboxRow) []any {
 	return []any{
-		o.ApplicationID, o.ID, o.UserID, o.Kind, o.State, o.Due.UnixMicro(), o.Due.Sub(o.Created).Microseconds(),
+		o.ApplicationID, o.ID, o.UserID, o.Kind, o.State, o.Due.UnixMicro(),
 		o.Attempts, o.LastError, o.Created.UnixMicro(),
 	}
 }

@@ -26,7 +26,6 @@ var nowMicros = map[Dialect]string{
 //	{#users_pk}  a constraint or an index, quoted, with prefix
 //	{now}        the database's clock
 //	{t} {i} {b}  a parameter that is a text, a whole number, a boolean
-//	{least}      the smaller of its arguments
 //	{skipClash}  the end of an INSERT that does nothing where a unique key is taken
 //	{share}      a lock that lets a reader see what others have committed
 //	{(} {)}      around a part of a UNION; SQLite wants none
@@ -74,11 +73,6 @@ func (d dialect) word(w string) string {
 	switch w {
 	case "now":
 		return nowMicros[d.Dialect]
-	case "least":
-		if d.Dialect == SQLite {
-			return "min"
-		}
-		return "LEAST"
 	case "skipClash":
 		if d.Dialect == MySQL {
 			// The affected rows of its upsert depend on the host's

@@ -16,8 +16,8 @@ import (
 // Enqueue implements users.OutboxStore. Calls for one user queue on the user's
 // row; SQLite has one writer anyway.
 func (s *Store) Enqueue(ctx context.Context, o users.OutboxRow, minGap time.Duration) error {
-	o.Due, o.State = o.Created, users.StatePending
-	args := append(notificationArgs(&o), o.ApplicationID, o.UserID,
+	args := slices.Delete(notificationArgs(&o), 5, 6) // due by the database's clock
+	args = append(args, o.ApplicationID, o.UserID,
 		o.ApplicationID, o.UserID, o.Kind, users.StatePending,
 		o.ApplicationID, o.UserID, o.Created.Add(-minGap).UnixMicro())
 	return s.again(ctx, func(int) error {

@@ -29,7 +29,7 @@ const (
 		SELECT {t}, {t}, {t}, {t}, {t}, {t}, {i}, {t}, {t}, {b}, {b}, {b}, {t}, {t}, {i}, {i}, {i}, {i}, {i}, {i}
 		FROM {applications} WHERE id = {t}`
 	insertNotification = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, due_at, lease_until, lease_owner, attempts, last_error, date_created)
-		SELECT {t}, {t}, {t}, {t}, {t}, {least}({i}, {now} + {i}), 0, '', {i}, {t}, {i}`
+		SELECT {t}, {t}, {t}, {t}, {t}, {i}, 0, '', {i}, {t}, {i}`
 )
 
 func newStatements(d dialect) statements {
@@ -65,7 +65,7 @@ func newStatements(d dialect) statements {
 		deleteTokens: r(`DELETE FROM {password_tokens} WHERE application_id = ? AND user_id = ?`),
 
 		lockUser: r(`SELECT 1 FROM {users} WHERE application_id = ? AND id = ?` + map[bool]string{false: ` FOR UPDATE`}[d.Dialect == SQLite]),
-		enqueue: r(insertNotification + ` FROM {users} WHERE application_id = {t} AND id = {t}
+		enqueue: r(strings.Replace(insertNotification, "{t}, {i}, 0,", "{t}, {now}, 0,", 1) + ` FROM {users} WHERE application_id = {t} AND id = {t}
 			AND NOT EXISTS (SELECT 1 FROM {notifications} WHERE application_id = {t} AND user_id = {t} AND kind = {t} AND state = {t})
 			AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})`),
 		settleDelivered: r(`DELETE FROM {notifications} WHERE application_id = ? AND id = ? AND lease_owner = ?`),

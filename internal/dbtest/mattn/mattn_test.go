@@ -1,0 +1,32 @@
+// Package network_test runs the tests on the drivers that can live in one
+// the two panic in one program.
+package mattn_test
+
+import (
+	"os"
+	"testing"
+
+	_ "github.com/mattn/go-sqlite3"
+
+	"github.com/gousers/users/internal/dbtest/servers"
+	"github.com/gousers/users/internal/dbtest/suite"
+	"github.com/gousers/users/sqlstore"
+)
+
+func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
+
+func targets() []*suite.Target {
+	return []*suite.Target{
+		{Name: "mattn", Dialect: sqlstore.SQLite, Driver: "sqlite3", DSN: func(path string) string {
+			return "file:" + path + "?_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL"
+		}},
+	}
+}
+
+func each(t *testing.T, run func(t *testing.T, g *suite.Target)) {
+	for _, g := range targets() {
+		t.Run(g.Name, func(t *testing.T) { run(t, g) })
+	}
+}
+
+func TestConformance(t *testing.T) { each(t, suite.Conformance) }

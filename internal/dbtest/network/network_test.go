@@ -1,0 +1,38 @@
+// Package network_test runs the tests on the drivers that can live in one
+// program: those of the servers, and modernc.org/sqlite.
+package network_test
+
+import (
+	"os"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/lib/pq"
+	_ "modernc.org/sqlite"
+
+	"github.com/gousers/users/internal/dbtest/servers"
+	"github.com/gousers/users/internal/dbtest/suite"
+	"github.com/gousers/users/sqlstore"
+)
+
+func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
+
+func targets() []*suite.Target {
+	return []*suite.Target{
+		{Name: "pgx", Dialect: sqlstore.Postgres, Driver: "pgx"},
+		{Name: "pq", Dialect: sqlstore.Postgres, Driver: "postgres"},
+		{Name: "mysql", Dialect: sqlstore.MySQL, Driver: "mysql"},
+		{Name: "modernc", Dialect: sqlstore.SQLite, Driver: "sqlite", DSN: func(path string) string {
+			return "file:" + path + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)"
+		}},
+	}
+}
+
+func each(t *testing.T, run func(t *testing.T, g *suite.Target)) {
+	for _, g := range targets() {
+		t.Run(g.Name, func(t *testing.T) { run(t, g) })
+	}
+}
+
+func TestConformance(t *testing.T) { each(t, suite.Conformance) }

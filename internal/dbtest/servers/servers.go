@@ -1,0 +1,177 @@
+// Package servers finds the database servers that the tests run against, and
+// starts throw-away ones that a test may kill.
+//
+// Found are, in this order: the DSN in USERS_TEST_POSTGRES or
+// USERS_TEST_MYSQL; a server on the default port of 127.0.0.1 (user postgres;
+// user root without a password); a throw-away server started from installed
+// binaries. Where there is none of them the test is skipped, loudly, and with
+// CI=true it fails.
+package servers
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib"
+)
+
+// Main runs the tests of a package and stops the throw-away servers that it
+// started: func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }.
+func Main(m *testing.M) int {
+	defer func() {
+		for _, f := range []*finder{&postgres, &mariadb} {
+			if f.started != nil {
+				f.started.Stop()
+			}
+		}
+	}()
+	return m.Run()
+}
+
+// finder looks for one server, once in a process.
+type finder struct {
+	once    sync.Once
+	dsn     string
+	err     error
+	started *Server
+}
+
+var postgres, mariadb finder
+
+func (f *finder) find(env, local string, answers func(dsn string) error, start func() (*Server, error)) (string, error) {
+	f.once.Do(func() {
+		if f.dsn = os.Getenv(env); f.dsn != "" {
+			f.err = answers(f.dsn)
+			return
+		}
+		if f.dsn = local; answers(local) == nil {
+			return
+		}
+		if f.started, f.err = start(); f.err == nil {
+			f.dsn = f.started.DSN
+		}
+	})
+	return f.dsn, f.err
+}
+
+// Postgres gives the URL of a new, empty database, which is dropped when the
+// test ends.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	dsn, err := postgres.find("USERS_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable",
+		func(dsn string) error { return ping("pgx", dsn) }, func() (*Server, error) { return StartPostgres("") })
+	if err != nil {
+		missing(t, "PostgreSQL", err)
+	}
+	name := unique()
+	admin(t, "pgx", dsn, `CREATE DATABASE `+name, `DROP DATABASE `+name+` WITH (FORCE)`)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatalf("USERS_TEST_POSTGRES is not a URL: %v", err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// MySQL gives the DSN (github.com/go-sql-driver/mysql) of a new, empty
+// database, which is dropped when the test ends.
+func MySQL(t testing.TB) string {
+	t.Helper()
+	dsn, err := mariadb.find("USERS_TEST_MYSQL", "root@tcp(127.0.0.1:3306)/",
+		func(dsn string) error { return ping("mysql", dsn) }, func() (*Server, error) { return StartMariaDB("") })
+	if err != nil {
+		missing(t, "MariaDB", err)
+	}
+	name := unique()
+	// A collation that calls jose and josé the same: the store must not care.
+	admin(t, "mysql", dsn, `CREATE DATABASE `+name+` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci`, `DROP DATABASE `+name)
+	c, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatalf("USERS_TEST_MYSQL is not a DSN: %v", err)
+	}
+	c.DBName = name
+	return c.FormatDSN()
+}
+
+func missing(t testing.TB, what string, err error) {
+	t.Helper()
+	if ok, _ := strconv.ParseBool(os.Getenv("CI")); ok {
+		t.Fatalf("NOT TESTED: no %s server: %v", what, err)
+	}
+	fmt.Fprintf(os.Stderr, "NOT TESTED: no %s server: %v\n", what, err)
+	t.Skipf("NOT TESTED: no %s server: %v", what, err)
+}
+
+var counter atomic.Int64
+
+// unique gives a name that no other process uses.
+func unique() string {
+	return fmt.Sprintf("users_t_%d_%d_%s", os.Getpid(), counter.Add(1), strconv.FormatInt(time.Now().UnixNano()%1e9, 36))
+}
+
+func admin(t testing.TB, driver, dsn, make, drop string) {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(make); err != nil {
+		t.Fatalf("%s: %v", make, err)
+	}
+	t.Cleanup(func() {
+		db, err := sql.Open(driver, dsn)
+		if err == nil {
+			_, err = db.Exec(drop)
+			db.Close()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", drop, err)
+		}
+	})
+}
+
+func ping(driver, dsn string) error {
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	return db.PingContext(ctx)
+}
+
+// await pings until the server answers.
+func await(driver, dsn string, died <-chan struct{}) error {
+	for end := time.Now().Add(time.Minute); ; {
+		err := ping(driver, dsn)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-died:
+			return errors.Join(errors.New("the server ended"), err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the server does not answer: %w", err)
+		}
+	}
+}
+
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
+}

@@ -1,0 +1,200 @@
+// Package suite holds the tests that every driver has to pass; a test binary
+// of its own for each group of drivers calls them.
+package suite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/dbtest/flaky"
+	"github.com/gousers/users/internal/dbtest/servers"
+	"github.com/gousers/users/sqlstore"
+	"github.com/gousers/users/storetest"
+)
+
+// Target is a database with one of its drivers.
+type Target struct {
+	Name    string
+	Dialect sqlstore.Dialect
+	Driver  string // as registered with database/sql
+	// DSN gives the data source name of a SQLite file; nil for a server.
+	DSN func(path string) string
+
+	server sharedServer
+}
+
+// sharedServer is a database of a server that the tests of one target share:
+// each makes its own schema in it.
+type sharedServer struct {
+	once sync.Once
+	dsn  string
+}
+
+// Env is an empty database with a migrated Store on it.
+type Env struct {
+	*Target
+	DB      *sql.DB
+	Switch  *flaky.Switch // sees every call of the driver
+	Store   *sqlstore.Store
+	Options sqlstore.Options
+	DSN     string
+}
+
+// Share makes the database that the tests below t use. It is to be called
+// before any of them.
+func (g *Target) Share(t testing.TB) {
+	g.server.once.Do(func() {
+		switch g.Dialect {
+		case sqlstore.Postgres:
+			g.server.dsn = servers.Postgres(t)
+		case sqlstore.MySQL:
+			g.server.dsn = servers.MySQL(t)
+		}
+	})
+}
+
+var schemas atomic.Int64
+
+// Open gives an empty database without tables.
+func (g *Target) Open(t testing.TB) *Env {
+	t.Helper()
+	e := &Env{Target: g, DSN: g.server.dsn}
+	if g.Dialect == sqlstore.SQLite {
+		e.DSN = g.DSN(filepath.Join(t.TempDir(), "users.db"))
+	} else if g.server.dsn == "" {
+		t.Fatal("suite: Share was not called")
+	}
+	e.DB, e.Switch = open(t, g.Driver, e.DSN)
+	if g.Dialect != sqlstore.SQLite {
+		e.Options.Schema = fmt.Sprintf("s%d", schemas.Add(1))
+		if g.Dialect == sqlstore.MySQL { // databases are the server's
+			_, name, _ := strings.Cut(g.server.dsn, "/")
+			name, _, _ = strings.Cut(name, "?")
+			e.Options.Schema = strings.ReplaceAll(strings.TrimPrefix(name, "users_t_"), "_", "")
+			e.Options.Schema = "u" + e.Options.Schema[max(0, len(e.Options.Schema)-20):] + fmt.Sprintf("_%d", schemas.Add(1))
+		}
+		e.exec(t, "CREATE SCHEMA "+e.Options.Schema)
+	}
+	t.Cleanup(func() {
+		e.Switch.Set(nil)
+		if g.Dialect == sqlstore.MySQL {
+			e.exec(t, "DROP SCHEMA "+e.Options.Schema)
+		} else if g.Dialect == sqlstore.Postgres {
+			e.exec(t, "DROP SCHEMA "+e.Options.Schema+" CASCADE")
+		}
+		e.DB.Close()
+	})
+	e.Store = e.New(t, e.Options)
+	return e
+}
+
+func open(t testing.TB, name, dsn string) (*sql.DB, *flaky.Switch) {
+	t.Helper()
+	db, err := sql.Open(name, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d driver.Driver = db.Driver()
+	db.Close()
+	wrapped, sw := flaky.Open(d, dsn)
+	wrapped.SetMaxOpenConns(20)
+	wrapped.SetMaxIdleConns(20)
+	return wrapped, sw
+}
+
+// New makes another Store on the same database.
+func (e *Env) New(t testing.TB, o sqlstore.Options) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.New(e.DB, e.Dialect, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Fresh gives an empty database with the tables in it.
+func (g *Target) Fresh(t testing.TB) *Env {
+	t.Helper()
+	e := g.Open(t)
+	if err := e.Store.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func (e *Env) exec(t testing.TB, query string, args ...any) {
+	t.Helper()
+	if _, err := e.DB.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// table gives the name of a table of the store.
+func (e *Env) table(name string) string {
+	if e.Options.Schema != "" {
+		return e.Options.Schema + "." + e.Options.TablePrefix + name
+	}
+	return e.Options.TablePrefix + name
+}
+
+func (e *Env) count(t testing.TB, table string) (n int) {
+	t.Helper()
+	if err := e.DB.QueryRow("SELECT count(*) FROM " + e.table(table)).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// begin begins a transaction of the host's, for storetest.
+func (e *Env) begin(ctx context.Context, level sql.IsolationLevel) (storetest.HostTx, error) {
+	if e.Dialect == sqlstore.SQLite {
+		if level != sql.LevelSerializable {
+			return storetest.HostTx{}, errors.ErrUnsupported
+		}
+		level = sql.LevelDefault
+	}
+	if e.Dialect == sqlstore.MySQL && level == sql.LevelSerializable {
+		return storetest.HostTx{}, errors.ErrUnsupported // readers lock out writers there
+	}
+	tx, err := e.DB.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	if err != nil {
+		return storetest.HostTx{}, err
+	}
+	return storetest.HostTx{Store: e.Store.WithTx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
+}
+
+// Conformance runs storetest on g.
+func Conformance(t *testing.T, g *Target) {
+	g.Share(t)
+	t.Run("Store", func(t *testing.T) {
+		storetest.Run(t, func(t testing.TB) users.Store { return g.Fresh(t).Store })
+	})
+	t.Run("PreparedStatements", func(t *testing.T) {
+		storetest.Run(t, func(t testing.TB) users.Store {
+			e := g.Fresh(t)
+			e.Options.PrepareStatements, e.Options.TablePrefix = true, ""
+			s := e.New(t, e.Options)
+			t.Cleanup(func() {
+				if err := s.Close(); err != nil {
+					t.Errorf("Close: got %v, want nil", err)
+				}
+			})
+			return s
+		})
+	})
+	t.Run("HostTransaction", func(t *testing.T) {
+		storetest.RunTx(t, func(t testing.TB) storetest.TxHarness {
+			e := g.Fresh(t)
+			return storetest.TxHarness{Store: e.Store, Begin: e.begin}
+		})
+	})
+}
