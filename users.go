@@ -118,8 +118,9 @@ type Options struct {
 	// BeforeCreate runs after the caller was authorised and before anything
 	// is checked. It may amend p, or veto with an error, which Create returns
 	// wrapped. What it sets is privileged to the same degree as what the
-	// caller sent. It can run more than once for one user (CheckCreate,
-	// PreHash, a retry) and outside of any transaction.
+	// caller sent; the IdempotencyKey was taken before. It can run more than
+	// once for one user (CheckCreate, PreHash, a retry) and outside of any
+	// transaction.
 	BeforeCreate func(ctx context.Context, app Application, p *CreateUserParams) error
 	// OnCreate runs inside the store's transaction, after the user was
 	// written (sqlstore.TxFrom gives the transaction). Its error undoes
