@@ -77,9 +77,6 @@ func serve(t *testing.T, c config) *server {
 	s := &server{mail: c.mail, rcpt: c.rcpt, data: c.data}
 	s.trust = &tls.Config{RootCAs: web.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	s.Server = smtp.NewServer(smtp.BackendFunc(func(conn *smtp.Conn) (smtp.Session, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.conns++
 		se := &session{server: s, conn: conn, password: c.password}
 		if c.password == "" {
 			return struct{ smtp.Session }{se}, nil
@@ -94,6 +91,7 @@ func serve(t *testing.T, c config) *server {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()
+	ln = &counting{ln, s}
 	switch {
 	case c.implicit:
 		ln = tls.NewListener(ln, cert)
@@ -102,9 +100,28 @@ func serve(t *testing.T, c config) *server {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ln) }()
-	t.Cleanup(func() { _ = s.Close(); <-done })
+	t.Cleanup(func() { _ = s.Close(); _ = ln.Close(); <-done }) // Serve may not have begun
 	return s
 }
+
+// counting counts the connections of a server.
+type counting struct {
+	net.Listener
+	*server
+}
+
+func (l *counting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns++
+	}
+	return c, err
+}
+
+func (l *counting) Addr() net.Addr { return l.Listener.Addr() }
+func (l *counting) Close() error   { return l.Listener.Close() }
 
 type nopLogger struct{}
 
