@@ -206,6 +206,7 @@ func TestValidateDashboardSettingsNamesTheMembersInside(t *testing.T) {
 			p.UserName = ""
 		}
 		err := svc.CheckCreate(as(t.Context(), admin), apiKey, p)
+		equal(t, "the caller's own settings", string(p.DashboardSettings), raw)
 		if want == nil {
 			equal(t, raw, err, nil)
 			continue
