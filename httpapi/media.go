@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+const (
+	typeJSON    = "application/json"
+	typeHAL     = "application/hal+json"
+	typeProblem = "application/problem+json"
+)
+
+// format is the form of a representation.
+type format int
+
+const (
+	plain format = iota
+	hal
+)
+
+func (f format) String() string {
+	if f == hal {
+		return typeHAL
+	}
+	return typeJSON
+}
+
+// preference is how much a client wants one media type (RFC 9110 section 12.5.1).
+type preference struct {
+	q        float64
+	specific int // 0: not mentioned, 1: */*, 2: application/*, 3: by name
+}
+
+// negotiate chooses the form of the answer and the type of a problem. HAL is
+// sent to clients that name it and want it no less than plain JSON. A problem
+// goes out as plain JSON only to a client that takes that and not problems.
+func negotiate(accept []string) (f format, acceptable bool, problem string) {
+	want := preferences{}
+	mentioned := false
+	for _, line := range accept {
+		for element := range strings.SplitSeq(line, ",") {
+			mentioned = want.add(element) || mentioned
+		}
+	}
+	if !mentioned {
+		return plain, true, typeProblem
+	}
+	problem = typeProblem
+	if want[2].q == 0 && want[0].q > 0 {
+		problem = typeJSON
+	}
+	if want[1].specific == 3 && want[1].q > 0 && want[1].q >= want[0].q || want[0].q == 0 && want[1].q > 0 {
+		return hal, true, problem
+	}
+	return plain, want[0].q > 0, problem
+}
+
+// preferences holds the preferences for plain JSON, HAL and problems.
+type preferences [3]preference
+
+var offered = [3]string{typeJSON, typeHAL, typeProblem}
+
+// add takes one element of Accept in and reports whether it is well-formed.
+// The most specific range decides.
+func (m *preferences) add(element string) bool {
+	name, params, _ := strings.Cut(element, ";")
+	name = strings.ToLower(strings.TrimSpace(name))
+	if !strings.Contains(name, "/") {
+		return false
+	}
+	q := 1.0
+	for p := range strings.SplitSeq(params, ";") {
+		k, v, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if !strings.EqualFold(k, "q") {
+			continue
+		}
+		var err error
+		if q, err = strconv.ParseFloat(v, 64); err != nil || !(q >= 0 && q <= 1) {
+			return false
+		}
+	}
+	for i, offer := range offered {
+		specific := 0
+		switch name {
+		case "*/*":
+			specific = 1
+		case "application/*":
+			specific = 2
+		case offer:
+			specific = 3
+		}
+		if specific > m[i].specific || specific > 0 && specific == m[i].specific && q > m[i].q {
+			m[i] = preference{q, specific}
+		}
+	}
+	return true
+}
+
+// checkMedia refuses a body of another kind, and a client that reads nothing
+// that is offered. A body without a Content-Type is refused too: a browser sends
+// one across origins without asking first.
+func (x *exchange) checkMedia() error {
+	for _, coding := range x.r.Header["Content-Encoding"] {
+		if coding != "" && !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			x.w.Header().Set("Accept-Encoding", "identity")
+			return errCoding
+		}
+	}
+	types := x.r.Header["Content-Type"]
+	if len(types) != 1 || types[0] != typeJSON && !isJSON(types[0]) {
+		x.w.Header().Set("Accept", typeJSON+", "+typeHAL)
+		return errMediaType
+	}
+	return x.checkAccept()
+}
+
+func (x *exchange) checkAccept() error {
+	if !x.acceptable {
+		return errNotAcceptable
+	}
+	return nil
+}
+
+func isJSON(contentType string) bool {
+	t, params, err := mime.ParseMediaType(contentType)
+	if err != nil || t != typeJSON && t != typeHAL {
+		return false
+	}
+	charset, given := params["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+// idempotencyKey gives the header's value; ok is false where it stands there
+// empty or twice.
+func idempotencyKey(h http.Header) (key string, ok bool) {
+	switch v := h["Idempotency-Key"]; {
+	case len(v) == 0:
+		return "", true
+	case len(v) == 1 && v[0] != "":
+		return v[0], true
+	}
+	return "", false
+}
