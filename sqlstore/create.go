@@ -89,8 +89,14 @@ func (r runner) putReplay(ctx context.Context, n *users.NewUser) error {
 	}
 	affected, err := r.exec(ctx, r.b.text.insertReplay, args...)
 	if err != nil && r.b.classify(err) == duplicate {
-		affected, err = r.exec(ctx, r.b.text.reviveReplay,
-			sum, p.UserID, p.Expires.UnixMicro(), p.ApplicationID, p.Scope, p.Key, now)
+		// The lock that the failed INSERT left suffices to read; asking for the
+		// one to write at once would be a deadlock between any two losers.
+		var expires int64
+		expires, err = r.number(ctx, r.b.text.replayExpires, p.ApplicationID, p.Scope, p.Key)
+		if err == nil && expires <= now {
+			affected, err = r.exec(ctx, r.b.text.reviveReplay,
+				sum, p.UserID, p.Expires.UnixMicro(), p.ApplicationID, p.Scope, p.Key, now)
+		}
 	}
 	if err == nil && affected == 0 {
 		return users.ErrIdempotencyKeyUsed

@@ -89,14 +89,14 @@ func walk(err error, visit func(error) bool) bool {
 }
 
 func lost(err error) bool {
-	var n net.Error
+	// Not net.Error: a busy SQLite and a done context have its methods too.
+	var op *net.OpError
+	var dns *net.DNSError
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return true
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return false // these have the methods of a net.Error
-	case errors.As(err, &n):
+	case errors.As(err, &op), errors.As(err, &dns):
 		return true
 	}
 	// Two that have neither type nor number: go-sql-driver's ErrInvalidConn
@@ -149,7 +149,7 @@ func mysqlFault(err error) fault {
 }
 
 // sqliteFault: modernc has Code() int, mattn a field ExtendedCode, ncruces a
-// method ExtendedCode() of a type of its own.
+// method ExtendedCode() of a type of its own, or is that type.
 func sqliteFault(err error) fault {
 	code, ok := sqliteCode(err)
 	if !ok {
@@ -177,6 +177,9 @@ func sqliteCode(err error) (code uint64, ok bool) {
 	v := reflect.ValueOf(err)
 	if m := v.MethodByName("ExtendedCode"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 {
 		return number(m.Call(nil)[0])
+	}
+	if k := v.Kind(); k == reflect.Uint8 || k == reflect.Uint16 { // ncruces again: the bare code
+		return v.Uint(), true
 	}
 	if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
 		extended, ok := number(v.FieldByName("ExtendedCode"))

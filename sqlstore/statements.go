@@ -7,7 +7,7 @@ type statements struct {
 	insertApplication, findApplicationByID, findApplicationByKey, clashingApplication string
 	insertRole, clashingRole                                                          string
 	insertUser, clashingUser, insertNotification                                      string
-	insertReplay, reviveReplay, findReplay, findReplayShared                          string
+	insertReplay, replayExpires, reviveReplay, findReplay, findReplayShared           string
 	insertToken, findToken, setHash, deleteToken, deleteTokens                        string
 	lockUser, enqueue, settleDelivered, settleOther, retry                            string
 	purgeReplays, purgeTokens                                                         string
@@ -49,7 +49,8 @@ func newStatements(d dialect) statements {
 		clashingUser:       r(clashingUser),
 		insertNotification: r(insertNotification),
 
-		insertReplay: r(upsertReplay(d.Dialect)),
+		insertReplay:  r(upsertReplay(d.Dialect)),
+		replayExpires: r(`SELECT expires_at FROM {idempotency} WHERE application_id = ? AND caller = ? AND idempotency_key = ?{share}`),
 		reviveReplay: r(`UPDATE {idempotency} SET fingerprint = ?, user_id = ?, expires_at = ?
 			WHERE application_id = ? AND caller = ? AND idempotency_key = ? AND expires_at <= ?`),
 		findReplay:       r(findReplay),

@@ -20,10 +20,10 @@ func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
 
 func targets() []*suite.Target {
 	return []*suite.Target{
-		{Name: "pgx", Dialect: sqlstore.Postgres, Driver: "pgx"},
+		{Name: "pgx", Dialect: sqlstore.Postgres, Driver: "pgx", Prepared: true},
 		{Name: "pq", Dialect: sqlstore.Postgres, Driver: "postgres"},
-		{Name: "mysql", Dialect: sqlstore.MySQL, Driver: "mysql"},
-		{Name: "modernc", Dialect: sqlstore.SQLite, Driver: "sqlite", DSN: func(path string) string {
+		{Name: "mysql", Dialect: sqlstore.MySQL, Driver: "mysql", Prepared: true},
+		{Name: "modernc", Dialect: sqlstore.SQLite, Driver: "sqlite", Prepared: true, DSN: func(path string) string {
 			return "file:" + path + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)"
 		}},
 	}

@@ -29,14 +29,22 @@ type Target struct {
 	// DSN gives the data source name of a SQLite file; nil for a server.
 	DSN func(path string) string
 
+	// Prepared also runs the conformance suite with prepared statements.
+	Prepared bool
+
 	server sharedServer
 }
 
 // sharedServer is a database of a server that the tests of one target share:
-// each makes its own schema in it.
+// each has its own schema in it. Making tables is slow there, so a schema that
+// a test has done with is emptied and used again.
 type sharedServer struct {
-	once sync.Once
-	dsn  string
+	once  sync.Once
+	dsn   string
+	owner testing.TB // when it ends, so do the schemas
+
+	mu   sync.Mutex
+	free []*Env
 }
 
 // Env is an empty database with a migrated Store on it.
@@ -53,6 +61,7 @@ type Env struct {
 // before any of them.
 func (g *Target) Share(t testing.TB) {
 	g.server.once.Do(func() {
+		g.server.owner = t
 		switch g.Dialect {
 		case sqlstore.Postgres:
 			g.server.dsn = servers.Postgres(t)
@@ -124,12 +133,38 @@ func (e *Env) New(t testing.TB, o sqlstore.Options) *sqlstore.Store {
 // Fresh gives an empty database with the tables in it.
 func (g *Target) Fresh(t testing.TB) *Env {
 	t.Helper()
-	e := g.Open(t)
-	if err := e.Store.Migrate(context.Background()); err != nil {
-		t.Fatal(err)
+	if g.Dialect == sqlstore.SQLite {
+		e := g.Open(t)
+		if err := e.Store.Migrate(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		return e
 	}
-	return e
+	g.server.mu.Lock()
+	defer g.server.mu.Unlock()
+	var e *Env
+	if n := len(g.server.free); n > 0 {
+		e, g.server.free = g.server.free[n-1], g.server.free[:n-1]
+	} else {
+		e = g.Open(g.server.owner)
+		if err := e.Store.Migrate(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		e.Switch.Set(nil)
+		for _, table := range tables {
+			e.exec(t, "DELETE FROM "+e.table(table))
+		}
+		g.server.mu.Lock()
+		defer g.server.mu.Unlock()
+		g.server.free = append(g.server.free, e)
+	})
+	return &Env{Target: e.Target, DB: e.DB, Switch: e.Switch, Store: e.Store, Options: e.Options, DSN: e.DSN}
 }
+
+// tables of the store that hold data.
+var tables = []string{"applications", "roles", "users", "user_roles", "notifications", "idempotency", "password_tokens"}
 
 func (e *Env) exec(t testing.TB, query string, args ...any) {
 	t.Helper()
@@ -178,23 +213,27 @@ func Conformance(t *testing.T, g *Target) {
 	t.Run("Store", func(t *testing.T) {
 		storetest.Run(t, func(t testing.TB) users.Store { return g.Fresh(t).Store })
 	})
-	t.Run("PreparedStatements", func(t *testing.T) {
-		storetest.Run(t, func(t testing.TB) users.Store {
-			e := g.Fresh(t)
-			e.Options.PrepareStatements, e.Options.TablePrefix = true, ""
-			s := e.New(t, e.Options)
-			t.Cleanup(func() {
-				if err := s.Close(); err != nil {
-					t.Errorf("Close: got %v, want nil", err)
-				}
-			})
-			return s
-		})
-	})
+	if g.Prepared {
+		t.Run("PreparedStatements", func(t *testing.T) { prepared(t, g) })
+	}
 	t.Run("HostTransaction", func(t *testing.T) {
 		storetest.RunTx(t, func(t testing.TB) storetest.TxHarness {
 			e := g.Fresh(t)
 			return storetest.TxHarness{Store: e.Store, Begin: e.begin}
 		})
+	})
+}
+
+func prepared(t *testing.T, g *Target) {
+	storetest.Run(t, func(t testing.TB) users.Store {
+		e := g.Fresh(t)
+		e.Options.PrepareStatements = true
+		s := e.New(t, e.Options)
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: got %v, want nil", err)
+			}
+		})
+		return s
 	})
 }
