@@ -1,0 +1,65 @@
+package outbox_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/outbox"
+)
+
+// A host's test: Drain delivers what Create left, the Recorder keeps it.
+func ExampleRecorder() {
+	ctx := context.Background()
+	svc, err := users.New(memstore.New(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := svc.CreateApplication(ctx, users.Application{APIKey: "demo"}); err != nil {
+		log.Fatal(err)
+	}
+	var sent outbox.Recorder
+	relay, err := outbox.New(svc, &sent, &outbox.Options{
+		SetPasswordURL: func(app users.Application, token string) string {
+			return "https://example.com/" + app.APIKey + "/set-password#" + token
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Create(ctx, "demo", users.CreateUserParams{
+		UserName: "ann", Email: "ann@example.com", AutoCreatePassword: true, SendEmailNotification: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := relay.Drain(ctx); err != nil {
+		log.Fatal(err)
+	}
+	for _, n := range sent.All() {
+		fmt.Println(n.Kind, n.User.Email, len(n.Token))
+	}
+	// Output: set_password ann@example.com 43
+}
+
+func ExampleLog() {
+	plain := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
+	notifier := outbox.Log(slog.New(slog.NewTextHandler(os.Stdout, plain)))
+	err := notifier.Notify(context.Background(), users.Notification{
+		ID: "01J8Z0", Kind: users.KindAccountCreated, Application: users.Application{APIKey: "demo"},
+		User: users.User{ID: "01J8Z1", UserName: "ann", Email: "ann@example.com"},
+	})
+	fmt.Println(err)
+	// Output:
+	// level=INFO msg=notification id=01J8Z0 kind=account_created application=demo user=01J8Z1 userName=ann email=ann@example.com
+	// <nil>
+}
