@@ -86,7 +86,7 @@ func MergeFaults(errs ...*ValidationError) *ValidationError {
 			continue
 		}
 		for _, f := range e.Fields {
-			if top, _, _ := strings.Cut(strings.TrimPrefix(f.Pointer, "/"), "/"); f.Pointer == "" || f.Pointer != "/"+top || !all.under(f.Pointer) {
+			if f.Pointer == "" || !all.under(f.Pointer) {
 				all.add(f.Pointer, f.Code, f.Detail)
 			}
 		}
