@@ -28,6 +28,7 @@ const (
 // every member of the wrong type instead of stopping at the first. It never
 // passes on an error of the JSON library: those quote the input.
 type decoder struct {
+	pool    *sync.Pool // where release puts it
 	json    jsontext.Decoder
 	body    bytes.Buffer // all of it
 	in      bytes.Buffer // reads body
@@ -37,14 +38,15 @@ type decoder struct {
 	at      string            // pointer of the known member that is being read
 }
 
-var decoders = sync.Pool{New: func() any { return new(decoder) }}
-
 // readBody reads the request into a decoder, which must be released.
 func (x *exchange) readBody() (*decoder, error) {
 	if x.r.ContentLength > MaxBody {
 		return nil, errTooLarge
 	}
-	d := decoders.Get().(*decoder)
+	d, ok := x.h.decoders.Get().(*decoder)
+	if !ok {
+		d = &decoder{pool: &x.h.decoders}
+	}
 	var err error
 	if x.r.Body != nil {
 		_, err = d.body.ReadFrom(http.MaxBytesReader(x.w, x.r.Body, MaxBody))
@@ -77,7 +79,7 @@ func (d *decoder) release() {
 	d.json.Reset(&d.in)
 	d.faults, d.broken, d.at = nil, nil, ""
 	if d.body.Cap() <= 16<<10 && cap(d.scratch) <= 16<<10 {
-		decoders.Put(d)
+		d.pool.Put(d)
 	}
 }
 
@@ -323,6 +325,11 @@ func parseDate(b []byte) (t time.Time, ok bool) {
 		return t, false
 	case s[n-1] != 'Z' && s[n-6] != '+' && s[n-6] != '-':
 		s = append(s, 'Z')
+	}
+	// The time package also reads hours of one digit, a comma, and offsets of a whole day.
+	n := len(s)
+	if s[13] != ':' || bytes.IndexByte(s, ',') >= 0 || s[n-1] != 'Z' && (string(s[n-5:n-3]) > "23" || string(s[n-2:]) > "59") {
+		return time.Time{}, false
 	}
 	if t.UnmarshalText(s) != nil {
 		return time.Time{}, false

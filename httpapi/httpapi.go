@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gousers/users"
@@ -65,6 +66,8 @@ type handler struct {
 	opts   Options
 	prefix string
 	base   string // what stands before "/{apiKey}" in links
+
+	decoders, buffers sync.Pool // reused between requests
 }
 
 // New makes the handler that serves svc. It is safe for concurrent use and

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -241,8 +240,6 @@ func (x *exchange) write(a answer) {
 	x.send(a.status, x.format.String(), a.body)
 }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // send writes the whole answer at once, so that its length is known and nothing
 // half-written is ever seen.
 func (x *exchange) send(status int, contentType string, body any) {
@@ -255,8 +252,11 @@ func (x *exchange) send(status int, contentType string, body any) {
 		x.w.WriteHeader(status)
 		return
 	}
-	buf := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(buf)
+	buf, ok := x.h.buffers.Get().(*bytes.Buffer)
+	if !ok {
+		buf = new(bytes.Buffer)
+	}
+	defer x.h.buffers.Put(buf)
 	buf.Reset()
 	if err := json.MarshalWrite(buf, body); err != nil {
 		panic(fmt.Errorf("httpapi: encode: %w", err)) // only what a Store made up can be unfit: a 500

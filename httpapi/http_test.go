@@ -1,0 +1,534 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
+)
+
+func TestPathsAreMatchedExactlyAndNeverRedirected(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/v1/demo/users", 405, "POST, OPTIONS"},
+		{"DELETE", "/v1/demo/users/x", 405, "GET, HEAD, OPTIONS"},
+		{"PATCH", "/v1/demo/roles/", 405, "GET, HEAD, POST, OPTIONS"},
+		{"GET", "/v1/demo/recover-password", 405, "POST, PUT, OPTIONS"},
+		{"OPTIONS", "/v1/demo/users/", 204, "POST, OPTIONS"},
+		{"OPTIONS", "/v1/demo/roles/x", 204, "GET, HEAD, OPTIONS"},
+		{"GET", "/v1/demo/roles", 200, ""},
+		{"GET", "/v1/demo/roles/", 200, ""},
+		{"HEAD", "/v1/demo/roles", 200, ""},
+		{"GET", "/v1/%64emo/roles", 200, ""},
+		{"GET", "/v1/demo/users/nobody", 404, ""},
+		{"GET", "/v1/demo/roles/nothing", 404, ""},
+		{"GET", "/", 404, ""}, {"GET", "/v1", 404, ""}, {"GET", "/v1/", 404, ""}, {"GET", "/v1/demo", 404, ""},
+		{"GET", "/v2/demo/roles", 404, ""}, {"GET", "/v1demo/roles", 404, ""}, {"GET", "/demo/roles", 404, ""},
+		{"GET", "/v1/demo//roles", 404, ""}, {"GET", "//v1/demo/roles", 404, ""}, {"GET", "/v1/demo/roles//", 404, ""},
+		{"GET", "/v1/demo/./roles", 404, ""}, {"GET", "/v1/x/../demo/roles", 404, ""}, {"GET", "/v1/%2e%2e/roles", 404, ""},
+		{"GET", "/v1/demo%2Froles", 404, ""}, {"GET", "/v1/demo%2Fx/roles", 404, ""}, {"GET", "/v1/demo%00/roles", 404, ""},
+		{"GET", "/v1/demo%0d%0ax/roles", 404, ""}, {"GET", "/v1/demo%ff/roles", 404, ""}, {"GET", "/v1/demo/roles/a/b", 404, ""},
+		{"GET", "/v1/demo/Roles", 404, ""}, {"GET", "/v1/demo/users/a%2fb", 404, ""},
+	} {
+		w := a.do(request(tt.method, tt.path, ""))
+		if w.Code != tt.status || w.Header().Get("Allow") != tt.allow {
+			t.Errorf("%s %s: got %d, Allow %q, want %d, %q", tt.method, tt.path, w.Code, w.Header().Get("Allow"), tt.status, tt.allow)
+		}
+		if w.Code >= 400 && w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: got Content-Type %q", tt.method, tt.path, w.Header().Get("Content-Type"))
+		}
+		if (tt.method == "HEAD" || w.Code == 204) && w.Body.Len() > 0 {
+			t.Errorf("%s %s: got a body", tt.method, tt.path)
+		}
+	}
+}
+
+func TestMountedBesideOtherRoutes(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"", "/v1", "/api/v1"} {
+		a := newAPI(t, func(s *setup) { s.http.Prefix = prefix })
+		mux := http.NewServeMux()
+		mux.Handle("/static/", http.NotFoundHandler())
+		mux.Handle(prefix+"/", a)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, request("POST", prefix+"/demo/users", body("ann", "")))
+		location := w.Header().Get("Location")
+		if w.Code != 201 || !strings.HasPrefix(location, prefix+"/demo/users/") {
+			t.Fatalf("prefix %q: got %d, Location %q", prefix, w.Code, location)
+		}
+		w = httptest.NewRecorder()
+		mux.ServeHTTP(w, request("GET", location, ""))
+		if w.Code != 200 {
+			t.Errorf("prefix %q: GET %s: got %d", prefix, location, w.Code)
+		}
+	}
+}
+
+func TestBaseURLStandsInLinksAndHostNever(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ base, want string }{{"", "/v1/demo/users/"}, {"https://api.example.com/x", "https://api.example.com/x/v1/demo/users/"}} {
+		a := newAPI(t, func(s *setup) { s.http.BaseURL = tt.base })
+		r := request("POST", "/v1/demo/users", body("ann", `"roles":["editor"]`), "X-Forwarded-Host", "evil.example", "Forwarded", "host=evil.example", "X-Forwarded-Prefix", "/evil")
+		r.Host = "evil.example"
+		w := a.do(r)
+		if got := w.Header().Get("Location"); !strings.HasPrefix(got, tt.want) || strings.Contains(w.Body.String(), "evil") {
+			t.Errorf("got %q %s, want %q...", got, w.Body, tt.want)
+		}
+	}
+}
+
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for _, r := range []*http.Request{
+		request("POST", "/v1/demo/users", body("ann", "")), request("GET", "/v1/demo/users/ann", ""), request("GET", "/nowhere", ""),
+		request("POST", "/v1/demo/users", "{}"), request("OPTIONS", "/v1/demo/users", ""), request("GET", "/v1/demo/users/ann", "", "Authorization", ""),
+		request("HEAD", "/v1/demo/users/ann", ""),
+	} {
+		w := a.do(r)
+		h := w.Header()
+		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Vary") != "Accept" {
+			t.Errorf("%s %s: got %v", r.Method, r.URL, h)
+		}
+		if r.Method != "HEAD" && w.Body.Len() > 0 && h.Get("Content-Length") != fmt.Sprint(w.Body.Len()) {
+			t.Errorf("%s %s: got Content-Length %s of %d", r.Method, r.URL, h.Get("Content-Length"), w.Body.Len())
+		}
+	}
+}
+
+func TestMediaTypes(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for i, tt := range []struct {
+		header, value string
+		status        int
+	}{
+		{"Content-Type", "application/json", 201},
+		{"Content-Type", "Application/JSON; charset=UTF-8", 201},
+		{"Content-Type", "application/hal+json", 201},
+		{"Content-Type", "application/json; charset=latin1", 415},
+		{"Content-Type", "application/x-www-form-urlencoded", 415},
+		{"Content-Type", "text/json", 415},
+		{"Content-Type", "application/json, text/plain", 415},
+		{"Content-Type", "", 415},
+		{"Content-Encoding", "identity", 201},
+		{"Content-Encoding", "gzip", 415},
+		{"Accept", "text/html", 406},
+		{"Accept", "application/json;q=0", 406},
+		{"Accept", "application/xml, */*;q=0.1", 201},
+		{"Accept", "garbage", 201},
+	} {
+		w := a.post(body(fmt.Sprint("u", i), ""), tt.header, tt.value)
+		if w.Code != tt.status {
+			t.Errorf("%s: %s: got %d, want %d", tt.header, tt.value, w.Code, tt.status)
+		}
+		if accept := w.Header().Get("Accept-Encoding"); (accept == "identity") != (tt.value == "gzip") {
+			t.Errorf("%s: %s: got Accept-Encoding %q", tt.header, tt.value, accept)
+		}
+	}
+}
+
+func TestAnswersComeInTheFormThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	const hal, plain, problem = "application/hal+json", "application/json", "application/problem+json"
+	for _, tt := range []struct{ accept, ok, bad string }{
+		{"", plain, problem}, {"*/*", plain, problem}, {"application/*", plain, problem},
+		{plain, plain, plain}, {hal, hal, problem}, {plain + ", " + problem, plain, problem},
+		{hal + ", " + plain, hal, plain}, {hal + ", */*", hal, problem}, {hal + ";q=0.5, " + plain, plain, plain},
+		{"*/*;q=0.9, " + hal, hal, problem}, {plain + ";q=0, */*", hal, problem}, {plain + ", */*;q=0", plain, plain},
+	} {
+		if w := a.get("/v1/demo/roles", "Accept", tt.accept); w.Header().Get("Content-Type") != tt.ok {
+			t.Errorf("%q: got %d %q, want %q", tt.accept, w.Code, w.Header().Get("Content-Type"), tt.ok)
+		}
+		if w := a.get("/v1/demo/users/none", "Accept", tt.accept); w.Header().Get("Content-Type") != tt.bad || w.Code != 404 {
+			t.Errorf("%q: got %d %q, want 404 %q", tt.accept, w.Code, w.Header().Get("Content-Type"), tt.bad)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	const plain, bad = `Bearer`, `Bearer error="invalid_token"`
+	var badBody string
+	for _, tt := range []struct{ path, authorization, want string }{
+		{"demo", "", plain}, {"demo", "Basic YTpi", plain},
+		{"demo", "Bearer wrong", bad}, {"demo", "Bearer", bad}, {"demo", "Bearer " + otherToken, bad},
+		{"unknown", "Bearer " + adminToken, bad}, {"ghost", "Bearer " + adminToken, bad},
+	} {
+		w := a.do(request("POST", "/v1/"+tt.path+"/users", body("ann", ""), "Authorization", tt.authorization))
+		if got := w.Header().Get("WWW-Authenticate"); w.Code != 401 || got != tt.want {
+			t.Errorf("%s %q: got %d %q, want 401 %q", tt.path, tt.authorization, w.Code, got, tt.want)
+		}
+		p := decode[problem](t, w)
+		if (p.Details == "invalid_token") != (tt.want == bad) || p.ErrorCode != 401 || p.StatusCode != 401 || p.Message == "" {
+			t.Errorf("%s %q: got %+v", tt.path, tt.authorization, p)
+		}
+		if tt.want == bad {
+			if badBody == "" {
+				badBody = w.Body.String()
+			}
+			if w.Body.String() != badBody {
+				t.Errorf("%s %q: got %s, want %s", tt.path, tt.authorization, w.Body, badBody)
+			}
+		}
+	}
+	if w := a.get("/v1/demo/roles", "Authorization", "bearer "+adminToken); w.Code != 200 {
+		t.Errorf("scheme in lower case: got %d", w.Code)
+	}
+}
+
+func TestChallengeIsTheHosts(t *testing.T) {
+	t.Parallel()
+	for challenge, want := range map[string]string{
+		`Bearer realm="x"`: `Bearer realm="x", error="invalid_token"`,
+		`Basic realm="x"`:  `Basic realm="x"`,
+	} {
+		a := newAPI(t, func(s *setup) { s.http.Challenge = challenge })
+		if got := a.get("/v1/demo/roles", "Authorization", "Bearer x").Header().Get("WWW-Authenticate"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestForbiddenAndConflictNameTheMembers(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	w := a.post(body("ann", `"roles":["editor"],"isLockedOut":true,"allowDashboardAccess":true`), "Authorization", "Bearer "+limitedToken)
+	if got, want := codes(t, w), "/allowDashboardAccess forbidden, /isLockedOut forbidden, /roles forbidden"; w.Code != 403 || got != want {
+		t.Errorf("got %d %s, want 403 %s", w.Code, got, want)
+	}
+	if w = a.post(body("ann", `"roles":[],"isLockedOut":false`), "Authorization", "Bearer "+limitedToken); w.Code != 201 {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	location := w.Header().Get("Location")
+	if w = a.get(location, "Authorization", "Bearer "+limitedToken); w.Code != 200 {
+		t.Errorf("own user: got %d", w.Code)
+	}
+	if w = a.get("/v1/demo/users/ann", "Authorization", "Bearer "+limitedToken); w.Code != 403 {
+		t.Errorf("by name: got %d, want 403", w.Code)
+	}
+	w = a.post(body("ANN", ""))
+	if got, want := codes(t, w), "/userName taken, /email taken"; w.Code != 409 || got != want {
+		t.Errorf("got %d %s, want 409 %s", w.Code, got, want)
+	}
+}
+
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	w := a.do(request("POST", "/v1/demo/roles", `{"name":"author","description":"writes","id":"x"}`))
+	if w.Code != 201 {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	if r := a.get(w.Header().Get("Location")); r.Code != 200 || r.Body.String() != w.Body.String() {
+		t.Errorf("got %d %s, want %s", r.Code, r.Body, w.Body)
+	}
+	for in, want := range map[string]string{
+		`{}`:                           "/name required",
+		`{"name":1,"description":2}`:   "/name invalid_type, /description invalid_type",
+		`{"name":"x","description":2}`: "/description invalid_type",
+		`{"name":[],"description":"` + strings.Repeat("d", 1025) + `"}`: "/name invalid_type, /description too_long",
+		`{"name":"a","name":"b"}`: "/name duplicate_member",
+	} {
+		if w := a.do(request("POST", "/v1/demo/roles", in)); w.Code != 400 || codes(t, w) != want {
+			t.Errorf("%.40s: got %d %s, want 400 %s", in, w.Code, w.Body, want)
+		}
+	}
+	if w := a.do(request("POST", "/v1/demo/roles", `{"name":"author"}`)); w.Code != 409 || codes(t, w) != "/name taken" {
+		t.Errorf("taken: got %d %s", w.Code, w.Body)
+	}
+	if w := a.do(request("POST", "/v1/demo/roles", `{"name":1}`, "Authorization", "Bearer "+limitedToken)); w.Code != 403 {
+		t.Errorf("limited: got %d, want 403", w.Code)
+	}
+	// Following next meets every role once.
+	seen, pages := 0, 0
+	for at := "/v1/demo/roles?limit=1"; at != ""; pages++ {
+		page := decode[struct {
+			Roles []struct{ Name string }
+			Links []struct{ Rel, Href string }
+		}](t, a.get(at))
+		seen += len(page.Roles)
+		at = ""
+		for _, l := range page.Links {
+			if l.Rel == "next" {
+				at = l.Href
+			}
+		}
+	}
+	if seen != 3 || pages > 4 {
+		t.Errorf("got %d roles on %d pages, want 3", seen, pages)
+	}
+	for _, q := range []string{"limit=0", "limit=x", "limit=1001", "after=x"} {
+		if w := a.get("/v1/demo/roles?" + q); w.Code != 400 {
+			t.Errorf("%s: got %d, want 400", q, w.Code)
+		}
+	}
+}
+
+// forbiddenBody fails the test when it is read.
+type forbiddenBody struct{ t *testing.T }
+
+func (b forbiddenBody) Read([]byte) (int, error) { b.t.Error("the body was read"); return 0, io.EOF }
+func (forbiddenBody) Close() error               { return nil }
+
+func TestBodyIsNotReadForARefusalThatIsKnownBefore(t *testing.T) {
+	t.Parallel()
+	gate := must(password.NewGate(&password.GateOptions{Slots: 1, Queue: 1}))(t)
+	a := newAPI(t, func(s *setup) { s.service.Gate = gate })
+	check := func(status int, r *http.Request) {
+		t.Helper()
+		r.Body = forbiddenBody{t}
+		if w := a.do(r); w.Code != status {
+			t.Errorf("%s %s: got %d, want %d", r.Method, r.URL, w.Code, status)
+		} else if status == 503 && w.Header().Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	check(401, request("POST", "/v1/demo/users", "x", "Authorization", ""))
+	check(415, request("POST", "/v1/demo/users", "x", "Content-Type", "text/plain"))
+	check(406, request("POST", "/v1/demo/users", "x", "Accept", "text/plain"))
+	check(413, request("POST", "/v1/demo/users", strings.Repeat("x", httpapi.MaxBody+1)))
+
+	hold, done := make(chan struct{}), make(chan error, 2)
+	for range 2 {
+		go func() {
+			done <- gate.Do(context.WithoutCancel(t.Context()), "demo", 0, func() error { <-hold; return nil })
+		}()
+	}
+	for {
+		if _, busy := gate.Busy("demo"); busy {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	check(503, request("POST", "/v1/demo/users", "x"))
+	check(503, request("PUT", "/v1/demo/recover-password", "x"))
+	close(hold)
+	if err := errors.Join(<-done, <-done); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBodyLimit(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	fits := body("ann", "")
+	fits += strings.Repeat(" ", httpapi.MaxBody-len(fits))
+	for in, want := range map[string]int{fits: 201, fits + " ": 413} {
+		r := request("POST", "/v1/demo/users", in)
+		r.ContentLength = -1 // chunked
+		if w := a.do(r); w.Code != want {
+			t.Errorf("%d bytes: got %d, want %d", len(in), w.Code, want)
+		}
+	}
+}
+
+func TestFailuresAreClassified(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err    error
+		status int
+		retry  string
+	}{
+		{fmt.Errorf("db: %w", users.ErrUnavailable), 503, "5"},
+		{users.ErrIdempotencyKeyUsed, 503, "1"},
+		{users.ErrRetryTx, 503, "1"},
+		{fmt.Errorf("%w: %w", users.ErrOverloaded, &password.OverloadedError{RetryAfter: 1500 * time.Millisecond}), 503, "2"},
+		{context.DeadlineExceeded, 503, "5"},
+		{errors.New("secret cause"), 500, ""},
+	} {
+		var log bytes.Buffer
+		a := newAPI(t, func(s *setup) {
+			s.http.Logger = logger(&log)
+			s.store = func(m *memstore.Store) users.Store {
+				return &faultyStore{Store: m, createUser: func(context.Context, *users.NewUser) error { return tt.err }}
+			}
+		})
+		w := a.post(body("ann", ""))
+		if w.Code != tt.status || w.Header().Get("Retry-After") != tt.retry {
+			t.Errorf("%v: got %d, Retry-After %q, want %d, %q", tt.err, w.Code, w.Header().Get("Retry-After"), tt.status, tt.retry)
+		}
+		if !strings.Contains(log.String(), tt.err.Error()) || strings.Contains(w.Body.String(), "secret cause") || strings.Contains(log.String(), goodPassword) {
+			t.Errorf("%v: got %s, log %s", tt.err, w.Body, log.String())
+		}
+		if p := decode[problem](t, w); (p.Instance != "") != (tt.status == 500) || !strings.Contains(log.String(), p.Instance) {
+			t.Errorf("%v: instance %q, log %s", tt.err, p.Instance, log.String())
+		}
+	}
+}
+
+func TestAuthenticateFailures(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]int{
+		httpapi.ErrNoCredentials: 401, httpapi.ErrInvalidToken: 401, users.ErrUnauthenticated: 401, users.ErrUnknownApplication: 401,
+		users.ErrUnavailable: 503, users.ErrNotFound: 500, users.ErrForbidden: 500, errors.New("x"): 500,
+	} {
+		a := newAPI(t, func(s *setup) {
+			s.http.Authenticate = func(*http.Request, string) (users.Caller, error) {
+				return users.Caller{APIKey: "demo", Allow: users.All}, fmt.Errorf("host: %w", err)
+			}
+		})
+		if w := a.get("/v1/demo/roles"); w.Code != want {
+			t.Errorf("%v: got %d, want %d", err, w.Code, want)
+		}
+	}
+}
+
+type hasherFunc func(pw []byte) (password.Hash, error)
+
+func (f hasherFunc) Hash(pw []byte) (password.Hash, error)              { return f(pw) }
+func (hasherFunc) Verify(password.Hash, []byte) (password.Match, error) { return password.Match{}, nil }
+func (hasherFunc) Memory(password.Hash) int64                           { return 0 }
+
+func TestPanicsOfHostCodeAreA500(t *testing.T) {
+	t.Parallel()
+	var nilMap map[string]int
+	boom := func() { nilMap["x"]++ }
+	for name, change := range map[string]func(*setup){
+		"Authenticate": func(s *setup) {
+			s.http.Authenticate = func(*http.Request, string) (users.Caller, error) { boom(); return users.Caller{}, nil }
+		},
+		"Hasher": func(s *setup) {
+			s.service.Hasher = hasherFunc(func([]byte) (password.Hash, error) { boom(); return "", nil })
+		},
+		"Now":   func(s *setup) { s.service.Now = func() time.Time { boom(); return time.Time{} } },
+		"NewID": func(s *setup) { s.service.NewID = func() (string, error) { boom(); return "", nil } },
+		"Store": func(s *setup) {
+			s.store = func(m *memstore.Store) users.Store {
+				return &faultyStore{Store: m, createUser: func(context.Context, *users.NewUser) error { boom(); return nil }}
+			}
+		},
+	} {
+		var log bytes.Buffer
+		a := newAPI(t, func(s *setup) { change(s); s.http.Logger = logger(&log) })
+		w := a.post(body("ann", ""))
+		p := decode[problem](t, w)
+		if w.Code != 500 || p.Instance == "" || !strings.Contains(log.String(), p.Instance) || !strings.Contains(log.String(), "nil map") {
+			t.Errorf("%s: got %d %s, log %s", name, w.Code, w.Body, log.String())
+		}
+		if all := w.Body.String() + log.String(); strings.Contains(all, goodPassword) || strings.Contains(all, adminToken) {
+			t.Errorf("%s: a secret came out: %s", name, all)
+		}
+	}
+}
+
+func TestAbortedHandlerStaysAborted(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, func(s *setup) {
+		s.http.Authenticate = func(*http.Request, string) (users.Caller, error) { panic(http.ErrAbortHandler) }
+	})
+	defer func() {
+		if got := recover(); got != http.ErrAbortHandler {
+			t.Errorf("got %v, want http.ErrAbortHandler", got)
+		}
+	}()
+	a.get("/v1/demo/roles")
+}
+
+func TestRequestEndsAtItsDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, func(s *setup) {
+			s.http.Timeout = 3 * time.Second
+			s.store = func(m *memstore.Store) users.Store {
+				return &faultyStore{Store: m, createUser: func(ctx context.Context, _ *users.NewUser) error {
+					<-ctx.Done()
+					return ctx.Err()
+				}}
+			}
+		})
+		start := time.Now()
+		w := a.post(body("ann", ""))
+		if w.Code != 503 || time.Since(start) != 3*time.Second {
+			t.Errorf("got %d after %v, want 503 after 3s", w.Code, time.Since(start))
+		}
+	})
+}
+
+func TestPasswordRecovery(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	w := a.post(body("ann", ""))
+	id := decode[struct{ ID string }](t, w).ID
+	put := func(key, token, pw string) *httptest.ResponseRecorder {
+		return a.do(request("PUT", "/v1/"+key+"/recover-password", `{"passwordRecoveryToken":"`+token+`","newPassword":"`+pw+`"}`, "Authorization", ""))
+	}
+	token := must(a.svc.IssueSetPasswordToken(t.Context(), "demo", id))(t).Secret
+	bad := put("demo", "junk", goodPassword).Body.String()
+	if w := put("demo", token, "short"); w.Code != 400 || codes(t, w) != "/newPassword too_short" {
+		t.Errorf("policy: got %d %s", w.Code, w.Body)
+	}
+	if w := put("other", token, goodPassword); w.Code != 400 || w.Body.String() != bad {
+		t.Errorf("other application: got %d %s, want %s", w.Code, w.Body, bad)
+	}
+	if w := put("demo", token, goodPassword+"1"); w.Code != 200 || w.Body.String() != "{}" {
+		t.Errorf("good: got %d %s", w.Code, w.Body)
+	}
+	for _, key := range []string{"demo", "unknown"} {
+		if w := put(key, token, goodPassword); w.Code != 400 || w.Body.String() != bad {
+			t.Errorf("used, in %s: got %d %s, want %s", key, w.Code, w.Body, bad)
+		}
+	}
+	if w := put("demo", "", ""); codes(t, w) != "/passwordRecoveryToken required, /newPassword required" {
+		t.Errorf("empty: got %d %s", w.Code, w.Body)
+	}
+	for _, login := range []string{"ann", "ann@example.com", "nobody", "\\u0001"} {
+		w := a.do(request("POST", "/v1/demo/recover-password", `{"userName":"`+login+`"}`, "Authorization", ""))
+		if w.Code != 201 || w.Body.String() != "{}" {
+			t.Errorf("%s: got %d %s", login, w.Code, w.Body)
+		}
+	}
+	if w := a.do(request("POST", "/v1/demo/recover-password", `{"userName":1}`)); w.Code != 400 || codes(t, w) != "/userName invalid_type" {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestNewRefusesBadOptionsByName(t *testing.T) {
+	t.Parallel()
+	svc := must(users.New(memstore.New(), nil))(t)
+	auth := httpapi.BearerTokens()
+	for want, o := range map[string]*httpapi.Options{
+		"Authenticate": {},
+		"Timeout":      {Authenticate: auth, Timeout: -1},
+		"Challenge":    {Authenticate: auth, Challenge: "a\nb"},
+	} {
+		if _, err := httpapi.New(svc, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error that names %s", err, want)
+		}
+	}
+	if _, err := httpapi.New(svc, nil); err == nil {
+		t.Error("nil options: got no error")
+	}
+	if _, err := httpapi.New(nil, &httpapi.Options{Authenticate: auth}); err == nil {
+		t.Error("nil service: got no error")
+	}
+	for _, p := range []string{"v1", "/", "/v1/", "//v1", "/..", "/a b", "/{x}", "/%41"} {
+		if _, err := httpapi.New(svc, &httpapi.Options{Authenticate: auth, Prefix: p}); err == nil || !strings.Contains(err.Error(), "Prefix") {
+			t.Errorf("Prefix %q: got %v", p, err)
+		}
+	}
+	for _, u := range []string{"example.com", "ftp://x", "http://", "https://u:p@x", "https://x?", "https://x#", "https://x/", "https://x?a=b", ":"} {
+		if _, err := httpapi.New(svc, &httpapi.Options{Authenticate: auth, BaseURL: u}); err == nil || !strings.Contains(err.Error(), "BaseURL") {
+			t.Errorf("BaseURL %q: got %v", u, err)
+		}
+	}
+}

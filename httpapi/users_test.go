@@ -1,0 +1,251 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestCreatedUserIsFoundAtItsLocation(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for _, accept := range []string{"application/json", "application/hal+json"} {
+		for _, slash := range []string{"", "/"} {
+			name := "ann" + strconv.Itoa(len(accept)) + strconv.Itoa(len(slash))
+			w := a.do(request("POST", "/v1/demo/users"+slash, body(name, `"roles":["editor",{"name":"viewer"}]`), "Accept", accept))
+			if w.Code != 201 || w.Header().Get("Content-Type") != accept {
+				t.Fatalf("got %d %q: %s", w.Code, w.Header(), w.Body)
+			}
+			u := decode[map[string]any](t, w)
+			location := w.Header().Get("Location")
+			if want := "/v1/demo/users/" + u["id"].(string); location != want {
+				t.Errorf("Location: got %q, want %q", location, want)
+			}
+			for _, at := range []string{location, location + "/", "/v1/demo/users/" + name} {
+				r := a.get(at, "Accept", accept)
+				if r.Code != 200 || r.Body.String() != w.Body.String() {
+					t.Errorf("GET %s: got %d %s, want %s", at, r.Code, r.Body, w.Body)
+				}
+			}
+			for _, href := range hrefs(u) {
+				if r := a.get(href, "Accept", accept); r.Code != 200 {
+					t.Errorf("link %s: got %d", href, r.Code)
+				}
+			}
+		}
+	}
+}
+
+// hrefs gives every href in a decoded answer.
+func hrefs(v any) (found []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if s, ok := v[k].(string); ok && k == "href" {
+				found = append(found, s)
+			}
+			found = append(found, hrefs(v[k])...)
+		}
+	case []any:
+		for _, e := range v {
+			found = append(found, hrefs(e)...)
+		}
+	}
+	return found
+}
+
+func TestAnswerShowsTheContractsMembersAndNoOthers(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	w := a.post(body("ann", `"name":"Ann","allowDashboardAccess":true,"dashboardSettings":{"a":1},"x":"y"`))
+	want := []string{"creationDate", "dateCreated", "dateUpdated", "email", "id", "isApproved", "isLockedOut", "links", "name", "roles", "userName"}
+	if got := slices.Sorted(maps.Keys(decode[map[string]any](t, w))); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestEveryMemberIsJudged(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	deep := func(n int) string { return strings.Repeat(`{"a":`, n-1) + "{}" + strings.Repeat("}", n-1) }
+	size := func(n int) string { return `{"a":"` + strings.Repeat("x", n-8) + `"}` }
+	for i, tt := range []struct{ members, want string }{ // want "": 201
+		{``, ``},
+		{`"name":null,"roles":null,"id":null,"embed":null,"isApproved":null,"dashboardSettings":null,"creationDate":null,"dateCreated":null,"autoCreatePassword":null`, ``},
+		{`"name":1`, `/name invalid_type`},
+		{`"name":"` + strings.Repeat("n", 256) + `"`, ``},
+		{`"name":"` + strings.Repeat("n", 257) + `"`, `/name too_long`},
+		{`"isApproved":"true"`, `/isApproved invalid_type`},
+		{`"isApproved":1`, `/isApproved invalid_type`},
+		{`"isLockedOut":[]`, `/isLockedOut invalid_type`},
+		{`"isApproved":false,"isLockedOut":true,"sendEmailNotification":false,"allowDashboardAccess":true`, ``},
+		{`"sendEmailNotification":"yes"`, `/sendEmailNotification invalid_type`},
+		{`"autoCreatePassword":0`, `/autoCreatePassword invalid_type`},
+		{`"autoCreatePassword":true`, `/password excluded, /confirmPassword excluded`},
+		{`"allowDashboardAccess":{}`, `/allowDashboardAccess invalid_type`},
+		{`"dashboardSettings":[]`, `/dashboardSettings invalid_type`},
+		{`"dashboardSettings":"{}"`, `/dashboardSettings invalid_type`},
+		{`"dashboardSettings":` + deep(20), ``},
+		{`"dashboardSettings":` + deep(21), `/dashboardSettings too_deep`},
+		{`"dashboardSettings":` + deep(64), `/dashboardSettings too_deep`},
+		{`"dashboardSettings":` + size(64<<10), ``},
+		{`"dashboardSettings":` + size(64<<10+1), `/dashboardSettings too_long`},
+		{`"creationDate":"2020-01-02T03:04:05Z"`, ``},
+		{`"creationDate":"2020-01-02T03:04:05.123456789012+01:00"`, ``},
+		{`"creationDate":"2020-01-02T03:04:05"`, ``},
+		{`"creationDate":"2020-01-02"`, ``},
+		{`"creationDate":"0001-01-01T00:00:00"`, ``},
+		{`"creationDate":"9999-12-31T23:59:59.9999999Z"`, ``},
+		{`"creationDate":"9999-12-31T23:59:59-01:00"`, `/creationDate out_of_range`},
+		{`"creationDate":"0000-12-31T23:59:59Z"`, `/creationDate out_of_range`},
+		{`"creationDate":"2020-02-30"`, `/creationDate invalid_date`},
+		{`"creationDate":"2020-01-02T3:04:05Z"`, `/creationDate invalid_date`},
+		{`"creationDate":"2020-01-02T03:04:05,5Z"`, `/creationDate invalid_date`},
+		{`"creationDate":"2020-01-02T03:04:05+24:00"`, `/creationDate invalid_date`},
+		{`"creationDate":"2020-01-02T03:04:05+01:60"`, `/creationDate invalid_date`},
+		{`"creationDate":"2020-01-02t03:04:05z"`, ``},
+		{`"creationDate":"2020-01-02 03:04:05Z"`, `/creationDate invalid_date`},
+		{`"creationDate":"2020-01-02T03:04:05+25:00"`, `/creationDate invalid_date`},
+		{`"creationDate":""`, `/creationDate invalid_date`},
+		{`"creationDate":1577934245`, `/creationDate invalid_type`},
+		{`"dateCreated":"2020-01-02T03:04:05Z","dateUpdated":"0001-01-01T00:00:00"`, ``},
+		{`"dateCreated":"soon","dateUpdated":[]`, `/dateCreated invalid_date, /dateUpdated invalid_type`},
+		{`"id":"00000000-0000-0000-0000-000000000000"`, ``},
+		{`"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"`, ``},
+		{`"id":"12"`, `/id invalid_id`},
+		{`"id":12`, `/id invalid_type`},
+		{`"roles":[]`, ``},
+		{`"roles":["editor","editor"]`, ``},
+		{`"roles":[{"name":"editor","id":"00000000000000000000000000","description":7,"dateCreated":"?","embed":1}]`, ``},
+		{`"roles":[{"id":"` + a.editor.ID + `","name":null}]`, ``},
+		{`"roles":["Editor"]`, `/roles/0 unknown_role`},
+		{`"roles":["editor",{"name":1},{"id":[]},{},7,null]`, `/roles/1/name invalid_type, /roles/2/id invalid_type, /roles/4 invalid_type, /roles/5 invalid_type, /roles/3 required`},
+		{`"roles":"editor"`, `/roles invalid_type`},
+		{`"roles":[` + strings.Repeat(`"editor",`, 99) + `"editor"]`, ``},
+		{`"roles":[` + strings.Repeat(`"editor",`, 100) + `"editor"]`, `/roles too_many`},
+		{`"embed":[]`, ``},
+		{`"embed":["roles","roles"]`, ``},
+		{`"embed":"roles"`, `/embed invalid_type`},
+		{`"embed":["roles","users",3]`, `/embed/1 unknown_embed`},
+		{`"username":"bob"`, `/userName duplicate_member`},
+		{`"username":null`, ``},
+		{`"USERNAME":"x","uſerName":"y","unknown":{"a":[1,{"b":null}]}`, ``},
+		{`"name":1,"isApproved":2,"id":3,"email2":4,"roles":5`, `/isApproved invalid_type, /name invalid_type, /roles invalid_type, /id invalid_type`},
+	} {
+		name := "u" + strconv.Itoa(len(tt.members)) + "x" + strconv.Itoa(i)
+		w := a.post(body(name, tt.members))
+		label := tt.members[:min(80, len(tt.members))]
+		if tt.want == "" {
+			if w.Code != 201 {
+				t.Errorf("%s: got %d %s, want 201", label, w.Code, w.Body)
+			}
+		} else if got := codes(t, w); w.Code != 400 || got != tt.want {
+			t.Errorf("%s: got %d %s, want 400 %s", label, w.Code, got, tt.want)
+		}
+	}
+}
+
+func TestRequiredMembers(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	long := strings.Repeat("n", 257)
+	for in, want := range map[string]string{
+		`{}`: `/userName required, /email required, /password required, /confirmPassword required`,
+		`{"userName":null,"email":"","password":null,"confirmPassword":""}`:                                                               `/userName required, /email required, /password required, /confirmPassword required`,
+		`{"userName":1,"email":{},"password":[],"confirmPassword":true}`:                                                                  `/userName invalid_type, /email invalid_type, /password invalid_type, /confirmPassword invalid_type`,
+		`{"userName":"` + long + `","email":"a@example.com","password":"` + goodPassword + `","confirmPassword":"` + goodPassword + `x"}`: `/userName too_long, /confirmPassword mismatch`,
+		`{"userName":"a/b","email":"a","password":"short","confirmPassword":"short"}`:                                                     `/userName invalid_characters, /email invalid_email, /password too_short`,
+	} {
+		w := a.post(in)
+		if got := codes(t, w); w.Code != 400 || got != want {
+			t.Errorf("%s: got %d %s, want 400 %s", in, w.Code, got, want)
+		}
+	}
+	w := a.post(`{"username":"ann","email":"ann@example.com","autoCreatePassword":true}`)
+	if w.Code != 201 || decode[map[string]any](t, w)["userName"] != "ann" {
+		t.Errorf("username: got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestDashboardSettingsAreKeptByteForByte(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	const raw = `{ "b" : 1e400000, "a":"\u0041 é",  "n":1.0 }`
+	w := a.post(body("ann", `"dashboardSettings" : `+raw+`  , "name":"A"`))
+	if w.Code != 201 {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	u := must(a.svc.User(t.Context(), "demo", "ann"))(t)
+	if got := string(u.DashboardSettings); got != raw {
+		t.Errorf("got %q, want %q", got, raw)
+	}
+}
+
+func TestNoTrickBindsAMember(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	w := a.post(body("ann", `"NAME":"x","Name":"y","isapproved":false,"\u006eame":"Ann"`))
+	got := decode[struct {
+		Name       string
+		IsApproved bool
+	}](t, w)
+	if w.Code != 201 || got.Name != "Ann" || !got.IsApproved {
+		t.Errorf("got %d %+v", w.Code, got)
+	}
+}
+
+func TestEmbedByBodyAndQuery(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	w := a.post(body("ann", `"roles":["editor"],"embed":["roles"]`))
+	if !strings.Contains(w.Body.String(), `"edits"`) || !strings.Contains(w.Body.String(), `"embed":["roles"]`) {
+		t.Errorf("body: got %s", w.Body)
+	}
+	if w = a.get("/v1/demo/users/ann?embed=roles"); w.Code != 200 || !strings.Contains(w.Body.String(), `"edits"`) {
+		t.Errorf("query: got %d %s", w.Code, w.Body)
+	}
+	if w = a.get("/v1/demo/users/ann"); strings.Contains(w.Body.String(), `"edits"`) || !strings.Contains(w.Body.String(), `"editor"`) {
+		t.Errorf("without: got %s", w.Body)
+	}
+	w = a.get("/v1/demo/users/ann?embed=roles", "Accept", "application/hal+json")
+	var h struct {
+		Embedded struct {
+			Roles []struct {
+				Name  string
+				Links struct{ Self struct{ Href string } } `json:"_links"`
+			}
+		} `json:"_embedded"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil || len(h.Embedded.Roles) != 1 || h.Embedded.Roles[0].Links.Self.Href != "/v1/demo/roles/"+a.editor.ID {
+		t.Errorf("HAL: got %s", w.Body)
+	}
+	for _, q := range []string{"embed=users", "embed=roles,x", "embed=%zz"} {
+		if w = a.get("/v1/demo/users/ann?" + q); w.Code != 400 {
+			t.Errorf("%s: got %d, want 400", q, w.Code)
+		}
+	}
+}
+
+func TestIdempotencyKeyRepeatsTheAnswer(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	first := a.post(body("ann", ""), "Idempotency-Key", "k1")
+	again := a.post(body("ann", ""), "Idempotency-Key", "k1")
+	if first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() {
+		t.Errorf("got %d %s and %d %s", first.Code, first.Body, again.Code, again.Body)
+	}
+	if w := a.post(body("bob", ""), "Idempotency-Key", "k1"); w.Code != 422 || codes(t, w) != "idempotency_mismatch" {
+		t.Errorf("other body: got %d %s, want 422", w.Code, w.Body)
+	}
+	for _, values := range [][]string{{""}, {"a", "b"}, {"é"}, {strings.Repeat("k", 256)}} {
+		r := request("POST", "/v1/demo/users", body("eve", ""))
+		r.Header[http.CanonicalHeaderKey("Idempotency-Key")] = values
+		if w := a.do(r); w.Code != 400 || codes(t, w) != "invalid_idempotency_key" {
+			t.Errorf("%q: got %d %s, want 400", values, w.Code, w.Body)
+		}
+	}
+}
