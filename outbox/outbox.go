@@ -109,15 +109,15 @@ func New(svc *users.Service, n users.Notifier, o *Options) (*Relay, error) {
 
 func (o *Options) complete() error {
 	if o.Workers < 0 {
-		return errors.New("Workers is negative")
+		return errors.New("option Workers is negative")
 	}
 	for name, d := range map[string]time.Duration{"Timeout": o.Timeout, "Lease": o.Lease, "Poll": o.Poll, "PurgeEvery": o.PurgeEvery} {
 		if d < 0 {
-			return errors.New(name + " is negative")
+			return errors.New("option " + name + " is negative")
 		}
 	}
 	if o.MaxAttempts != 0 && o.MaxAttempts < MinAttempts {
-		return fmt.Errorf("MaxAttempts is less than %d", MinAttempts)
+		return fmt.Errorf("option MaxAttempts is less than %d", MinAttempts)
 	}
 	setDefault(&o.Workers, DefaultWorkers)
 	setDefault(&o.Timeout, DefaultTimeout)
@@ -126,7 +126,7 @@ func (o *Options) complete() error {
 	setDefault(&o.Poll, DefaultPoll)
 	setDefault(&o.PurgeEvery, DefaultPurgeEvery)
 	if o.Lease <= o.Timeout {
-		return errors.New("Lease does not exceed Timeout")
+		return errors.New("option Lease does not exceed Timeout")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
