@@ -282,6 +282,10 @@ func (s *Service) hashPassword(ctx context.Context, app Application, t password.
 	return h, nil
 }
 
+// clockSkew is how far ahead of the store's clock this process's may be without
+// delaying a notification: the store judges by its own when a row is due.
+const clockSkew = 10 * time.Minute
+
 // insert hands everything that must be atomic to the store in one call.
 func (s *Service) insert(ctx context.Context, c *creation) error {
 	n := &NewUser{UserRecord: c.record, Replay: c.replay}
@@ -292,7 +296,7 @@ func (s *Service) insert(ctx context.Context, c *creation) error {
 		}
 		n.Notification = &OutboxRow{
 			ID: id, ApplicationID: c.app.ID, UserID: c.record.ID, Kind: KindAccountCreated,
-			State: StatePending, Created: c.now, Due: c.now,
+			State: StatePending, Created: c.now, Due: c.now.Add(-clockSkew),
 		}
 		if c.params.AutoCreatePassword {
 			n.Notification.Kind = KindSetPassword
