@@ -282,6 +282,20 @@ func TestFourRelaysShareTenThousandRowsAndSendNoneTwice(t *testing.T) {
 	}
 }
 
+func TestNotificationOfAProcessWhoseClockIsWrongIsDueAtOnce(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	var got outbox.Recorder
+	for i, skew := range []time.Duration{-5 * time.Minute, 5 * time.Minute} {
+		f.svc = f.service(f.store, func() time.Time { return time.Now().Add(skew) })
+		f.create(false)
+		drain(t, relay(t, f.svc, &got, outbox.Options{}))
+		if len(got.All()) != i+1 {
+			t.Errorf("clock off by %v: got %d delivered, want %d", skew, len(got.All()), i+1)
+		}
+	}
+}
+
 func TestNotifierThatNeverReturnsTakesItsSlotUntilTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
