@@ -184,8 +184,9 @@ func (n *Notifier) Notify(ctx context.Context, note users.Notification) error {
 	case <-ctx.Done():
 		return &Error{Step: "wait for the connection", cause: ctx.Err()}
 	}
-	s, err = n.send(ctx, s, m)
-	n.slot <- s
+	var next *session // none if a callback of the TLS configuration panics
+	defer func() { n.slot <- next }()
+	next, err = n.send(ctx, s, m)
 	return err
 }
 
