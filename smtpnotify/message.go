@@ -55,7 +55,7 @@ func newComposer(from string, o *Options) (*composer, error) {
 		_, c.domain, _ = cutLast(c.from.Address)
 	}
 	if c.domain, err = idna.Lookup.ToASCII(c.domain); err != nil {
-		return nil, errors.New("Domain is not a domain name")
+		return nil, errors.New("option Domain is not a domain name")
 	}
 	for _, kind := range []string{users.KindAccountCreated, users.KindSetPassword} {
 		if c.texts[kind], err = parseTexts(kind, o.Templates); err != nil {

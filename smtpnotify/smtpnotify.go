@@ -89,7 +89,7 @@ func New(server, from string, o *Options) (*Notifier, error) {
 		return nil, fmt.Errorf("smtpnotify: New: server: %w", err)
 	}
 	if n.o.Timeout < 0 || n.o.Idle < 0 {
-		return nil, errors.New("smtpnotify: New: Timeout or Idle is negative")
+		return nil, errors.New("smtpnotify: New: option Timeout or Idle is negative")
 	}
 	if n.o.Timeout == 0 {
 		n.o.Timeout = DefaultTimeout
