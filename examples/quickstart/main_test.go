@@ -1,0 +1,6 @@
+package main
+
+func Example() {
+	main()
+	// Output: created jane <jane@example.com>, approved: true
+}

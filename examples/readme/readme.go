@@ -1,0 +1,125 @@
+// Package readme holds the fragments of Go that README.md shows, so that they
+// compile. A test compares them.
+package readme
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"net/http"
+	"testing"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/outbox"
+	"github.com/gousers/users/password"
+	"github.com/gousers/users/smtpnotify"
+	"github.com/gousers/users/sqlstore"
+	"github.com/gousers/users/storetest"
+)
+
+// Mount hangs the API under /v1 of the host's own mux.
+func Mount(svc *users.Service, mux *http.ServeMux) error {
+	api, err := httpapi.New(svc, &httpapi.Options{
+		Prefix: "/v1",
+		Authenticate: httpapi.BearerTokens(httpapi.Token{
+			Token:  "a long random secret",
+			Caller: users.Caller{ID: "backoffice", APIKey: "demo", Allow: users.All},
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/v1/", api) // any router: see examples/routers
+	return nil
+}
+
+// Open makes a service on PostgreSQL.
+func Open(ctx context.Context, db *sql.DB) (*users.Service, error) {
+	store, err := sqlstore.New(db, sqlstore.Postgres, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	return users.New(store, nil)
+}
+
+// MigrationFiles gives the schema to the host's own migration tool.
+func MigrationFiles() (forGoose, forMigrate fs.FS, err error) {
+	forGoose, err = sqlstore.Goose(sqlstore.Postgres, nil) // goose.NewProvider(goose.DialectPostgres, db, forGoose)
+	if err != nil {
+		return nil, nil, err
+	}
+	forMigrate, err = sqlstore.GolangMigrate(sqlstore.Postgres, nil) // iofs.New(forMigrate, ".")
+	return forGoose, forMigrate, err
+}
+
+// WithAccounts adds a row of the host's to every user, also to those that come
+// in over HTTP.
+func WithAccounts(store *sqlstore.Store) (*users.Service, error) {
+	return users.New(store, &users.Options{
+		OnCreate: func(ctx context.Context, u users.User) error {
+			tx, ok := sqlstore.TxFrom(ctx)
+			if !ok {
+				return errors.New("not inside a transaction")
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO accounts (user_id) VALUES ($1)`, u.ID)
+			return err
+		},
+	})
+}
+
+// Deliver sends the mail until ctx ends.
+func Deliver(ctx context.Context, svc *users.Service) error {
+	mail, err := smtpnotify.New("smtp://user:password@mail.example.com:587", "Example <no-reply@example.com>", nil)
+	if err != nil {
+		return err
+	}
+	defer mail.Close()
+	relay, err := outbox.New(svc, mail, &outbox.Options{
+		SetPasswordURL: func(app users.Application, token string) string {
+			return "https://example.com/set-password#token=" + token
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return relay.Run(ctx)
+}
+
+// SetPassword is what the page behind that link calls.
+func SetPassword(ctx context.Context, svc *users.Service, token, newPassword string) error {
+	return svc.SetPassword(ctx, "demo", token, password.New(newPassword))
+}
+
+// CreateAndTell shows the errors of Create.
+func CreateAndTell(ctx context.Context, svc *users.Service, p users.CreateUserParams) string {
+	_, err := svc.Create(ctx, "demo", p)
+	var (
+		invalid   *users.ValidationError
+		taken     *users.ConflictError
+		forbidden *users.ForbiddenError
+	)
+	switch {
+	case err == nil:
+		return "created"
+	case errors.As(err, &invalid):
+		return invalid.Fields[0].Pointer + " " + invalid.Fields[0].Detail // every invalid member is in Fields
+	case errors.As(err, &taken):
+		return "taken: " + taken.Members[0] // "userName", "email"
+	case errors.As(err, &forbidden):
+		return "not allowed: " + forbidden.Members[0]
+	case errors.Is(err, users.ErrOverloaded), errors.Is(err, users.ErrUnavailable):
+		return "try again later"
+	}
+	return "failed"
+}
+
+// StoreTest proves a store; in a host it is called TestStore and stands in a test file.
+func StoreTest(t *testing.T) {
+	storetest.Run(t, func(testing.TB) users.Store { return memstore.New() })
+}

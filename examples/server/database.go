@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/sqlstore"
+)
+
+const (
+	maxConns     = 16
+	openDeadline = 30 * time.Second // to connect and to migrate
+)
+
+// database says how to open what -db names. open is nil for memory.
+type database struct {
+	dialect sqlstore.Dialect
+	open    func() (*sql.DB, error)
+}
+
+// parseDSN judges the DSN without connecting. Its errors never hold a password.
+func parseDSN(dsn string) (database, error) {
+	scheme, rest, _ := strings.Cut(dsn, ":")
+	switch scheme {
+	case "memory":
+		if rest != "" {
+			return database{}, errors.New("memory: takes nothing after it")
+		}
+		return database{}, nil
+	case "sqlite":
+		if rest == "" || rest == ":memory:" {
+			return database{}, errors.New("must be sqlite:PATH; memory: keeps everything in memory")
+		}
+		return database{sqlstore.SQLite, func() (*sql.DB, error) { return sql.Open("sqlite", sqliteDSN(rest)) }}, nil
+	case "postgres", "postgresql":
+		cfg, err := pgx.ParseConfig(dsn)
+		if err != nil {
+			return database{}, errors.New("not a PostgreSQL URL: postgres://user:pass@host:port/db")
+		}
+		return database{sqlstore.Postgres, func() (*sql.DB, error) { return stdlib.OpenDB(*cfg), nil }}, nil
+	case "mysql":
+		cfg, err := mysqlConfig(dsn)
+		if err != nil {
+			return database{}, err
+		}
+		return database{sqlstore.MySQL, func() (*sql.DB, error) {
+			c, err := mysql.NewConnector(cfg)
+			if err != nil {
+				return nil, err
+			}
+			return sql.OpenDB(c), nil
+		}}, nil
+	}
+	return database{}, errors.New("must start with sqlite:, postgres:, mysql: or memory:")
+}
+
+// sqliteDSN asks for the settings that keep what was acknowledged when the power
+// fails, and that let writers wait for each other instead of failing.
+func sqliteDSN(path string) string {
+	path = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
+	return "file:" + path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+}
+
+// mysqlConfig turns mysql://user:pass@host:port/db?param=value into the driver's own form.
+func mysqlConfig(dsn string) (*mysql.Config, error) {
+	bad := errors.New("not a MySQL URL: mysql://user:pass@host:port/db")
+	u, err := url.Parse(dsn)
+	if err != nil || u.Hostname() == "" || len(u.Path) < 2 {
+		return nil, bad
+	}
+	cfg, err := mysql.ParseDSN("tcp(x)/?" + u.RawQuery)
+	if err != nil {
+		return nil, bad
+	}
+	port := u.Port()
+	if port == "" {
+		port = "3306"
+	}
+	cfg.Addr = net.JoinHostPort(u.Hostname(), port)
+	cfg.User = u.User.Username()
+	cfg.Passwd, _ = u.User.Password()
+	cfg.DBName = u.Path[1:]
+	cfg.Logger = &mysql.NopLogger{}
+	return cfg, nil
+}
+
+// openStore opens the database and brings its tables up to date, which a
+// production service leaves to its deployment.
+func openStore(ctx context.Context, d database) (store users.Store, closeStore func() error, err error) {
+	if d.open == nil {
+		return memstore.New(), func() error { return nil }, nil
+	}
+	db, err := d.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	if d.dialect != sqlstore.SQLite {
+		db.SetConnMaxLifetime(30 * time.Minute)
+	}
+	s, err := sqlstore.New(db, d.dialect, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openDeadline)
+	defer cancel()
+	if err := s.Migrate(ctx); err != nil {
+		return nil, nil, fmt.Errorf("open the database: %w", err)
+	}
+	return s, db.Close, nil
+}

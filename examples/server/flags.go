@@ -1,0 +1,176 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/mail"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gousers/users/password"
+	"github.com/gousers/users/smtpnotify"
+)
+
+// config is what the flags say.
+type config struct {
+	addr    string
+	db      database
+	baseURL string // without a slash at the end; empty: the listening address
+	hasher  password.Hasher
+	mailDir string
+	smtp    *smtpnotify.Notifier // nil: none
+	from    string
+	admins  []grant
+	limited []grant
+	roles   []roleFlag
+}
+
+// grant is a token for an application.
+type grant struct{ apiKey, token string }
+
+type roleFlag struct{ apiKey, name string }
+
+// list collects the values of a flag that may be repeated. They are judged
+// after parsing: package flag quotes a value that is refused, and these hold secrets.
+type list []string
+
+func (l *list) String() string     { return "" }
+func (l *list) Set(v string) error { *l = append(*l, v); return nil }
+
+// texts are the flags as they were given.
+type texts struct {
+	addr, db, baseURL, hash, mailDir, smtp, from string
+	admins, limited, roles                       list
+}
+
+func flagSet(t *texts) *flag.FlagSet {
+	fs := flag.NewFlagSet("server", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&t.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
+	fs.StringVar(&t.db, "db", "sqlite:users.db", "`DSN`: sqlite:PATH, postgres://…, mysql://user:pass@host:port/db or memory:")
+	fs.Var(&t.admins, "application", "`KEY=TOKEN`: an application, made if missing, and a bearer token that may do everything in it (repeatable; default: demo with a random token)")
+	fs.Var(&t.limited, "limited", "`KEY=TOKEN`: a bearer token that may create users with unprivileged members and read by id what it created (repeatable)")
+	fs.Var(&t.roles, "role", "`KEY=NAME`: a role of an application, made if missing (repeatable)")
+	fs.StringVar(&t.mailDir, "mail", "", "`DIR` for one .eml file per notification (default: a line in the log, without the link)")
+	fs.StringVar(&t.smtp, "smtp", "", "`URL` of a mail server: smtp://[user:pass@]host:port (STARTTLS is required, but for this machine) or smtps://…")
+	fs.StringVar(&t.from, "from", "no-reply@example.com", "`address` that mail is sent from")
+	fs.StringVar(&t.baseURL, "base-url", "", "`URL` under which users reach this server, for links (default: paths, and in mail the listening address)")
+	fs.StringVar(&t.hash, "hash", "argon2id", "`argon2id|bcrypt:COST` for new passwords")
+	return fs
+}
+
+func usage(w io.Writer) {
+	fs := flagSet(&texts{})
+	fs.SetOutput(w)
+	fmt.Fprintln(w, "usage: server [flags]")
+	fs.PrintDefaults()
+}
+
+// parse reads the flags. Its errors are one line and hold no token and no password.
+func parse(args []string) (*config, error) {
+	var t texts
+	fs := flagSet(&t)
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	cfg := &config{addr: t.addr, mailDir: t.mailDir, from: t.from}
+	var err error
+	if _, _, err = net.SplitHostPort(t.addr); err != nil {
+		return nil, fmt.Errorf("-addr must be host:port: %w", err)
+	}
+	if cfg.db, err = parseDSN(t.db); err != nil {
+		return nil, fmt.Errorf("-db: %w", err)
+	}
+	if cfg.hasher, err = parseHash(t.hash); err != nil {
+		return nil, fmt.Errorf("-hash: %w", err)
+	}
+	if cfg.baseURL, err = parseBaseURL(t.baseURL); err != nil {
+		return nil, fmt.Errorf("-base-url: %w", err)
+	}
+	if _, err := mail.ParseAddress(t.from); err != nil {
+		return nil, errors.New("-from: must be a mail address")
+	}
+	switch {
+	case t.smtp != "" && t.mailDir != "":
+		return nil, errors.New("-mail and -smtp exclude each other")
+	case t.smtp != "":
+		if cfg.smtp, err = newSMTP(t.smtp, t.from); err != nil {
+			return nil, fmt.Errorf("-smtp: %w", err)
+		}
+	}
+	return cfg, cfg.parseGrants(t)
+}
+
+func (cfg *config) parseGrants(t texts) (err error) {
+	if cfg.admins, err = parseGrants(t.admins); err != nil {
+		return fmt.Errorf("-application: %w", err)
+	}
+	if cfg.limited, err = parseGrants(t.limited); err != nil {
+		return fmt.Errorf("-limited: %w", err)
+	}
+	for i, g := range slices.Concat(cfg.admins, cfg.limited) {
+		if slices.Contains(slices.Concat(cfg.admins, cfg.limited)[:i], g) {
+			return fmt.Errorf("-application, -limited: the same token twice for %q", g.apiKey)
+		}
+	}
+	for _, v := range t.roles {
+		key, name, ok := strings.Cut(v, "=")
+		if !ok || key == "" || name == "" {
+			return errors.New("-role: must be KEY=NAME")
+		}
+		cfg.roles = append(cfg.roles, roleFlag{key, name})
+	}
+	return nil
+}
+
+// bearer is what the Authorization header can carry (RFC 6750 section 2.1).
+var bearer = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
+
+func parseGrants(values []string) ([]grant, error) {
+	var grants []grant
+	for _, v := range values {
+		key, token, ok := strings.Cut(v, "=")
+		switch {
+		case !ok || key == "" || token == "":
+			return nil, errors.New("must be KEY=TOKEN")
+		case !bearer.MatchString(token):
+			return nil, fmt.Errorf("the token for %q must be letters, digits and any of -._~+/ (RFC 6750)", key)
+		}
+		grants = append(grants, grant{key, token})
+	}
+	return grants, nil
+}
+
+func parseHash(s string) (password.Hasher, error) {
+	if s == "argon2id" {
+		return password.Default(), nil
+	}
+	if text, ok := strings.CutPrefix(s, "bcrypt:"); ok {
+		cost, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, errors.New("the cost of bcrypt must be a number")
+		}
+		return password.Bcrypt(cost)
+	}
+	return nil, errors.New("must be argon2id or bcrypt:COST")
+}
+
+func parseBaseURL(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("must be http://host or https://host, with a path or without")
+	}
+	return strings.TrimRight(s, "/"), nil
+}

@@ -1,0 +1,53 @@
+// Command server is the library as a program: the HTTP API on a database, with
+// a demo application to try it with, a relay that delivers the mail, and the
+// page on which a user sets a password.
+//
+//	go run ./server
+//
+// It prints where it listens, an application, a token and a curl command that
+// makes a user. Run it with -h for the flags. SIGTERM and SIGINT finish what has
+// begun and end it with code 0; a second signal ends it at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	// After the first signal the next one has its usual effect: it kills.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cfg, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		usage(stdout)
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "server: %v (-h shows the flags)\n", err)
+		return exitUsage
+	}
+	if err := serve(ctx, cfg, stdout, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		fmt.Fprintf(stderr, "server: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/outbox"
+)
+
+const (
+	prefix     = "/v1"
+	healthPath = "/healthz"
+
+	// shutdownDeadline is for the requests that have begun, drainDeadline for
+	// the notifications that are due; what is left waits in the store.
+	shutdownDeadline = 15 * time.Second
+	drainDeadline    = 10 * time.Second
+	healthDeadline   = 2 * time.Second
+)
+
+// serve runs the server until ctx ends. It answers nil if it stopped in order.
+func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger) (err error) {
+	store, closeStore, err := openStore(ctx, cfg.db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	svc, err := users.New(store, &users.Options{Hasher: cfg.hasher})
+	if err != nil {
+		return err
+	}
+	demo, err := setUp(ctx, svc, cfg)
+	if err != nil {
+		return err
+	}
+
+	ln, err := net.Listen("tcp", cfg.addr)
+	if err != nil {
+		return err
+	}
+	defer ln.Close() // Serve does it as well; an error before Serve would not
+	url := listenURL(ln.Addr())
+	relay, closeNotifier, err := newRelay(svc, cfg, url, log)
+	if err != nil {
+		return err
+	}
+	defer closeNotifier()
+	handler, err := newHandler(svc, cfg, demo, log)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second, // above the API's own deadline
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
+	relayed := make(chan error, 1)
+	go func() { relayed <- relay.Run(relayCtx) }()
+	demo.print(stdout, url)
+
+	select {
+	case <-ctx.Done():
+		log.Info("stopping: no new requests, those that have begun are finished")
+		err = shutDown(ctx, server)
+	case err = <-served:
+	}
+	// Run ends first: then nothing is in its hands and Drain gets everything that is due.
+	stopRelay()
+	<-relayed
+	return errors.Join(err, drain(ctx, relay, log))
+}
+
+func shutDown(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownDeadline)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		server.Close()
+		return fmt.Errorf("requests were still running after %v: %w", shutdownDeadline, err)
+	}
+	return nil
+}
+
+// drain delivers what is due. What it can't deliver in time is not lost: it
+// stays in the store for the next start, which is no failure of this one.
+func drain(ctx context.Context, relay *outbox.Relay, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainDeadline)
+	defer cancel()
+	err := relay.Drain(ctx)
+	if err != nil && ctx.Err() != nil {
+		log.Warn("notifications are left for the next start", "after", drainDeadline)
+		return nil
+	}
+	return err
+}
+
+// newHandler puts the API, the page and the health check side by side.
+func newHandler(svc *users.Service, cfg *config, demo *setup, log *slog.Logger) (http.Handler, error) {
+	api, err := httpapi.New(svc, &httpapi.Options{
+		Authenticate: httpapi.BearerTokens(demo.tokens...),
+		Prefix:       prefix,
+		BaseURL:      cfg.baseURL,
+		Logger:       log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	own := http.NewServeMux()
+	own.Handle("GET "+setPasswordPath, setPasswordPage())
+	own.Handle("GET "+healthPath, health(svc, demo.apiKey))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case setPasswordPath, healthPath:
+			own.ServeHTTP(w, r)
+		default: // the API also answers what nobody else does
+			api.ServeHTTP(w, r)
+		}
+	}), nil
+}
+
+// health answers 200 while the store answers, and 503 otherwise.
+func health(svc *users.Service, apiKey string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), healthDeadline)
+		defer cancel()
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if _, err := svc.Application(ctx, apiKey); err != nil && !errors.Is(err, users.ErrUnknownApplication) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, "the store does not answer\n")
+			return
+		}
+		io.WriteString(w, "ok\n")
+	})
+}
+
+// listenURL is how this machine reaches addr.
+func listenURL(addr net.Addr) string {
+	host, port, _ := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,456 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
+)
+
+func TestThePrintedCurlCreatesAUser(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed")
+	}
+	for _, args := range [][]string{
+		nil, // a SQLite file in the working directory
+		{"-db", "memory:"},
+		{"-db", "memory:", "-application", "shop=a-token", "-base-url", "https://users.example.com/"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			p := start(t, dir, args...)
+			out, err := exec.CommandContext(t.Context(), "bash", "-c", p.curl).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(string(out), "HTTP/1.1 201 Created") {
+				t.Errorf("got %s, want a 201", out)
+			}
+			_, err = os.Stat(filepath.Join(dir, "users.db"))
+			if onDisk := err == nil; onDisk != (args == nil) {
+				t.Errorf("users.db in the working directory: got %t, want %t", onDisk, args == nil)
+			}
+			p.stop(t, syscall.SIGTERM)
+		})
+	}
+}
+
+func TestEveryLinkAnswersInBothForms(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:", "-role", "demo=editor", "-role", "demo=author")
+	for _, accept := range []string{"application/json", "application/hal+json"} {
+		c := client{p.url, p.token, accept}
+		name := "jane-" + strings.ReplaceAll(strings.TrimPrefix(accept, "application/"), "+", "-")
+		created := c.send(t, "POST", "/v1/demo/users?embed=roles", user(name, `,"roles":["editor","author"],"name":"Jane"`)).want(t, 201)
+		location := created.header.Get("Location")
+		if !strings.HasPrefix(location, "/v1/demo/users/") {
+			t.Errorf("Location: got %q, want a path below /v1/demo/users/", location)
+		}
+		read := c.get(t, location).want(t, 200)
+		for _, member := range []string{"id", "userName", "email", "name", "isApproved", "isLockedOut", "creationDate", "dateCreated"} {
+			if got, want := read.members[member], created.members[member]; got != want || want == nil {
+				t.Errorf("%s, %s: got %v, want %v", accept, member, got, want)
+			}
+		}
+		// Follow each link, and each link of what that gives.
+		seen := map[string]bool{}
+		todo := append(hrefs(created.members), hrefs(read.members)...)
+		for len(todo) > 0 {
+			path := todo[0]
+			todo = todo[1:]
+			if seen[path] {
+				continue
+			}
+			seen[path] = true
+			todo = append(todo, hrefs(c.get(t, path).want(t, 200).members)...)
+		}
+		if len(seen) < 4 { // the user, the roles, two of them
+			t.Errorf("%s: got the links %v, want at least 4", accept, seen)
+		}
+	}
+}
+
+func TestBaseURLMakesLinksAbsolute(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:", "-base-url", "https://users.example.com/")
+	created := p.admin().send(t, "POST", "/v1/demo/users", user("jane", "")).want(t, 201)
+	want := fmt.Sprintf("https://users.example.com/v1/demo/users/%s", created.members["id"])
+	if got := created.header.Get("Location"); got != want {
+		t.Errorf("Location: got %q, want %q", got, want)
+	}
+}
+
+func TestALimitedTokenCreatesPlainUsersAndReadsThemBack(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:", "-application", "shop=boss", "-limited", "shop=till", "-limited", "shop=till2", "-role", "shop=editor")
+	till := p.as("till")
+	mine := till.send(t, "POST", "/v1/shop/users", user("jane", "")).want(t, 201).header.Get("Location")
+	bosses := p.as("boss").send(t, "POST", "/v1/shop/users", user("john", `,"roles":["editor"],"isLockedOut":true`)).want(t, 201).header.Get("Location")
+
+	till.get(t, mine).want(t, 200)
+	till.get(t, bosses).want(t, 403)
+	p.as("till2").get(t, mine).want(t, 403)
+	till.get(t, "/v1/shop/users/jane").want(t, 403)
+	till.get(t, "/v1/shop/roles").want(t, 403)
+	p.as("nobody").get(t, mine).want(t, 401)
+	p.as("boss").get(t, mine).want(t, 200)
+	for _, more := range []string{`,"roles":["editor"]`, `,"roles":["no such role"]`, `,"isLockedOut":true`, `,"allowDashboardAccess":true`,
+		`,"dashboardSettings":{"a":1}`, `,"creationDate":"2020-01-01T00:00:00Z"`, `,"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"`, `,"isApproved":false`} {
+		till.send(t, "POST", "/v1/shop/users", user("joan", more)).want(t, 403)
+	}
+	till.send(t, "POST", "/v1/shop/users", user("joan", `,"roles":[],"isLockedOut":false`)).want(t, 201)
+}
+
+func TestARestartKeepsUsersRolesAndCallers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	args := func(token string) []string {
+		return []string{"-db", "sqlite:a file?%.db", "-application", "shop=" + token, "-limited", "shop=x" + token, "-role", "shop=editor"}
+	}
+	p := start(t, dir, args("first")...)
+	created := p.as("xfirst").send(t, "POST", "/v1/shop/users", user("jane", ""), "Idempotency-Key", "k1").want(t, 201)
+	p.as("first").send(t, "POST", "/v1/shop/users", user("john", `,"roles":["editor"]`)).want(t, 201)
+	p.stop(t, syscall.SIGTERM)
+	if _, err := os.Stat(filepath.Join(dir, "a file?%.db")); err != nil {
+		t.Error(err)
+	}
+
+	p = start(t, dir, args("second")...)
+	p.as("xfirst").get(t, created.header.Get("Location")).want(t, 401)
+	// The limited caller is the same one: it reads what it created, and its key still names that user.
+	p.as("xsecond").get(t, created.header.Get("Location")).want(t, 200)
+	again := p.as("xsecond").send(t, "POST", "/v1/shop/users", user("jane", ""), "Idempotency-Key", "k1").want(t, 201)
+	if got, want := again.members["id"], created.members["id"]; got != want {
+		t.Errorf("the repeat: got user %v, want %v", got, want)
+	}
+	roles := p.as("second").get(t, "/v1/shop/users/john").want(t, 200).members["roles"].([]any)
+	if len(roles) != 1 {
+		t.Errorf("roles of john: got %v, want one", roles)
+	}
+	p.stop(t, syscall.SIGINT)
+}
+
+func TestASignalLetsARequestFinish(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:")
+	u, err := url.Parse(p.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	body := user("jane", "")
+	// The server answers 100 when it begins to read: then it is at work.
+	fmt.Fprintf(conn, "POST /v1/demo/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", p.token, len(body))
+	r := bufio.NewReader(conn)
+	if line, err := r.ReadString('\n'); !strings.Contains(line, "100 Continue") {
+		t.Fatalf("got %q, %v, want 100 Continue", line, err)
+	}
+	if _, err := r.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.stderr.await(t, "stopping")
+	io.WriteString(conn, body)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != 201 {
+		t.Errorf("got %d, want 201", res.StatusCode)
+	}
+	p.wantEnd(t)
+}
+
+func TestASecondSignalEndsItAtOnce(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// A request that never ends holds the server until its deadline.
+	fmt.Fprintf(conn, "POST /v1/demo/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", p.token)
+	if line, err := bufio.NewReader(conn).ReadString('\n'); !strings.Contains(line, "100 Continue") {
+		t.Fatalf("got %q, %v, want 100 Continue", line, err)
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.stderr.await(t, "stopping")
+	begun := time.Now()
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-p.ended:
+		if err == nil || time.Since(begun) > shutdownDeadline/2 {
+			t.Errorf("got %v after %v, want an end by the signal at once", err, time.Since(begun))
+		}
+	case <-time.After(deadline):
+		t.Fatal("the server did not end")
+	}
+}
+
+func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"-nonsense"},
+		{"argument"},
+		{"-addr", "8080"},
+		{"-db", "oracle:x"},
+		{"-db", "sqlite:"},
+		{"-db", "sqlite::memory:"},
+		{"-db", "memory:x"},
+		{"-db", "mysql://root:s3cret@:x/y"},
+		{"-db", "mysql://root:s3cret@127.0.0.1:3306"},
+		{"-db", "postgres://u:s3cret@h:x/y"},
+		{"-hash", "md5"},
+		{"-hash", "bcrypt:"},
+		{"-hash", "bcrypt:9"},
+		{"-hash", "bcrypt:17"},
+		{"-application", "shop"},
+		{"-application", "=s3cret"},
+		{"-application", "shop="},
+		{"-application", "shop=s3cret with spaces"},
+		{"-application", "shop=s3cret", "-limited", "shop=s3cret"},
+		{"-limited", "s3cret"},
+		{"-role", "editor"},
+		{"-base-url", "users.example.com"},
+		{"-base-url", "https://u:s3cret@users.example.com"},
+		{"-smtp", "mail.example.com"},
+		{"-smtp", "http://u:s3cret@mail.example.com"},
+		{"-smtp", "smtp://mail.example.com", "-mail", "x"},
+		{"-from", "nobody"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			code, stderr := fail(t, args...)
+			if code != exitUsage || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("got code %d and %q, want code %d and one line", code, stderr, exitUsage)
+			}
+			if strings.Contains(stderr, "s3cret") {
+				t.Errorf("a secret is in %q", stderr)
+			}
+		})
+	}
+}
+
+func TestWhatHindersTheStartIsOneLineAndCode1(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() }) // after the parallel subtests
+	for _, args := range [][]string{
+		{"-db", "memory:", "-addr", ln.Addr().String()},
+		{"-db", "sqlite:no/such/directory/users.db"},
+		{"-db", "postgres://u:s3cret@" + ln.Addr().String() + "/db?sslmode=disable&connect_timeout=1"},
+		{"-db", "memory:", "-application", "a key with spaces=x"},
+		{"-db", "memory:", "-role", "demo=\x01"},
+		{"-db", "memory:", "-mail", "/dev/null/x"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			if !slices.Contains(args, "-addr") {
+				args = append(args, "-addr", "127.0.0.1:0")
+			}
+			code, stderr := fail(t, args...)
+			if code != exitFailed || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("got code %d and %q, want code %d and one line", code, stderr, exitFailed)
+			}
+			if strings.Contains(stderr, "s3cret") {
+				t.Errorf("a secret is in %q", stderr)
+			}
+		})
+	}
+}
+
+func TestHelpGoesToStandardOutput(t *testing.T) {
+	t.Parallel()
+	out, err := command(t.TempDir(), "-h").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"-addr", "-db", "-application", "-limited", "-role", "-mail", "-smtp", "-base-url", "-hash"} {
+		if !strings.Contains(string(out), "  "+name+" ") {
+			t.Errorf("no %s in:\n%s", name, out)
+		}
+	}
+}
+
+func TestHashChoosesTheHasher(t *testing.T) {
+	t.Parallel()
+	for flag, prefix := range map[string]string{"argon2id": "$argon2id$v=19$m=19456,t=2,p=1$", "bcrypt:10": "$2a$10$"} {
+		cfg, err := parse([]string{"-hash", flag})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := cfg.hasher.Hash([]byte(demoPassword))
+		if err != nil || !strings.HasPrefix(string(h), prefix) {
+			t.Errorf("-hash %s: got %v, want a hash that starts with %s (%v)", flag, err, prefix, h != "")
+		}
+	}
+	// bcrypt stops at 72 bytes, and says so.
+	p := start(t, t.TempDir(), "-db", "memory:", "-hash", "bcrypt:10")
+	long := strings.ReplaceAll(user("jane", ""), demoPassword, strings.Repeat(demoPassword, 3))
+	p.admin().send(t, "POST", "/v1/demo/users", long).want(t, 400)
+	p.admin().send(t, "POST", "/v1/demo/users", user("jane", "")).want(t, 201)
+}
+
+func TestAURLNamesTheDatabase(t *testing.T) {
+	t.Parallel()
+	cfg, err := mysqlConfig("mysql://us%40er:p%3Aw%2F@db.example.com/shop?timeout=5s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.User != "us@er" || cfg.Passwd != "p:w/" || cfg.Addr != "db.example.com:3306" || cfg.DBName != "shop" || cfg.Timeout != 5*time.Second {
+		t.Errorf("got %s %s %s %s %v", cfg.User, cfg.Passwd, cfg.Addr, cfg.DBName, cfg.Timeout)
+	}
+}
+
+func TestHealthTellsWhetherTheStoreAnswers(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	client{url: p.url}.get(t, "/healthz").want(t, 200)
+	client{url: p.url}.send(t, "POST", "/healthz", "").want(t, 405)
+
+	svc, err := users.New(brokenStore{Store: memstore.New()}, &users.Options{Hasher: password.InsecureForTests()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	health(svc, "demo").ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))
+	if w.Code != 503 {
+		t.Errorf("with a store that does not answer: got %d, want 503", w.Code)
+	}
+	if strings.Contains(w.Body.String(), "s3cret") {
+		t.Errorf("the cause is in the answer: %s", w.Body)
+	}
+}
+
+type brokenStore struct{ users.Store }
+
+func (brokenStore) FindApplication(context.Context, users.ApplicationQuery) (users.Application, error) {
+	return users.Application{}, fmt.Errorf("%w: %w", users.ErrUnavailable, errors.New("s3cret"))
+}
+
+var link = regexp.MustCompile(`http://\S+/set-password\?application=demo#token=([\w-]{43})`)
+
+func TestTheMailedLinkSetsThePasswordOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := start(t, dir, "-mail", "mail")
+	autoCreate := `{"userName":"jane","email":"jane@example.com","autoCreatePassword":true,"sendEmailNotification":true}`
+	p.admin().send(t, "POST", "/v1/demo/users", autoCreate).want(t, 201)
+	token := link.FindStringSubmatch(awaitMail(t, filepath.Join(dir, "mail")))
+	if token == nil {
+		t.Fatal("the mail holds no link")
+	}
+
+	page := client{url: p.url}.get(t, "/set-password?application=demo").want(t, 200)
+	for name, want := range map[string]string{
+		"Content-Type": "text/html", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff",
+	} {
+		if got := page.header.Get(name); !strings.HasPrefix(got, want) {
+			t.Errorf("%s of the page: got %q, want %q", name, got, want)
+		}
+	}
+	for _, file := range regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(string(page.body), -1) {
+		client{url: p.url}.get(t, "/"+file[1]).want(t, 200)
+	}
+	client{url: p.url}.get(t, "/set-password?file=none").want(t, 404)
+
+	set := func(pw string) answer {
+		return client{url: p.url, accept: "application/json"}.send(t, "PUT", "/v1/demo/recover-password",
+			fmt.Sprintf(`{"passwordRecoveryToken":%q,"newPassword":%q}`, token[1], pw))
+	}
+	set("short").want(t, 400)
+	set("another harbour 12 lanterns").want(t, 200)
+	set("another harbour 13 lanterns").want(t, 400)
+	p.stop(t, syscall.SIGTERM)
+	if strings.Contains(p.stderr.String(), token[1]) {
+		t.Error("the token is in the log")
+	}
+}
+
+func TestWithoutMailTheLogTellsOfANotificationAndKeepsTheToken(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:")
+	p.admin().send(t, "POST", "/v1/demo/users",
+		`{"userName":"jane","email":"jane@example.com","autoCreatePassword":true,"sendEmailNotification":true}`).want(t, 201)
+	p.stderr.await(t, `set_password.*jane@example\.com`)
+	if strings.Contains(p.stderr.String(), "token=") {
+		t.Errorf("a token is in the log: %s", p.stderr)
+	}
+}
+
+func TestNotificationsThatAreDueAreDrainedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := start(t, dir, "-mail", "mail")
+	const n = 5
+	for i := range n {
+		p.admin().send(t, "POST", "/v1/demo/users", user(fmt.Sprintf("jane%d", i), `,"sendEmailNotification":true`)).want(t, 201)
+	}
+	p.stop(t, syscall.SIGTERM)
+	if got := mails(t, filepath.Join(dir, "mail")); len(got) != n {
+		t.Errorf("got %d mails after the end, want %d", len(got), n)
+	}
+}
+
+func mails(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "*.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// awaitMail waits for the first mail of dir, which another process writes.
+func awaitMail(t *testing.T, dir string) string {
+	t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(deadline)
+	for {
+		select {
+		case <-late:
+			t.Fatal("no mail came")
+		case <-look.C:
+		}
+		if found := mails(t, dir); len(found) > 0 {
+			text, err := os.ReadFile(found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Quoted-printable (RFC 2045 section 6.7), as far as a link goes.
+			return strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(string(text))
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
+)
+
+const demoKey = "demo"
+
+// setup is what the server starts with.
+type setup struct {
+	tokens        []httpapi.Token
+	apiKey, token string // of the application that is printed
+}
+
+// setUp makes the applications and roles of the flags unless they are there,
+// and says whose the tokens are. Without -application there is one called demo.
+func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error) {
+	admins := cfg.admins
+	if len(admins) == 0 {
+		admins = []grant{{demoKey, rand.Text()}}
+	}
+	s := &setup{apiKey: admins[0].apiKey, token: admins[0].token}
+	// The ids are remembered with what a caller creates, so they must be the
+	// same at the next start, whatever the tokens then are.
+	seen := make(map[string]int)
+	add := func(g grant, id string, allow users.Permission) error {
+		if err := ensureApplication(ctx, svc, g.apiKey); err != nil {
+			return err
+		}
+		seen[g.apiKey+" "+id]++
+		if n := seen[g.apiKey+" "+id]; n > 1 {
+			id = fmt.Sprintf("%s-%d", id, n)
+		}
+		s.tokens = append(s.tokens, httpapi.Token{Token: g.token, Caller: users.Caller{ID: id, APIKey: g.apiKey, Allow: allow}})
+		return nil
+	}
+	for _, g := range admins {
+		if err := add(g, "admin", users.All); err != nil {
+			return nil, err
+		}
+	}
+	for _, g := range cfg.limited {
+		if err := add(g, "limited", users.CreateUsers); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range cfg.roles {
+		if err := ensureApplication(ctx, svc, r.apiKey); err != nil {
+			return nil, err
+		}
+		// Taken already, perhaps by a process that started beside this one: fine.
+		if _, err := svc.CreateRole(ctx, r.apiKey, users.Role{Name: r.name}); err != nil && !errors.Is(err, users.ErrConflict) {
+			return nil, fmt.Errorf("role %q of %q: %w", r.name, r.apiKey, err)
+		}
+	}
+	return s, nil
+}
+
+func ensureApplication(ctx context.Context, svc *users.Service, apiKey string) error {
+	_, err := svc.CreateApplication(ctx, users.Application{APIKey: apiKey, Name: apiKey})
+	if err != nil && !errors.Is(err, users.ErrConflict) {
+		return fmt.Errorf("application %q: %w", apiKey, err)
+	}
+	return nil
+}
+
+// print tells where the server listens and gives a command that makes a user.
+// The name is random, so that the command works again after the next start.
+func (s *setup) print(w io.Writer, url string) {
+	name := "jane-" + strings.ToLower(rand.Text()[:8])
+	body := fmt.Sprintf(`{"userName":%q,"email":%q,"password":%q,"confirmPassword":%q}`,
+		name, name+"@example.com", demoPassword, demoPassword)
+	fmt.Fprintf(w, `listening on %s
+application  %s
+token        %s
+
+Paste this to create a user:
+
+curl -i -X POST %s%s/%s/users -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '%s'
+
+`, url, s.apiKey, s.token, url, prefix, s.apiKey, s.token, body)
+}
+
+const demoPassword = "violet harbour 47 crumpets"
