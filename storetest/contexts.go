@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/gousers/users"
@@ -109,8 +110,9 @@ func cancelledWhileWaiting(p *probe) {
 	first, second := p.full(a), p.full(a)
 	second.NameKey, second.EmailKey = first.NameKey, first.EmailKey
 	inside, release := make(chan struct{}), make(chan struct{})
-	first.InTx = func(ctx context.Context) error {
-		close(inside)
+	enter := sync.OnceFunc(func() { close(inside) })
+	first.InTx = func(context.Context) error {
+		enter()
 		<-release
 		return nil
 	}

@@ -68,8 +68,9 @@ func (p *probe) conflicts(call string, err error, members ...string) {
 	}
 }
 
-// base is when everything happens that does not say otherwise.
-var base = time.Date(2024, 2, 29, 23, 59, 59, 123456000, time.UTC)
+// base is when everything happens that does not say otherwise: in the past of
+// any store's clock, also of the one in a testing/synctest bubble.
+var base = time.Date(1996, 2, 29, 23, 59, 59, 123456000, time.UTC)
 
 // id gives a new ULID.
 func (p *probe) id() string {

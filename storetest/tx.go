@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -421,8 +422,9 @@ func (x *txProbe) raceWithoutTx(r txRace, first, second *users.NewUser) error {
 	lost := errors.New("refused by the host")
 	holding := *first
 	inside, release := make(chan struct{}), make(chan struct{})
+	enter := sync.OnceFunc(func() { close(inside) })
 	holding.InTx = func(context.Context) error {
-		close(inside)
+		enter()
 		<-release
 		if !r.ends {
 			return lost
