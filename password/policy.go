@@ -234,11 +234,12 @@ func isPhrase(s string) bool {
 // countWords counts the different words of s. A word has three letters or more,
 // nothing but letters, and is not just keys in a row.
 func countWords(s string, between func(rune) bool) int {
-	var words []string
+	words := make([]string, 0, 3)
+	var room [32]int
 	for word := range strings.FieldsFuncSeq(s, between) {
 		word = strings.TrimFunc(word, unicode.IsPunct)
 		r := []rune(word)
-		if len(r) < 3 || strings.ContainsFunc(word, func(r rune) bool { return !inWord(r) }) || runs(r)[0] == len(r) {
+		if len(r) < 3 || strings.ContainsFunc(word, func(r rune) bool { return !inWord(r) }) || runsInto(slices.Grow(room[:0], len(r))[:len(r)], r)[0] == len(r) {
 			continue
 		}
 		if !slices.Contains(words, word) {
@@ -258,7 +259,7 @@ func inWord(r rune) bool {
 // personal returns the forms in which a word about the owner may stand in a password.
 func personal(words []string) [][]rune {
 	const least = 4
-	var forms []string
+	forms := make([]string, 0, 8*len(words))
 	for _, w := range words {
 		if len(w) > MaxTextBytes {
 			continue
@@ -269,7 +270,7 @@ func personal(words []string) [][]rune {
 		forms = append(forms, w, local, bare(w), bare(local))
 	}
 	slices.Sort(forms)
-	var known [][]rune
+	known := make([][]rune, 0, len(forms))
 	for _, form := range slices.Compact(forms) { // most words have but one form
 		if utf8.RuneCountInString(form) >= least {
 			known = append(known, []rune(form))
