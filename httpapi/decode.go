@@ -317,7 +317,13 @@ func parseDate(b []byte) (t time.Time, ok bool) {
 	if len(b) > 64 {
 		return t, false
 	}
-	s := bytes.ToUpper(b) // section 5.6: t and z may be lower case
+	var room [72]byte
+	s := append(room[:0], b...)
+	for i, c := range s {
+		if c == 't' || c == 'z' { // section 5.6: they may be lower case
+			s[i] = c - 'a' + 'A'
+		}
+	}
 	switch n := len(s); {
 	case n == len("2006-01-02"):
 		s = append(s, "T00:00:00Z"...)
@@ -331,10 +337,8 @@ func parseDate(b []byte) (t time.Time, ok bool) {
 	if s[13] != ':' || bytes.IndexByte(s, ',') >= 0 || s[n-1] != 'Z' && (string(s[n-5:n-3]) > "23" || string(s[n-2:]) > "59") {
 		return time.Time{}, false
 	}
-	if t.UnmarshalText(s) != nil {
-		return time.Time{}, false
-	}
-	return t.UTC(), true
+	t, err := time.Parse(time.RFC3339, string(s))
+	return t.UTC(), err == nil
 }
 
 // settings takes the bytes of an object as they stand. What they must be like

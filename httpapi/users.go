@@ -32,7 +32,8 @@ func (x *exchange) createUser() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.UserPath(x.base, u.ID), x.user(u, embed)}, nil
+	self, body := x.user(u, embed)
+	return answer{http.StatusCreated, self, body}, nil
 }
 
 func (x *exchange) readUser() (answer, error) {
@@ -48,14 +49,18 @@ func (x *exchange) readUser() (answer, error) {
 	if found := d.err(); found != nil {
 		return answer{}, found
 	}
-	return answer{status: http.StatusOK, body: x.user(u, embed)}, nil
+	_, body := x.user(u, embed)
+	return answer{status: http.StatusOK, body: body}, nil
 }
 
-func (x *exchange) user(u *users.User, embed bool) any {
+// user gives u in the form of the answer, and where it is found.
+func (x *exchange) user(u *users.User, embed bool) (self string, body any) {
 	if x.format == hal {
-		return users.HALUser(u, x.base, embed)
+		v := users.HALUser(u, x.base, embed)
+		return v.Links.Self.Href, &v // the encoder would copy a value
 	}
-	return users.PlainUser(u, x.base, embed)
+	v := users.PlainUser(u, x.base, embed)
+	return v.Links[0].Href, &v
 }
 
 // receive does what comes before a body is understood, cheapest first. hashes
