@@ -275,14 +275,14 @@ var brokenStores = []struct {
 		}
 	}},
 	{"no keys finds everybody", "UsersAbsent", func(b *broken) {
-		var ids []string
+		var ids sync.Map
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			ids = append(ids, n.ID)
+			ids.Store(n.ID, true)
 			return b.Store.CreateUser(ctx, n)
 		}
 		b.findUsers = func(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
 			if len(q.IDs)+len(q.NameKeys)+len(q.EmailKeys) == 0 {
-				q.IDs = slices.Clone(ids)
+				ids.Range(func(id, _ any) bool { q.IDs = append(q.IDs, id.(string)); return true })
 			}
 			return b.Store.FindUsers(ctx, q)
 		}
@@ -650,18 +650,19 @@ var brokenStores = []struct {
 		}
 	}},
 	{"the other tokens stay good", "TokenIsRedeemed", func(b *broken) {
-		var all []users.TokenRecord
+		var all sync.Map
 		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
-			all = append(all, t)
+			all.Store(t, true)
 			return b.Store.CreateToken(ctx, t)
 		}
 		b.redeemToken = func(ctx context.Context, r users.Redemption) error {
 			err := b.Store.RedeemToken(ctx, r)
-			for _, t := range all {
-				if err == nil && t.Sum != r.Sum {
-					_ = b.Store.CreateToken(ctx, t)
+			all.Range(func(t, _ any) bool {
+				if err == nil && t.(users.TokenRecord).Sum != r.Sum {
+					_ = b.Store.CreateToken(ctx, t.(users.TokenRecord))
 				}
-			}
+				return true
+			})
 			return err
 		}
 	}},
