@@ -64,7 +64,7 @@ func parseDSN(dsn string) (database, error) {
 			return sql.OpenDB(c), nil
 		}}, nil
 	}
-	return database{}, errors.New("must start with sqlite:, postgres:, mysql: or memory:")
+	return database{}, errors.New("must be sqlite:PATH, postgres://…, mysql://… or memory: itself")
 }
 
 // sqliteDSN asks for the settings that keep what was acknowledged when the power
