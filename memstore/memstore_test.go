@@ -1,7 +1,12 @@
 package memstore_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/memstore"
@@ -11,4 +16,179 @@ import (
 func TestMemstoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(testing.TB) users.Store { return memstore.New() })
+}
+
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func newUser(id string) *users.NewUser {
+	n := &users.NewUser{}
+	n.ApplicationID, n.ID, n.NameKey, n.EmailKey, n.Version = "app", id, id, id+"@example.com", 1
+	n.DateCreated = epoch
+	return n
+}
+
+// withNotification gives a user with a notification that is due at epoch.
+func withNotification(id string) *users.NewUser {
+	n := newUser(id)
+	n.Notification = &users.OutboxRow{
+		ID: id, ApplicationID: "app", UserID: id, Kind: users.KindAccountCreated, State: users.StatePending, Created: epoch, Due: epoch,
+	}
+	return n
+}
+
+func withApplication(t testing.TB, s *memstore.Store) *memstore.Store {
+	t.Helper()
+	if err := s.CreateApplication(t.Context(), users.Application{ID: "app", APIKey: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func exists(t testing.TB, s *memstore.Store, id string) bool {
+	t.Helper()
+	found, err := s.FindUsers(t.Context(), users.UserQuery{ApplicationID: "app", IDs: []string{id}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found) == 1
+}
+
+func TestCallsFromInsideItsTransactionFailInsteadOfWaiting(t *testing.T) {
+	t.Parallel()
+	s, other := withApplication(t, memstore.New()), withApplication(t, memstore.New())
+	n := newUser("1")
+	n.InTx = func(ctx context.Context) error {
+		for name, call := range map[string]func() error{
+			"CreateUser": func() error { return s.CreateUser(ctx, newUser("2")) },
+			"FindUsers":  func() error { _, err := s.FindUsers(ctx, users.UserQuery{ApplicationID: "app"}); return err },
+			"Claim":      func() error { _, err := s.Claim(ctx, users.Claim{}); return err },
+		} {
+			if err := call(); !errors.Is(err, memstore.ErrInTx) {
+				t.Errorf("%s inside InTx: got error %v, want ErrInTx", name, err)
+			}
+		}
+		// Another store is another matter, but the first one stays closed in there too.
+		m := newUser("1")
+		m.InTx = func(ctx context.Context) error {
+			if err := s.CreateUser(ctx, newUser("2")); !errors.Is(err, memstore.ErrInTx) {
+				t.Errorf("CreateUser inside two InTx: got error %v, want ErrInTx", err)
+			}
+			return nil
+		}
+		return other.CreateUser(ctx, m)
+	}
+	if err := s.CreateUser(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(t, s, "1") || !exists(t, other, "1") || exists(t, s, "2") {
+		t.Error("want user 1 in both stores, and no user 2")
+	}
+}
+
+func TestCallsWithAnotherContextWaitUntilItIsDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := withApplication(t, memstore.New())
+		n := newUser("1")
+		n.InTx = func(context.Context) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := s.CreateUser(ctx, newUser("2")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
+			}
+			return nil
+		}
+		if err := s.CreateUser(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestPanicInTxLeavesTheStoreUsable(t *testing.T) {
+	t.Parallel()
+	s := withApplication(t, memstore.New())
+	n := newUser("1")
+	n.InTx = func(context.Context) error { panic("host") }
+	func() {
+		defer func() {
+			if v := recover(); v != "host" {
+				t.Errorf("got panic %v, want the host's", v)
+			}
+		}()
+		_ = s.CreateUser(t.Context(), n)
+	}()
+	if exists(t, s, "1") {
+		t.Error("the user is there")
+	}
+	n.InTx = nil
+	if err := s.CreateUser(t.Context(), n); err != nil {
+		t.Errorf("CreateUser once more: got error %v, want none", err)
+	}
+}
+
+func TestLeasesFollowTheStoresClock(t *testing.T) {
+	t.Parallel()
+	now := epoch.Add(-time.Microsecond)
+	clock := withApplication(t, memstore.NewWithClock(func() time.Time { return now }))
+	t.Run("given", func(t *testing.T) { leases(t, clock, func(d time.Duration) { now = now.Add(d) }) })
+	t.Run("synctest", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := withApplication(t, memstore.NewWithClock(func() time.Time { return time.Now().Add(-time.Microsecond) }))
+			leases(t, s, time.Sleep)
+		})
+	})
+}
+
+// leases expects the store's clock to stand a microsecond before epoch.
+func leases(t *testing.T, s *memstore.Store, pass func(time.Duration)) {
+	if err := s.CreateUser(t.Context(), withNotification("1")); err != nil {
+		t.Fatal(err)
+	}
+	claim := func(when string, want int) {
+		t.Helper()
+		rows, err := s.Claim(t.Context(), users.Claim{Worker: "w", Lease: time.Hour, Limit: 10})
+		if err != nil || len(rows) != want {
+			t.Fatalf("Claim %s: got %d rows and error %v, want %d", when, len(rows), err, want)
+		}
+	}
+	claim("a microsecond before the row is due", 0)
+	pass(time.Microsecond)
+	claim("when it is due", 1)
+	pass(time.Hour - time.Microsecond)
+	claim("a microsecond before the lease ends", 0)
+	pass(time.Microsecond)
+	claim("when the lease ends", 1)
+	err := s.Settle(t.Context(), users.Settlement{ApplicationID: "app", ID: "1", Worker: "w", State: users.StatePending, RetryIn: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim("at once after a failed try", 0)
+	pass(time.Minute)
+	claim("when the next try is due", 1)
+}
+
+// BenchmarkClaim claims and gives back 100 rows of a few and of many that wait.
+func BenchmarkClaim(b *testing.B) {
+	for _, waiting := range []int{1_000, 100_000} {
+		b.Run(fmt.Sprint(waiting), func(b *testing.B) {
+			s := withApplication(b, memstore.New())
+			for i := range waiting {
+				if err := s.CreateUser(b.Context(), withNotification(fmt.Sprint(i))); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				rows, err := s.Claim(b.Context(), users.Claim{Worker: "w", Lease: time.Hour, Limit: 100})
+				if err != nil || len(rows) != 100 {
+					b.Fatal(len(rows), err)
+				}
+				for _, r := range rows {
+					err := s.Settle(b.Context(), users.Settlement{ApplicationID: "app", ID: r.ID, Worker: "w", State: users.StatePending, NotTried: true})
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
 }
