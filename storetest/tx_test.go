@@ -1,0 +1,288 @@
+package storetest_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/storetest"
+)
+
+// txBackEnd gives memstore host transactions, with one writer at a time as in
+// SQLite: a transaction works on a copy from its first write to its end.
+type txBackEnd struct {
+	*memstore.Store                               // what was committed
+	log             []func(*memstore.Store) error // what it came from
+	writer          chan struct{}                 // holds a value while someone writes
+	spoil           txSpoil
+}
+
+// txSpoil is what is wrong with a back end.
+type txSpoil struct {
+	writesThrough, losesCommit, poisons, emptyConflict, neverRetry, alwaysRetry, half, ignoresCtx, noReplay bool
+}
+
+func newTxBackEnd(spoil txSpoil) *txBackEnd {
+	return &txBackEnd{Store: memstore.New(), writer: make(chan struct{}, 1), spoil: spoil}
+}
+
+// write runs op on the committed store, and remembers it.
+func (b *txBackEnd) write(ctx context.Context, op func(*memstore.Store) error) error {
+	select {
+	case b.writer <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-b.writer }()
+	err := op(b.Store)
+	if err == nil {
+		b.log = append(b.log, op)
+	}
+	return err
+}
+
+func (b *txBackEnd) CreateApplication(ctx context.Context, a users.Application) error {
+	return b.write(ctx, func(s *memstore.Store) error { return s.CreateApplication(ctx, a) })
+}
+
+func (b *txBackEnd) CreateRole(ctx context.Context, app string, r users.RoleRecord) error {
+	return b.write(ctx, func(s *memstore.Store) error { return s.CreateRole(ctx, app, r) })
+}
+
+func (b *txBackEnd) CreateUser(ctx context.Context, n *users.NewUser) error {
+	first, m := true, *n
+	return b.write(ctx, func(s *memstore.Store) error {
+		if first {
+			first = false
+			return s.CreateUser(ctx, n)
+		}
+		m.InTx = nil // for a copy it does not run again
+		return s.CreateUser(context.Background(), &m)
+	})
+}
+
+// hostTx is a transaction; its reads and writes go to its copy once it has one.
+type hostTx struct {
+	*memstore.Store
+	b       *txBackEnd
+	level   sql.IsolationLevel
+	seen    int // length of the log at the first read, where the level keeps a snapshot
+	own     []func(*memstore.Store) error
+	writing bool
+	dead    error
+}
+
+func (h *hostTx) InHostTx() {}
+
+func (h *hostTx) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
+	if h.level == sql.LevelRepeatableRead && h.seen < 0 {
+		h.seen = len(h.b.log)
+	}
+	return h.Store.FindUsers(ctx, q)
+}
+
+func (h *hostTx) CreateUser(ctx context.Context, n *users.NewUser) error {
+	if h.dead != nil {
+		return h.dead
+	}
+	if h.b.spoil.ignoresCtx {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if err := h.beginWriting(ctx); err != nil {
+		return err
+	}
+	m := *n
+	if h.b.spoil.noReplay {
+		m.Replay = nil
+	}
+	if h.b.spoil.half {
+		m.InTx = nil
+	}
+	op := func(s *memstore.Store) error {
+		bare := m
+		bare.InTx = nil
+		return s.CreateUser(context.Background(), &bare)
+	}
+	err := h.Store.CreateUser(ctx, &m)
+	if err == nil {
+		h.own = append(h.own, op)
+		if h.b.spoil.writesThrough {
+			_ = op(h.b.Store)
+		}
+		if h.b.spoil.half && n.InTx != nil {
+			err = n.InTx(ctx)
+		}
+	} else if h.b.spoil.poisons && errors.Is(err, users.ErrConflict) {
+		h.dead = errors.New("current transaction is aborted")
+	}
+	return err
+}
+
+// beginWriting takes the writer's place and the copy.
+func (h *hostTx) beginWriting(ctx context.Context) error {
+	if h.writing {
+		return nil
+	}
+	select {
+	case h.b.writer <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	h.writing = true
+	switch retry := h.seen >= 0 && h.seen != len(h.b.log); {
+	case retry && h.b.spoil.emptyConflict:
+		h.dead = &users.ConflictError{}
+		return h.dead
+	case retry && !h.b.spoil.neverRetry, h.b.spoil.alwaysRetry:
+		h.dead = users.ErrRetryTx
+		return h.dead
+	case retry:
+		h.dead = errors.New("could not serialize access")
+		return h.dead
+	}
+	h.Store = memstore.New()
+	for _, op := range h.b.log {
+		if err := op(h.Store); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hostTx) end(commit bool) error {
+	if !h.writing {
+		return nil
+	}
+	if commit && !h.b.spoil.losesCommit {
+		for _, op := range h.own {
+			if !h.b.spoil.writesThrough {
+				if err := op(h.b.Store); err != nil {
+					return err
+				}
+			}
+			h.b.log = append(h.b.log, op)
+		}
+	}
+	h.writing, h.own, h.dead = false, nil, sql.ErrTxDone
+	<-h.b.writer
+	return nil
+}
+
+func (b *txBackEnd) begin(_ context.Context, level sql.IsolationLevel) (storetest.HostTx, error) {
+	if level == sql.LevelSerializable {
+		return storetest.HostTx{}, errors.ErrUnsupported
+	}
+	h := &hostTx{Store: b.Store, b: b, level: level, seen: -1}
+	return storetest.HostTx{
+		Store: h, Commit: func() error { return h.end(true) }, Rollback: func() error { return h.end(false) },
+	}, nil
+}
+
+func (b *txBackEnd) harness() storetest.TxHarness {
+	return storetest.TxHarness{Store: b, Begin: b.begin}
+}
+
+func TestHostTransactionsThatKeepTheContractPass(t *testing.T) {
+	t.Parallel()
+	storetest.RunTx(t, func(testing.TB) storetest.TxHarness { return newTxBackEnd(txSpoil{}).harness() })
+}
+
+func TestEveryBrokenHostTransactionIsCaughtByItsCase(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, by string
+		spoil    txSpoil
+	}{
+		{"writes do not wait for the commit", "ReadCommitted/RollbackLeavesNothing", txSpoil{writesThrough: true}},
+		{"the commit is lost", "ReadCommitted/CommitMakesDurable", txSpoil{losesCommit: true}},
+		{"a failure keeps the user", "ReadCommitted/FailureLeavesNoHalf", txSpoil{half: true}},
+		{"a duplicate aborts the transaction", "ReadCommitted/DuplicateInside", txSpoil{poisons: true}},
+		{"a duplicate aborts the transaction, racing", "ReadCommitted/SameNameRacing", txSpoil{poisons: true}},
+		{"the context is ignored", "RepeatableRead/CancelledBeforeInside", txSpoil{ignoresCtx: true}},
+		{"an aborted transaction is an empty conflict", "RepeatableRead/SameNameAfterASnapshot", txSpoil{emptyConflict: true}},
+		{"an aborted transaction is a raw error", "RepeatableRead/SameKeyAfterASnapshot", txSpoil{neverRetry: true}},
+		{"Read Committed asks for a retry", "ReadCommitted/SameKeyRacing", txSpoil{alwaysRetry: true}},
+		{"keys are not kept", "ReadCommitted/RetryAfterUnknownOutcome", txSpoil{noReplay: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				err := storetest.CheckTx(func() (storetest.TxHarness, func(), error) {
+					return newTxBackEnd(c.spoil).harness(), nil, nil
+				})
+				if got := breaches(err); !slices.Contains(got, c.by) {
+					t.Errorf("got breaches %q, want %s among them\n%v", got, c.by, err)
+				}
+			})
+		})
+	}
+}
+
+func TestNoIsolationLevelAtAllIsAnError(t *testing.T) {
+	t.Parallel()
+	err := storetest.CheckTx(func() (storetest.TxHarness, func(), error) {
+		return storetest.TxHarness{Store: memstore.New(), Begin: func(context.Context, sql.IsolationLevel) (storetest.HostTx, error) {
+			return storetest.HostTx{}, errors.ErrUnsupported
+		}}, nil, nil
+	})
+	if err == nil || len(breaches(err)) > 0 {
+		t.Errorf("got %v, want an error that is no breach", err)
+	}
+}
+
+// bare hides the optional capabilities of a store.
+type bare struct{ users.Store }
+
+func (b bare) CreateUser(ctx context.Context, n *users.NewUser) error {
+	if n.Notification != nil {
+		return users.ErrUnsupported
+	}
+	return b.Store.CreateUser(ctx, n)
+}
+
+// dropping is a store without an outbox that says nothing of it.
+type dropping struct{ users.Store }
+
+func (d dropping) CreateUser(ctx context.Context, n *users.NewUser) error {
+	m := *n
+	m.Notification = nil
+	return d.Store.CreateUser(ctx, &m)
+}
+
+func TestStoresWithoutCapabilities(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		s    func() users.Store
+		want []string
+	}{
+		{"refuses notifications", func() users.Store { return bare{memstore.New()} }, nil},
+		{"drops notifications", func() users.Store { return dropping{memstore.New()} }, []string{"NotificationWithoutOutbox"}},
+	} {
+		err := storetest.Check(func() (users.Store, func(), error) { return c.s(), nil, nil })
+		if got := breaches(err); !slices.Equal(got, c.want) {
+			t.Errorf("a store that %s: got breaches %q, want %q\n%v", c.name, got, c.want, err)
+		}
+	}
+}
+
+func TestCheckReportsWhatFreshGivesAndClosesEachStore(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("no database")
+	if err := storetest.Check(func() (users.Store, func(), error) { return nil, nil, boom }); !errors.Is(err, boom) {
+		t.Errorf("got %v, want %v", err, boom)
+	}
+	made, closed := 0, 0
+	err := storetest.Check(func() (users.Store, func(), error) {
+		made++
+		return memstore.New(), func() { closed++ }, nil
+	})
+	if err != nil || made != closed || made < 50 {
+		t.Errorf("got error %v, %d stores made and %d closed", err, made, closed)
+	}
+}
