@@ -64,10 +64,10 @@ type migrator struct {
 }
 
 func (m migrator) inTransaction(ctx context.Context, begin string, f func() error) error {
-	if _, err := m.conn.ExecContext(ctx, begin); err != nil {
-		return err
+	_, err := m.conn.ExecContext(ctx, begin)
+	if err == nil {
+		err = f()
 	}
-	err := f()
 	if err == nil {
 		_, err = m.conn.ExecContext(ctx, "COMMIT")
 	}

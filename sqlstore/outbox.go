@@ -81,12 +81,12 @@ const claimable = `SELECT application_id, id FROM {notifications}
 
 // claimAtOnce takes rows in one statement.
 func (s *Store) claimAtOnce(ctx context.Context, c users.Claim) (rows []users.OutboxRow, err error) {
-	lock := " FOR UPDATE SKIP LOCKED"
-	if s.Dialect == SQLite {
-		lock = ""
+	rowsOf := `(application_id, id) IN (` + claimable + `)`
+	if s.Dialect == Postgres { // by ctid: a join by the key may scan the table
+		rowsOf = `ctid = ANY(ARRAY(` + strings.Replace(claimable, "application_id, id", "ctid", 1) + ` FOR UPDATE SKIP LOCKED))`
 	}
 	text := s.render(`UPDATE {notifications} SET lease_owner = ?, lease_until = {now} + {i}, attempts = attempts + 1
-		WHERE (application_id, id) IN (` + claimable + lock + `) RETURNING ` + notificationColumns)
+		WHERE ` + rowsOf + ` RETURNING ` + notificationColumns)
 	err = s.single(ctx, func(r runner) error {
 		rows, err = r.outboxRows(ctx, text, c.Worker, c.Lease.Microseconds(), users.StatePending, c.Limit)
 		return err
@@ -174,13 +174,18 @@ func (s *Store) changeOne(ctx context.Context, absent error, text string, args .
 
 // FindNotifications implements users.OutboxStore.
 func (s *Store) FindNotifications(ctx context.Context, q users.NotificationQuery) (found []users.OutboxRow, err error) {
-	page := `SELECT ` + notificationColumns + ` FROM {notifications} WHERE application_id = ?{state} AND id > ? ORDER BY id`
-	texts, args := []string{strings.Replace(page, "{state}", "", 1)}, [][]any{{q.ApplicationID, q.Page.After}}
+	page := `SELECT ` + notificationColumns + ` FROM {notifications}{index} WHERE application_id = ?{state} AND id > ? ORDER BY id`
+	all := strings.NewReplacer("{index}", "", "{state}", "")
+	ofState := strings.NewReplacer("{index}", "", "{state}", " AND state = ?")
+	if s.Dialect == MySQL { // which takes the index of the relay's where most rows are of one application
+		ofState = strings.NewReplacer("{index}", " FORCE INDEX ({#notifications_state})", "{state}", " AND state = ?")
+	}
+	texts, args := []string{all.Replace(page)}, [][]any{{q.ApplicationID, q.Page.After}}
 	if len(q.States) > 0 {
 		// A page of each state by its index, then the page of them all.
 		texts, args = nil, nil
 		for _, state := range q.States {
-			texts = append(texts, strings.Replace(page, "{state}", " AND state = ?", 1))
+			texts = append(texts, ofState.Replace(page))
 			args = append(args, []any{q.ApplicationID, state, q.Page.After})
 		}
 	}

@@ -107,8 +107,9 @@ func purge(d Dialect, table, key string) string {
 	case MySQL:
 		return `DELETE FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`
 	case Postgres:
-		return `DELETE FROM ` + table + ` WHERE (` + key + `) IN (
-			SELECT ` + key + ` FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT {i} FOR UPDATE SKIP LOCKED)`
+		// By ctid: a join by the key may scan the table. The rows are locked.
+		return `DELETE FROM ` + table + ` WHERE ctid = ANY(ARRAY(
+			SELECT ctid FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT {i} FOR UPDATE SKIP LOCKED))`
 	}
 	return `DELETE FROM ` + table + ` WHERE (` + key + `) IN (
 		SELECT ` + key + ` FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`

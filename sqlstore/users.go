@@ -117,8 +117,13 @@ func (s *backend) addRoles(ctx context.Context, r runner, applicationID string, 
 		for i := range part {
 			args = append(args, part[i].ID)
 		}
+		join := `{roles} r ON r.application_id = ur.application_id AND r.id = ur.role_id`
+		if s.Dialect == Postgres {
+			// OFFSET 0 keeps the planner from hashing all roles of the application.
+			join = `LATERAL (SELECT * FROM {roles} WHERE application_id = ur.application_id AND id = ur.role_id OFFSET 0) r ON true`
+		}
 		text := s.render(`SELECT ur.user_id, r.id, r.name, r.description, r.date_created, r.date_updated
-			FROM {user_roles} ur JOIN {roles} r ON r.application_id = ur.application_id AND r.id = ur.role_id
+			FROM {user_roles} ur JOIN ` + join + `
 			WHERE ur.application_id = ? AND ur.user_id IN (` + list(len(part)) + `)` + s.seen())
 		err := r.query(ctx, func(rows *sql.Rows) error {
 			var user string

@@ -30,3 +30,15 @@ func each(t *testing.T, run func(t *testing.T, g *suite.Target)) {
 }
 
 func TestConformance(t *testing.T) { each(t, suite.Conformance) }
+
+func TestHostTransactions(t *testing.T) { each(t, suite.HostTransactions) }
+
+func TestRetries(t *testing.T) { each(t, suite.Retries) }
+
+func TestFaults(t *testing.T) { each(t, suite.Faults) }
+
+func TestStoreFaults(t *testing.T) { each(t, suite.StoreFaults) }
+
+func TestCancellation(t *testing.T) {
+	each(t, func(t *testing.T, g *suite.Target) { suite.Cancellation(t, g, 1000) })
+}

@@ -36,3 +36,34 @@ func each(t *testing.T, run func(t *testing.T, g *suite.Target)) {
 }
 
 func TestConformance(t *testing.T) { each(t, suite.Conformance) }
+
+func TestHostTransactions(t *testing.T) { each(t, suite.HostTransactions) }
+
+func TestRetries(t *testing.T) { each(t, suite.Retries) }
+
+func TestFaults(t *testing.T) { each(t, suite.Faults) }
+
+func TestStoreFaults(t *testing.T) { each(t, suite.StoreFaults) }
+
+func TestCancellation(t *testing.T) {
+	each(t, func(t *testing.T, g *suite.Target) { suite.Cancellation(t, g, 1000) })
+}
+
+func TestPlans(t *testing.T) {
+	each(t, func(t *testing.T, g *suite.Target) {
+		if g.Name != "pq" { // the same database
+			suite.Plans(t, g)
+		}
+	})
+}
+
+func TestMigrations(t *testing.T) {
+	if suite.MigrateChild(t, targets()) {
+		return
+	}
+	each(t, func(t *testing.T, g *suite.Target) {
+		if g.Name != "pq" {
+			suite.Migrations(t, g, "TestMigrations", 20)
+		}
+	})
+}

@@ -55,6 +55,8 @@ type Env struct {
 	Store   *sqlstore.Store
 	Options sqlstore.Options
 	DSN     string
+
+	closed bool
 }
 
 // Share makes the database that the tests below t use. It is to be called
@@ -93,17 +95,25 @@ func (g *Target) Open(t testing.TB) *Env {
 		}
 		e.exec(t, "CREATE SCHEMA "+e.Options.Schema)
 	}
-	t.Cleanup(func() {
-		e.Switch.Set(nil)
-		if g.Dialect == sqlstore.MySQL {
-			e.exec(t, "DROP SCHEMA "+e.Options.Schema)
-		} else if g.Dialect == sqlstore.Postgres {
-			e.exec(t, "DROP SCHEMA "+e.Options.Schema+" CASCADE")
-		}
-		e.DB.Close()
-	})
+	t.Cleanup(func() { e.Close(t) })
 	e.Store = e.New(t, e.Options)
 	return e
+}
+
+// Close drops what Open made, once.
+func (e *Env) Close(t testing.TB) {
+	if e.closed {
+		return
+	}
+	e.closed = true
+	e.Switch.Set(nil)
+	switch e.Dialect {
+	case sqlstore.MySQL:
+		e.exec(t, "DROP SCHEMA "+e.Options.Schema)
+	case sqlstore.Postgres:
+		e.exec(t, "DROP SCHEMA "+e.Options.Schema+" CASCADE")
+	}
+	e.DB.Close()
 }
 
 func open(t testing.TB, name, dsn string) (*sql.DB, *flaky.Switch) {

@@ -103,7 +103,7 @@ CREATE TABLE {password_tokens} (
 	date_created INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL,
 	CONSTRAINT {#password_tokens_pk} PRIMARY KEY (application_id, token_hash)
-) WITHOUT ROWID;
+);
 
 CREATE INDEX {#password_tokens_user} ON {password_tokens} (application_id, user_id, date_created);
 

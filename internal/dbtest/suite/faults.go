@@ -1,0 +1,417 @@
+package suite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/dbtest/flaky"
+	"github.com/gousers/users/password"
+	"github.com/gousers/users/sqlstore"
+)
+
+// aborts are the errors of a driver that a repetition may cure.
+func (g *Target) aborts() map[string]error {
+	switch g.Dialect {
+	case sqlstore.Postgres:
+		return map[string]error{"40001": stateError("40001"), "40P01": stateError("40P01")}
+	case sqlstore.MySQL:
+		return map[string]error{"1213": &numberError{Number: 1213}, "1205": &numberError{Number: 1205}}
+	}
+	return map[string]error{"BUSY": codeError(5), "BUSY_SNAPSHOT": codeError(517)}
+}
+
+// The shapes of drivers' errors.
+type stateError string
+
+func (e stateError) Error() string    { return "injected " + string(e) }
+func (e stateError) SQLState() string { return string(e) }
+
+type numberError struct{ Number uint16 }
+
+func (e *numberError) Error() string { return fmt.Sprint("injected ", e.Number) }
+
+type codeError int
+
+func (e codeError) Error() string { return fmt.Sprint("injected ", int(e)) }
+func (e codeError) Code() int     { return int(e) }
+
+// writes reports whether a call can change something.
+func writes(c flaky.Call) bool {
+	switch c.Op {
+	case flaky.Commit:
+		return true
+	case flaky.Exec, flaky.Query:
+		return strings.HasPrefix(c.Query, "INSERT") || strings.HasPrefix(c.Query, "WITH")
+	}
+	return false
+}
+
+// failAt fails every statement that writes to table.
+func failAt(table string, after bool, err error) *flaky.Hooks {
+	hook := func(c flaky.Call) error {
+		if writes(c) && strings.Contains(c.Query, table) {
+			return err
+		}
+		return nil
+	}
+	if after {
+		return &flaky.Hooks{After: hook}
+	}
+	return &flaky.Hooks{Before: hook}
+}
+
+// shapes of a new user: one statement, one statement with more in it, a transaction.
+func shapes() map[string]func(name string) users.CreateUserParams {
+	return map[string]func(name string) users.CreateUserParams{
+		"Alone": func(name string) users.CreateUserParams {
+			p := params(name)
+			p.Roles, p.SendEmailNotification, p.IdempotencyKey = nil, false, ""
+			return p
+		},
+		"WithRoles": func(name string) users.CreateUserParams {
+			p := params(name)
+			p.IdempotencyKey = ""
+			return p
+		},
+		"WithKey": params,
+	}
+}
+
+// Retries runs the promises about transactions that the database aborts.
+func Retries(t *testing.T, g *Target) {
+	g.Share(t)
+	for name, abort := range g.aborts() {
+		for shape, params := range shapes() {
+			t.Run(name+"/"+shape, func(t *testing.T) {
+				e := g.Fresh(t)
+				var hashed atomic.Int64
+				svc := e.service(t, users.Options{Hasher: hasher{password.InsecureForTests(), func() { hashed.Add(1) }}})
+				for times := 1; times <= 5; times++ {
+					hashed.Store(0)
+					left := times
+					e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+						if writes(c) && left > 0 {
+							left--
+							return abort
+						}
+						return nil
+					}})
+					_, err := svc.Create(context.Background(), "demo", params(fmt.Sprint("user", times)))
+					e.Switch.Set(nil)
+					switch {
+					case times < 5 && err != nil:
+						t.Errorf("%d times in a row: got %v, want success", times, err)
+					case times == 5 && (!errors.Is(err, users.ErrUnavailable) || !errors.Is(err, abort)):
+						t.Errorf("5 times in a row: got %v, want ErrUnavailable with its cause", err)
+					}
+					if got := hashed.Load(); got != 1 {
+						t.Errorf("%d times in a row: hashed %d times, want once", times, got)
+					}
+				}
+				if got := e.count(t, "users"); got != 4 {
+					t.Errorf("users: got %d, want 4", got)
+				}
+				if shape == "WithKey" {
+					e.wantRows(t, 4)
+				}
+			})
+		}
+		t.Run(name+"/InHostTransaction", func(t *testing.T) {
+			e := g.Fresh(t)
+			svc := e.service(t, users.Options{})
+			tx, err := e.DB.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback()
+			calls := 0
+			e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+				if writes(c) {
+					calls++
+					return abort
+				}
+				return nil
+			}})
+			_, err = svc.WithStore(e.Store.WithTx(tx)).Create(context.Background(), "demo", params("ada"))
+			e.Switch.Set(nil)
+			if !errors.Is(err, users.ErrRetryTx) || !errors.Is(err, abort) {
+				t.Errorf("got %v, want ErrRetryTx with its cause", err)
+			}
+			if calls != 1 {
+				t.Errorf("tries: got %d, want 1: only the host can repeat its transaction", calls)
+			}
+		})
+	}
+}
+
+// Faults fails every call of the driver in turn, in every way, and checks that
+// the answer is true.
+func Faults(t *testing.T, g *Target) {
+	g.Share(t)
+	injected := errors.New("injected")
+	type way struct {
+		name   string
+		before bool
+		err    func(cancel context.CancelFunc) error
+		class  error // of an error that comes out; nil: any
+	}
+	ways := []way{
+		{"ErrorBefore", true, func(context.CancelFunc) error { return injected }, injected},
+		{"ErrorAfter", false, func(context.CancelFunc) error { return injected }, injected},
+		{"Delay", true, func(context.CancelFunc) error { time.Sleep(2 * time.Millisecond); return nil }, nil},
+		{"Panic", true, func(context.CancelFunc) error { panic("injected") }, nil},
+		{"CancelledBefore", true, func(cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
+		{"CancelledAfter", false, func(cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
+		{"BadConnBefore", true, func(context.CancelFunc) error { return driver.ErrBadConn }, users.ErrUnavailable},
+		{"BadConnAfter", false, func(context.CancelFunc) error { return driver.ErrBadConn }, users.ErrUnavailable},
+		{"LostAfter", false, func(context.CancelFunc) error { return fmt.Errorf("read: %w", io.ErrUnexpectedEOF) }, users.ErrUnavailable},
+	}
+	for shape, params := range shapes() {
+		t.Run(shape, func(t *testing.T) {
+			e := g.Fresh(t)
+			svc := e.service(t, users.Options{})
+			made := 0
+			for _, w := range ways {
+				for n := 1; ; n++ {
+					name := strings.ToLower(fmt.Sprintf("%s%d", w.name, n))
+					ctx, cancel := context.WithCancel(context.Background())
+					var seen int
+					var at flaky.Call
+					hook := func(c flaky.Call) error {
+						if c.Op == flaky.Rollback || c.Op == flaky.Connect || strings.HasPrefix(c.Query, "ROLLBACK") {
+							return nil
+						}
+						if w.name == "Panic" && c.Op != flaky.Exec {
+							// After a panic of the driver in any other call
+							// database/sql itself loses the connection or its lock.
+							return nil
+						}
+						if seen++; seen == n {
+							at = c
+							return w.err(cancel)
+						}
+						return nil
+					}
+					if w.before {
+						e.Switch.Set(&flaky.Hooks{Before: hook})
+					} else {
+						e.Switch.Set(&flaky.Hooks{After: hook})
+					}
+					err := attempt(ctx, svc, params(name))
+					e.Switch.Set(nil)
+					cancel()
+					if seen < n { // no such call: every one had its turn
+						if err != nil {
+							t.Fatalf("%s: without a fault: got %v", w.name, err)
+						}
+						made++
+						break
+					}
+					cell := fmt.Sprintf("%s at call %d (%s %.40s)", w.name, n, at.Op, at.Query)
+					there := exists(t, svc, name)
+					if there {
+						made++
+					}
+					switch {
+					case err == nil && !there:
+						t.Errorf("%s: success, and the user is not there", cell)
+					case errors.Is(err, users.ErrConflict):
+						t.Errorf("%s: got %v for a free name", cell, err)
+					case err != nil && w.class != nil && !errors.Is(err, w.class):
+						t.Errorf("%s: got %v, want %v", cell, err, w.class)
+					case err != nil && w.name == "Delay":
+						t.Errorf("%s: got %v, want success", cell, err)
+					case strings.Contains(fmt.Sprint(err), goodPassword):
+						t.Errorf("%s: the password is in the error", cell)
+					}
+					if shape == "WithKey" && !there {
+						// The same key tells, and finishes what was not done.
+						if _, err := svc.Create(context.Background(), "demo", params(name)); err != nil {
+							t.Errorf("%s: the repeated request: got %v, want success", cell, err)
+						}
+						made++
+					}
+				}
+			}
+			if got := e.count(t, "users"); got != made {
+				t.Errorf("users: got %d, want %d", got, made)
+			}
+			if shape == "WithKey" {
+				e.wantRows(t, made)
+			}
+			wantIdle(t, e)
+		})
+	}
+}
+
+// attempt creates a user; a panic of the driver is an error of its own.
+func attempt(ctx context.Context, svc *users.Service, p users.CreateUserParams) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	_, err = svc.Create(ctx, "demo", p)
+	return err
+}
+
+func exists(t testing.TB, svc *users.Service, name string) bool {
+	t.Helper()
+	_, err := svc.User(context.Background(), "demo", name)
+	if err != nil && !errors.Is(err, users.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// wantIdle waits until no connection is in use: database/sql rolls back a
+// cancelled transaction on a goroutine of its own.
+func wantIdle(t testing.TB, e *Env) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		got := e.DB.Stats().InUse
+		if got == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("connections in use: got %d, want 0", got)
+			return
+		}
+	}
+}
+
+// Cancellation cancels creates at random instants: a user has all of its rows
+// or is not there.
+func Cancellation(t *testing.T, g *Target, instants int) {
+	g.Share(t)
+	e := g.Fresh(t)
+	svc := e.service(t, users.Options{})
+	start := time.Now()
+	if _, err := svc.Create(context.Background(), "demo", params("first")); err != nil {
+		t.Fatal(err)
+	}
+	whole := max(time.Since(start), 2*time.Millisecond)
+	var wg sync.WaitGroup
+	var done atomic.Int64
+	done.Store(1)
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := range instants / 4 {
+				ctx, cancel := context.WithTimeout(context.Background(), rand.N(whole+whole/2))
+				_, err := svc.Create(ctx, "demo", params(fmt.Sprintf("w%dn%d", worker, i)))
+				cancel()
+				switch {
+				case err == nil:
+					done.Add(1)
+				case !errors.Is(err, context.DeadlineExceeded):
+					t.Errorf("cancelled: got %v, want context.DeadlineExceeded", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wantIdle(t, e)
+	there := e.count(t, "users")
+	if there < int(done.Load()) {
+		t.Errorf("users: got %d, want at least the %d acknowledged ones", there, done.Load())
+	}
+	e.wantRows(t, there)
+	t.Logf("%d instants: %d acknowledged, %d there", instants, done.Load(), there)
+}
+
+// storeFaults is a users.Store that fails one of its calls.
+type storeFaults struct {
+	users.Store
+	call  int // counts down to the one that fails
+	fault func(run func() error) error
+}
+
+func (s *storeFaults) do(run func() error) error {
+	if s.call--; s.call == 0 {
+		return s.fault(run)
+	}
+	return run()
+}
+
+func (s *storeFaults) FindApplication(ctx context.Context, q users.ApplicationQuery) (a users.Application, err error) {
+	err = s.do(func() (err error) { a, err = s.Store.FindApplication(ctx, q); return err })
+	return a, err
+}
+
+func (s *storeFaults) FindRoles(ctx context.Context, q users.RoleQuery) (r []users.RoleRecord, err error) {
+	err = s.do(func() (err error) { r, err = s.Store.FindRoles(ctx, q); return err })
+	return r, err
+}
+
+func (s *storeFaults) FindUsers(ctx context.Context, q users.UserQuery) (u []users.UserRecord, err error) {
+	err = s.do(func() (err error) { u, err = s.Store.FindUsers(ctx, q); return err })
+	return u, err
+}
+
+func (s *storeFaults) FindReplay(ctx context.Context, k users.ReplayKey) (r users.Replay, err error) {
+	err = s.do(func() (err error) { r, err = s.Store.FindReplay(ctx, k); return err })
+	return r, err
+}
+
+func (s *storeFaults) CreateUser(ctx context.Context, n *users.NewUser) error {
+	return s.do(func() error { return s.Store.CreateUser(ctx, n) })
+}
+
+// StoreFaults fails each call of the Store in turn.
+func StoreFaults(t *testing.T, g *Target) {
+	g.Share(t)
+	e := g.Fresh(t)
+	svc := e.service(t, users.Options{})
+	injected := errors.New("injected")
+	made := 0
+	for name, fault := range map[string]func(cancel func()) func(run func() error) error{
+		"before": func(func()) func(func() error) error { return func(func() error) error { return injected } },
+		"after": func(func()) func(func() error) error {
+			return func(run func() error) error { run(); return injected }
+		},
+		"panic": func(func()) func(func() error) error { return func(func() error) error { panic("injected") } },
+		"cancelled": func(cancel func()) func(func() error) error {
+			return func(run func() error) error { cancel(); return run() }
+		},
+		"badconn": func(func()) func(func() error) error { return func(func() error) error { return driver.ErrBadConn } },
+	} {
+		for call := 1; ; call++ {
+			user := fmt.Sprintf("%s%d", name, call)
+			ctx, cancel := context.WithCancel(context.Background())
+			faulty := &storeFaults{Store: e.Store, call: call, fault: fault(cancel)}
+			err := attempt(ctx, svc.WithStore(faulty), params(user))
+			cancel()
+			if faulty.call > 0 {
+				if err != nil {
+					t.Fatalf("%s: without a fault: got %v", name, err)
+				}
+				made++
+				break
+			}
+			if err == nil {
+				t.Errorf("%s at call %d: got success, want an error", name, call)
+			}
+			if errors.Is(err, users.ErrConflict) {
+				t.Errorf("%s at call %d: got %v for a free name", name, call, err)
+			}
+			// The same key tells: it finds the user or makes it.
+			u, err := svc.Create(context.Background(), "demo", params(user))
+			if err != nil || u.UserName != user {
+				t.Errorf("%s at call %d, repeated: got %v, want the user", name, call, err)
+			}
+			made++
+		}
+	}
+	e.wantRows(t, made)
+	wantIdle(t, e)
+}

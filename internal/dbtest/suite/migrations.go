@@ -1,0 +1,190 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/dbtest/flaky"
+	"github.com/gousers/users/sqlstore"
+)
+
+// The environment of a child process that migrates, see MigrateChild.
+const (
+	childDriver = "USERS_TEST_CHILD_DRIVER"
+	childDSN    = "USERS_TEST_CHILD_DSN"
+	childSchema = "USERS_TEST_CHILD_SCHEMA"
+)
+
+// MigrateChild is what a child process does: it migrates and checks the
+// database that its environment names. It reports false in any other process.
+func MigrateChild(t *testing.T, targets []*Target) bool {
+	name := os.Getenv(childDriver)
+	if name == "" {
+		return false
+	}
+	for _, g := range targets {
+		if g.Name != name {
+			continue
+		}
+		db, _ := open(t, g.Driver, os.Getenv(childDSN))
+		defer db.Close()
+		s, err := sqlstore.New(db, g.Dialect, &sqlstore.Options{Schema: os.Getenv(childSchema)})
+		if err == nil {
+			err = errors.Join(s.Migrate(context.Background()), s.Check(context.Background()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return true
+}
+
+// Migrations runs the promises about making the tables. test is the name of
+// the test that calls MigrateChild.
+func Migrations(t *testing.T, g *Target, test string, rounds int) {
+	g.Share(t)
+	ctx := context.Background()
+
+	t.Run("CheckSaysWhatToRun", func(t *testing.T) {
+		e := g.Open(t)
+		if err := e.Store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) || !strings.Contains(err.Error(), "Store.Migrate") {
+			t.Errorf("Check of an empty database: got %v, want ErrSchema and what to run", err)
+		}
+		for range 2 { // the second time there is nothing to do
+			if err := e.Store.Migrate(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Store.Check(ctx); err != nil {
+				t.Errorf("Check: got %v, want nil", err)
+			}
+		}
+	})
+	t.Run("TwoProcessesAtOnce", func(t *testing.T) {
+		for range rounds {
+			e := g.Open(t)
+			var children [2]*exec.Cmd
+			var out [2]strings.Builder
+			for i := range children {
+				c := exec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.count=1")
+				c.Env = append(os.Environ(), childDriver+"="+g.Name, childDSN+"="+e.DSN, childSchema+"="+e.Options.Schema)
+				c.Stdout, c.Stderr = &out[i], &out[i]
+				if err := c.Start(); err != nil {
+					t.Fatal(err)
+				}
+				children[i] = c
+			}
+			for i, c := range children {
+				if err := c.Wait(); err != nil {
+					t.Errorf("process %d: %v: %s", i, err, out[i].String())
+				}
+			}
+			if err := e.Store.Check(ctx); err != nil {
+				t.Errorf("Check: got %v, want nil", err)
+			}
+		}
+	})
+	t.Run("ResumesWhereItWasKilled", func(t *testing.T) {
+		killed := errors.New("killed")
+		for _, after := range []bool{false, true} {
+			for n := 1; ; n++ {
+				e := g.Open(t)
+				var seen atomic.Int64
+				// From call n on nothing reaches the database anymore, as if
+				// the process were gone; the connection dies with it.
+				hook := func(c flaky.Call) error {
+					if c.Op != flaky.Connect && seen.Add(1) >= int64(n) {
+						return killed
+					}
+					return nil
+				}
+				if after {
+					e.Switch.Set(&flaky.Hooks{After: hook})
+				} else {
+					e.Switch.Set(&flaky.Hooks{Before: hook})
+				}
+				err := e.Store.Migrate(ctx)
+				calls := seen.Load()
+				e.Switch.Set(nil)
+				if calls < int64(n) {
+					if err != nil {
+						t.Fatalf("without a fault: got %v", err)
+					}
+					break
+				}
+				if err == nil && calls >= int64(n) && !after {
+					// Only what follows the last step was cut off.
+					t.Logf("killed at call %d (after=%v): nothing was left to do", n, after)
+				}
+				if err := errors.Join(e.Store.Migrate(ctx), e.Store.Check(ctx)); err != nil {
+					t.Errorf("killed at call %d (after=%v), migrated again: got %v, want nil", n, after, err)
+				}
+				e.Close(t)
+			}
+		}
+	})
+	t.Run("TakesOverNoTableOfTheHosts", func(t *testing.T) {
+		e := g.Open(t)
+		e.exec(t, "CREATE TABLE "+e.table("users")+" (id INTEGER)")
+		for range 2 {
+			if err := e.Store.Migrate(ctx); err == nil {
+				t.Fatal("Migrate beside the host's own table users: got nil, want an error")
+			}
+		}
+		o := e.Options
+		o.TablePrefix = "app_"
+		s := e.New(t, o)
+		if err := errors.Join(s.Migrate(ctx), s.Check(ctx)); err != nil {
+			t.Errorf("with a prefix: got %v, want nil", err)
+		}
+		if err := s.CreateApplication(ctx, users.Application{ID: "a", APIKey: "demo"}); err != nil {
+			t.Errorf("with a prefix: got %v, want nil", err)
+		}
+		if err := s.CreateApplication(ctx, users.Application{ID: "a", APIKey: "demo"}); fmt.Sprint(err) != fmt.Sprint(&users.ConflictError{Members: []string{"id", "apiKey"}}) {
+			t.Errorf("with a prefix: got %v, want a conflict of id and apiKey", err)
+		}
+	})
+	if g.Dialect == sqlstore.MySQL {
+		t.Run("ClusterWithoutNamedLocks", func(t *testing.T) {
+			for range 2 {
+				e := g.Open(t)
+				e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+					if strings.Contains(c.Query, "GET_LOCK") {
+						return &numberError{Number: 1235}
+					}
+					return nil
+				}})
+				both := make(chan error, 2)
+				for range cap(both) {
+					go func() { both <- e.Store.Migrate(ctx) }()
+				}
+				if err := errors.Join(<-both, <-both, e.Store.Check(ctx)); err != nil {
+					t.Errorf("got %v, want nil", err)
+				}
+			}
+		})
+		t.Run("ServerWithoutSkipLocked", func(t *testing.T) {
+			e := g.Fresh(t)
+			svc := e.service(t, users.Options{})
+			if _, err := svc.Create(ctx, "demo", params("ada")); err != nil {
+				t.Fatal(err)
+			}
+			e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+				if strings.Contains(c.Query, "SKIP LOCKED") {
+					return &numberError{Number: 1064}
+				}
+				return nil
+			}})
+			rows, err := e.Store.Claim(ctx, users.Claim{Worker: "w", Lease: 1e9, Limit: 5})
+			if err != nil || len(rows) != 1 {
+				t.Errorf("Claim: got %d rows and error %v, want 1", len(rows), err)
+			}
+		})
+	}
+}

@@ -1,0 +1,141 @@
+// Package tools_test applies the rendered migrations with other people's
+// migration tools.
+package tools_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+	migratemysql "github.com/golang-migrate/migrate/v4/database/mysql"
+	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	migratesqlite "github.com/golang-migrate/migrate/v4/database/sqlite"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/dbtest/servers"
+	"github.com/gousers/users/sqlstore"
+)
+
+func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
+
+type engine struct {
+	dialect sqlstore.Dialect
+	driver  string
+	goose   goose.Dialect
+	dsn     func(testing.TB) string
+	migrate func(*sql.DB) (database.Driver, error)
+}
+
+func engines() map[string]engine {
+	return map[string]engine{
+		"postgres": {sqlstore.Postgres, "pgx", goose.DialectPostgres, servers.Postgres,
+			func(db *sql.DB) (database.Driver, error) { return migratepgx.WithInstance(db, &migratepgx.Config{}) }},
+		"mysql": {sqlstore.MySQL, "mysql", goose.DialectMySQL, servers.MySQL,
+			func(db *sql.DB) (database.Driver, error) {
+				return migratemysql.WithInstance(db, &migratemysql.Config{})
+			}},
+		"sqlite": {sqlstore.SQLite, "sqlite", goose.DialectSQLite3,
+			func(t testing.TB) string { return filepath.Join(t.TempDir(), "users.db") },
+			func(db *sql.DB) (database.Driver, error) {
+				return migratesqlite.WithInstance(db, &migratesqlite.Config{})
+			}},
+	}
+}
+
+// tool applies and takes back the migrations in files.
+type tool struct {
+	render func(sqlstore.Dialect, *sqlstore.Options) (fs.FS, error)
+	up     func(engine, *sql.DB, fs.FS) error
+	down   func(engine, *sql.DB, fs.FS) error
+}
+
+func tools() map[string]tool {
+	provider := func(e engine, db *sql.DB, files fs.FS, run func(*goose.Provider) error) error {
+		p, err := goose.NewProvider(e.goose, db, files)
+		if err != nil {
+			return err
+		}
+		return run(p)
+	}
+	instance := func(e engine, db *sql.DB, files fs.FS, run func(*migrate.Migrate) error) error {
+		src, err := iofs.New(files, ".")
+		if err != nil {
+			return err
+		}
+		driver, err := e.migrate(db)
+		if err != nil {
+			return err
+		}
+		m, err := migrate.NewWithInstance("iofs", src, "db", driver)
+		if err != nil {
+			return err
+		}
+		return run(m)
+	}
+	return map[string]tool{
+		"goose": {sqlstore.Goose,
+			func(e engine, db *sql.DB, files fs.FS) error {
+				return provider(e, db, files, func(p *goose.Provider) error { _, err := p.Up(context.Background()); return err })
+			},
+			func(e engine, db *sql.DB, files fs.FS) error {
+				return provider(e, db, files, func(p *goose.Provider) error { _, err := p.DownTo(context.Background(), 0); return err })
+			}},
+		"golang-migrate": {sqlstore.GolangMigrate,
+			func(e engine, db *sql.DB, files fs.FS) error {
+				return instance(e, db, files, func(m *migrate.Migrate) error { return m.Up() })
+			},
+			func(e engine, db *sql.DB, files fs.FS) error {
+				return instance(e, db, files, func(m *migrate.Migrate) error { return m.Down() })
+			}},
+	}
+}
+
+func TestOtherToolsMigrate(t *testing.T) {
+	ctx := context.Background()
+	for name, tool := range tools() {
+		for engineName, e := range engines() {
+			t.Run(name+"/"+engineName, func(t *testing.T) {
+				db, err := sql.Open(e.driver, e.dsn(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				o := &sqlstore.Options{TablePrefix: "app_"}
+				files, err := tool.render(e.dialect, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				store, err := sqlstore.New(db, e.dialect, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range 2 { // down takes back everything that up made
+					if err := tool.up(e, db, files); err != nil {
+						t.Fatalf("up: %v", err)
+					}
+					if err := errors.Join(store.Check(ctx), store.Migrate(ctx), store.Check(ctx)); err != nil {
+						t.Errorf("Check, Migrate, Check: got %v, want nil", err)
+					}
+					if err := store.CreateApplication(ctx, users.Application{ID: "a", APIKey: "demo"}); err != nil {
+						t.Errorf("CreateApplication: got %v, want nil", err)
+					}
+					if err := tool.down(e, db, files); err != nil {
+						t.Fatalf("down: %v", err)
+					}
+					if err := store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) {
+						t.Errorf("Check after down: got %v, want ErrSchema", err)
+					}
+				}
+			})
+		}
+	}
+}
