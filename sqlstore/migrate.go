@@ -35,7 +35,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return err
 		}
 		defer conn.Close()
-		m := migrator{s.dialect, conn}
+		m := migrator{dialect: s.dialect, conn: conn}
 		switch s.Dialect {
 		case Postgres:
 			return m.inTransaction(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED", func() error {
@@ -61,6 +61,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 type migrator struct {
 	dialect
 	conn *sql.Conn
+	row  bool // the lock is a row of the journal
 }
 
 func (m migrator) inTransaction(ctx context.Context, begin string, f func() error) error {
@@ -123,6 +124,12 @@ func (m migrator) step(ctx context.Context, version, n int, text string) error {
 	at, err := m.journal(ctx, version, n)
 	if err != nil || at == stepDone {
 		return err
+	}
+	if m.row { // it is alive: the others wait on
+		_, err := m.conn.ExecContext(ctx, m.render(`UPDATE {users_migrations} SET started_at = {now} WHERE version = 0 AND step = 0`))
+		if err != nil {
+			return err
+		}
 	}
 	if at == stepUnknown {
 		if err := m.mark(ctx, version, n, false); err != nil {
@@ -256,6 +263,7 @@ func (m migrator) lockedByRow(ctx context.Context) error {
 		}
 	}
 	defer m.conn.ExecContext(context.WithoutCancel(ctx), m.render(`DELETE FROM {users_migrations} WHERE version = 0 AND step = 0`))
+	m.row = true
 	return m.run(ctx)
 }
 

@@ -128,7 +128,7 @@ func GolangMigrate(d Dialect, o *Options) (fs.FS, error) {
 	return files, nil
 }
 
-var created = regexp.MustCompile("^CREATE (TABLE|INDEX) (\\S+)")
+var created = regexp.MustCompile(`^CREATE (TABLE|INDEX) (\S+)`)
 
 // undo is the statement that undoes one of m.SQL.
 func (d dialect) undo(m Migration, i int) string {

@@ -186,7 +186,8 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 	if b, ok := c.Conn.(driver.ConnBeginTx); ok {
 		inner, err = b.BeginTx(ctx, o)
 	} else {
-		inner, err = c.Conn.Begin() //nolint:staticcheck // what such a driver has
+		//lint:ignore SA1019 what such a driver has
+		inner, err = c.Conn.Begin()
 	}
 	if err != nil {
 		return nil, err
@@ -267,7 +268,8 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 		if e, ok := s.Stmt.(driver.StmtExecContext); ok {
 			return e.ExecContext(ctx, args)
 		}
-		return s.Stmt.Exec(values(args)) //nolint:staticcheck // what such a driver has
+		//lint:ignore SA1019 what such a driver has
+		return s.Stmt.Exec(values(args))
 	})
 }
 
@@ -276,7 +278,8 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 		if q, ok := s.Stmt.(driver.StmtQueryContext); ok {
 			return q.QueryContext(ctx, args)
 		}
-		return s.Stmt.Query(values(args)) //nolint:staticcheck // what such a driver has
+		//lint:ignore SA1019 what such a driver has
+		return s.Stmt.Query(values(args))
 	})
 }
 

@@ -1,5 +1,5 @@
-// Package network_test runs the tests on the drivers that can live in one
-// the two panic in one program.
+// Package ncruces_test runs the tests on a driver whose name, sqlite3, another one
+// has too: both in one program panic.
 package ncruces_test
 
 import (

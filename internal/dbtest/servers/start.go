@@ -9,7 +9,9 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // Server is a throw-away server on a free port of 127.0.0.1, with its data in
@@ -80,11 +82,54 @@ func (s *Server) Kill() error {
 	if s.process == nil {
 		return nil
 	}
-	// The whole group: PostgreSQL's children hold its shared memory.
-	err := syscall.Kill(-s.process.Process.Pid, syscall.SIGKILL)
+	// PostgreSQL's backends have sessions of their own and would live on for a
+	// moment, with its shared memory.
+	children := childrenOf(s.process.Process.Pid)
+	err := s.process.Process.Kill()
 	<-s.died
+	for _, pid := range children {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for _, pid := range children {
+		for syscall.Kill(pid, 0) == nil && running(pid) {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	s.process = nil
 	return err
+}
+
+// childrenOf reads /proc; where there is none, the children end by themselves.
+func childrenOf(parent int) (pids []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		if ppid, _ := stat(file); ppid == parent {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+func running(pid int) bool {
+	_, state := stat(fmt.Sprintf("/proc/%d/stat", pid))
+	return state != "" && state != "Z"
+}
+
+// stat gives the parent and the state of a process (proc(5)).
+func stat(file string) (ppid int, state string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, ""
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 2 {
+		return 0, ""
+	}
+	ppid, _ = strconv.Atoi(fields[1])
+	return ppid, fields[0]
 }
 
 // Restart starts a killed server on the same data and port, and waits until it answers.

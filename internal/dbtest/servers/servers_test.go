@@ -1,0 +1,47 @@
+package servers_test
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/gousers/users/internal/dbtest/servers"
+)
+
+func TestPrivateServerComesBackWithItsDataAfterAKill(t *testing.T) {
+	for name, start := range map[string]func(string) (*servers.Server, error){"pgx": servers.StartPostgres, "mysql": servers.StartMariaDB} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := start("")
+			if err != nil {
+				t.Skipf("NOT TESTED: %v", err)
+			}
+			defer func() {
+				if err := s.Stop(); err != nil {
+					t.Errorf("Stop: got %v, want nil", err)
+				}
+			}()
+			db, err := sql.Open(name, s.DSN)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Exec("CREATE SCHEMA kept"); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Ping(); err == nil {
+				t.Error("Ping of a killed server: got nil, want an error")
+			}
+			if err := s.Restart(); err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			err = db.QueryRow("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'kept'").Scan(&n)
+			if err != nil || n != 1 {
+				t.Errorf("schemas after the restart: got %d and error %v, want 1", n, err)
+			}
+		})
+	}
+}
