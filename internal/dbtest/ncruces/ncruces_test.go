@@ -42,3 +42,5 @@ func TestStoreFaults(t *testing.T) { each(t, suite.StoreFaults) }
 func TestCancellation(t *testing.T) {
 	each(t, func(t *testing.T, g *suite.Target) { suite.Cancellation(t, g, 1000) })
 }
+
+func TestClasses(t *testing.T) { each(t, suite.Classes) }

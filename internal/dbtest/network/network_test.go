@@ -67,3 +67,5 @@ func TestMigrations(t *testing.T) {
 		}
 	})
 }
+
+func TestClasses(t *testing.T) { each(t, suite.Classes) }

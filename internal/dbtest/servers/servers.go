@@ -175,3 +175,30 @@ func firstLine(out []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return line
 }
+
+// PrivatePostgres starts a PostgreSQL of the test's own, which it may kill and
+// restart, and stops it when the test ends. The DSN names the database "postgres".
+func PrivatePostgres(t testing.TB) *Server {
+	t.Helper()
+	return private(t, "PostgreSQL", StartPostgres)
+}
+
+// PrivateMySQL is PrivatePostgres for MariaDB. The DSN names no database.
+func PrivateMySQL(t testing.TB) *Server {
+	t.Helper()
+	return private(t, "MariaDB", StartMariaDB)
+}
+
+func private(t testing.TB, what string, start func(dir string) (*Server, error)) *Server {
+	t.Helper()
+	s, err := start("")
+	if err != nil {
+		missing(t, what, err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("stopping %s: %v", what, err)
+		}
+	})
+	return s
+}

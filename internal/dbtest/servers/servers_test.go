@@ -8,18 +8,10 @@ import (
 )
 
 func TestPrivateServerComesBackWithItsDataAfterAKill(t *testing.T) {
-	for name, start := range map[string]func(string) (*servers.Server, error){"pgx": servers.StartPostgres, "mysql": servers.StartMariaDB} {
+	for name, start := range map[string]func(testing.TB) *servers.Server{"pgx": servers.PrivatePostgres, "mysql": servers.PrivateMySQL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := start("")
-			if err != nil {
-				t.Skipf("NOT TESTED: %v", err)
-			}
-			defer func() {
-				if err := s.Stop(); err != nil {
-					t.Errorf("Stop: got %v, want nil", err)
-				}
-			}()
+			s := start(t)
 			db, err := sql.Open(name, s.DSN)
 			if err != nil {
 				t.Fatal(err)
