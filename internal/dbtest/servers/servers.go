@@ -183,10 +183,20 @@ func PrivatePostgres(t testing.TB) *Server {
 	return private(t, "PostgreSQL", StartPostgres)
 }
 
-// PrivateMySQL is PrivatePostgres for MariaDB. The DSN names no database.
+// PrivateMySQL is PrivatePostgres for MariaDB. The DSN names the database "users".
 func PrivateMySQL(t testing.TB) *Server {
 	t.Helper()
-	return private(t, "MariaDB", StartMariaDB)
+	s := private(t, "MariaDB", StartMariaDB)
+	db, err := sql.Open("mysql", s.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE DATABASE users"); err != nil {
+		t.Fatal(err)
+	}
+	s.DSN += "users"
+	return s
 }
 
 func private(t testing.TB, what string, start func(dir string) (*Server, error)) *Server {

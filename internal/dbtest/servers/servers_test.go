@@ -20,15 +20,11 @@ func TestPrivateServerComesBackWithItsDataAfterAKill(t *testing.T) {
 			if _, err := db.Exec("CREATE SCHEMA kept"); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Kill(); err != nil {
-				t.Fatal(err)
-			}
+			s.Kill(t)
 			if err := db.Ping(); err == nil {
 				t.Error("Ping of a killed server: got nil, want an error")
 			}
-			if err := s.Restart(); err != nil {
-				t.Fatal(err)
-			}
+			s.Start(t)
 			var n int
 			err = db.QueryRow("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'kept'").Scan(&n)
 			if err != nil || n != 1 {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -78,7 +79,25 @@ func StartMariaDB(dir string) (*Server, error) {
 }
 
 // Kill ends the server as a power failure would, and waits until it is gone.
-func (s *Server) Kill() error {
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	if err := s.kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Start starts a killed server on the same data and port, and waits until it answers.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	if s.process != nil {
+		t.Fatal("servers: it is running")
+	}
+	if _, err := s.started(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) kill() error {
 	if s.process == nil {
 		return nil
 	}
@@ -132,18 +151,9 @@ func stat(file string) (ppid int, state string) {
 	return ppid, fields[0]
 }
 
-// Restart starts a killed server on the same data and port, and waits until it answers.
-func (s *Server) Restart() error {
-	if s.process != nil {
-		return errors.New("servers: it is running")
-	}
-	_, err := s.started()
-	return err
-}
-
 // Stop ends the server and removes its data.
 func (s *Server) Stop() error {
-	err := s.Kill()
+	err := s.kill()
 	if s.owned {
 		err = errors.Join(err, os.RemoveAll(s.dir))
 	}
