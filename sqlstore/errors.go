@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gousers/users"
 )
@@ -220,13 +221,22 @@ func (b *backend) answer(ctx context.Context, err error) error {
 	switch f := b.classify(err); {
 	case err == nil || answered(err):
 		return err
-	case ctx.Err() != nil:
+	case done(ctx) != nil:
 		// Asked first: some drivers report a cancelled query by a number of their own.
-		return fmt.Errorf("sqlstore: %w: %w", ctx.Err(), err)
+		return fmt.Errorf("sqlstore: %w: %w", done(ctx), err)
 	case f == aborted && b.tx != nil:
 		return fmt.Errorf("sqlstore: %w: %w", users.ErrRetryTx, err)
 	case f == aborted, f == badConn, f == unreachable:
 		return fmt.Errorf("sqlstore: %w: %w", users.ErrUnavailable, err)
 	}
 	return fmt.Errorf("sqlstore: %w", err)
+}
+
+// done is ctx.Err, and true to the deadline: a socket that has the same one
+// can report it before the context's timer does.
+func done(ctx context.Context) error {
+	if d, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(d) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }

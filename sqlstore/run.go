@@ -104,7 +104,7 @@ func (b *backend) again(ctx context.Context, try func(attempt int) error) error 
 		if err == nil {
 			return nil
 		}
-		if f := b.classify(err); b.tx != nil || f != aborted && f != badConn || answered(err) || ctx.Err() != nil {
+		if f := b.classify(err); b.tx != nil || f != aborted && f != badConn || answered(err) || done(ctx) != nil {
 			return b.answer(ctx, err)
 		}
 		wait := rand.N(pause)
