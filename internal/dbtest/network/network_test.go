@@ -63,6 +63,7 @@ func TestMigrations(t *testing.T) {
 	}
 	each(t, func(t *testing.T, g *suite.Target) {
 		if g.Name != "pq" {
+			t.Parallel() // it waits for the disks of three servers
 			suite.Migrations(t, g, "TestMigrations", 20)
 		}
 	})
