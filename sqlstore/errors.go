@@ -100,6 +100,11 @@ func lost(err error) bool {
 	case errors.As(err, &op), errors.As(err, &dns):
 		return true
 	}
+	// pgx found the connection dead before it sent the statement.
+	var unsent interface{ SafeToRetry() bool }
+	if errors.As(err, &unsent) && unsent.SafeToRetry() {
+		return true
+	}
 	// Two that have neither type nor number: go-sql-driver's ErrInvalidConn
 	// (lost in the middle of a statement) and database/sql after Close.
 	return !walk(err, func(err error) bool {

@@ -5,18 +5,20 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"testing"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
+	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/internal/dbtest/servers"
 	"github.com/gousers/users/outbox"
 	"github.com/gousers/users/password"
 	"github.com/gousers/users/sqlstore"
@@ -52,8 +54,9 @@ func newService(store users.Store) (*users.Service, error) {
 	})
 }
 
-func newHandler(svc *users.Service) (http.Handler, error) {
+func newHandler(svc *users.Service, log *slog.Logger) (http.Handler, error) {
 	return httpapi.New(svc, &httpapi.Options{
+		Logger:       log,
 		Prefix:       "/v1",
 		Authenticate: httpapi.BearerTokens(httpapi.Token{Token: token, Caller: users.Caller{ID: "admin", APIKey: apiKey, Allow: users.All}}),
 	})
@@ -68,7 +71,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serve(spec))
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	mysql.SetLogger(&mysql.NopLogger{}) // it tells of every connection that a kill ends
+	os.Exit(servers.Main(m))
 }
 
 // serve runs an HTTP server and a relay until the process is killed. Its first
@@ -99,7 +103,7 @@ func serve(spec string) error {
 	if err != nil {
 		return err
 	}
-	handler, err := newHandler(svc)
+	handler, err := newHandler(svc, nil)
 	if err != nil {
 		return err
 	}
