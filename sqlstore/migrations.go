@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"testing/fstest"
 )
 
 //go:embed migrations
@@ -88,9 +86,9 @@ func Goose(d Dialect, o *Options) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := fstest.MapFS{}
+	rendered := files{}
 	for _, m := range all {
-		var b bytes.Buffer
+		var b strings.Builder
 		section := func(direction string, statements []string) {
 			b.WriteString("-- +goose " + direction + "\n")
 			for _, s := range statements {
@@ -99,9 +97,9 @@ func Goose(d Dialect, o *Options) (fs.FS, error) {
 		}
 		section("Up", m.SQL)
 		section("Down", m.Down)
-		files[fmt.Sprintf("%05d_%s.sql", m.Version, m.Name)] = &fstest.MapFile{Data: b.Bytes(), Mode: 0o444}
+		rendered[fmt.Sprintf("%05d_%s.sql", m.Version, m.Name)] = b.String()
 	}
-	return files, nil
+	return rendered, nil
 }
 
 // GolangMigrate gives the migrations in the form of
@@ -117,15 +115,15 @@ func GolangMigrate(d Dialect, o *Options) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := fstest.MapFS{}
+	rendered := files{}
 	for _, m := range all {
 		for i, up := range m.SQL {
 			name := fmt.Sprintf("%06d_%s", m.Version*1000+i+1, m.Name)
-			files[name+".up.sql"] = &fstest.MapFile{Data: []byte(up + ";\n"), Mode: 0o444}
-			files[name+".down.sql"] = &fstest.MapFile{Data: []byte(dia.undo(m, i) + ";\n"), Mode: 0o444}
+			rendered[name+".up.sql"] = up + ";\n"
+			rendered[name+".down.sql"] = dia.undo(m, i) + ";\n"
 		}
 	}
-	return files, nil
+	return rendered, nil
 }
 
 var created = regexp.MustCompile(`^CREATE (TABLE|INDEX) (\S+)`)
