@@ -20,12 +20,12 @@ func newBcrypt(t *testing.T, cost int) password.Hasher {
 
 func TestBcryptChecksItsCost(t *testing.T) {
 	t.Parallel()
-	for _, cost := range []int{-1, 0, 3, 4, 9, 17, 31, 32} {
+	for _, cost := range []int{-1, 0, 3, 17, 31, 32} {
 		if h, err := password.Bcrypt(cost); err == nil || h != nil {
 			t.Errorf("cost %d: got %v, %v, want an error", cost, h, err)
 		}
 	}
-	for _, cost := range []int{10, 16} {
+	for _, cost := range []int{4, 10, 16} {
 		if _, err := password.Bcrypt(cost); err != nil {
 			t.Errorf("cost %d: %v", cost, err)
 		}

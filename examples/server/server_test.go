@@ -229,7 +229,7 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-db", "postgres://u:s3cret@h:x/y"},
 		{"-hash", "md5"},
 		{"-hash", "bcrypt:"},
-		{"-hash", "bcrypt:9"},
+		{"-hash", "bcrypt:3"},
 		{"-hash", "bcrypt:17"},
 		{"-application", "shop"},
 		{"-application", "=s3cret"},
@@ -445,12 +445,17 @@ func awaitMail(t *testing.T, dir string) string {
 		case <-look.C:
 		}
 		if found := mails(t, dir); len(found) > 0 {
-			text, err := os.ReadFile(found[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Quoted-printable (RFC 2045 section 6.7), as far as a link goes.
-			return strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(string(text))
+			return readMail(t, found[0])
 		}
 	}
+}
+
+func readMail(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Quoted-printable (RFC 2045 section 6.7), as far as a link goes.
+	return strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(string(text))
 }
