@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/url"
@@ -10,9 +11,9 @@ import (
 	"github.com/gousers/users/smtpnotify"
 )
 
-// newRelay makes the relay with the notifier of the flags. listening is the
-// server's own URL.
-func newRelay(svc *users.Service, cfg *config, listening string, log *slog.Logger) (relay *outbox.Relay, closeNotifier func() error, err error) {
+// newRelay makes the relay with the notifier of the flags, whose deliveries end
+// with delivering. listening is the server's own URL.
+func newRelay(delivering context.Context, svc *users.Service, cfg *config, listening string, log *slog.Logger) (relay *outbox.Relay, closeNotifier func() error, err error) {
 	notifier, closeNotifier, err := newNotifier(cfg, log)
 	if err != nil {
 		return nil, nil, err
@@ -21,13 +22,25 @@ func newRelay(svc *users.Service, cfg *config, listening string, log *slog.Logge
 	if base == "" {
 		base = listening
 	}
-	relay, err = outbox.New(svc, notifier, &outbox.Options{
+	relay, err = outbox.New(svc, until(delivering, notifier), &outbox.Options{
 		SetPasswordURL: func(app users.Application, token string) string {
 			return setPasswordURL(base, app.APIKey, token)
 		},
 		Logger: log,
 	})
 	return relay, closeNotifier, err
+}
+
+// until makes the deliveries of n end with end, however long they might still
+// take. Without it the end of Run waits for a mail server that does not answer,
+// as long as the relay lets one delivery take.
+func until(end context.Context, n users.Notifier) users.Notifier {
+	return users.NotifierFunc(func(ctx context.Context, note users.Notification) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(end, cancel)()
+		return n.Notify(ctx, note)
+	})
 }
 
 // setPasswordURL is the link in the mail. The token is in the fragment, which a

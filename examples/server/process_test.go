@@ -32,7 +32,7 @@ const deadline = 60 * time.Second // for anything that takes milliseconds on an 
 type process struct {
 	cmd                      *exec.Cmd
 	url, apiKey, token, curl string
-	stderr                   *output
+	stdout, stderr           *output
 	ended                    chan error
 }
 
@@ -92,6 +92,7 @@ func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
 	p := &process{
 		cmd:    command(dir, append([]string{"-addr", "127.0.0.1:0"}, args...)...),
+		stdout: newOutput(),
 		stderr: newOutput(),
 		ended:  make(chan error, 1),
 	}
@@ -104,7 +105,7 @@ func start(t *testing.T, dir string, args ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.cmd.Process.Kill() })
-	lines := bufio.NewScanner(stdout)
+	lines := bufio.NewScanner(io.TeeReader(stdout, p.stdout))
 	for p.curl == "" && lines.Scan() {
 		switch line := lines.Text(); {
 		case strings.HasPrefix(line, "listening on "):
@@ -122,7 +123,7 @@ func start(t *testing.T, dir string, args ...string) *process {
 		t.Fatalf("the server ended (%v) before it printed a curl command: %s", err, p.stderr)
 	}
 	go func() {
-		io.Copy(io.Discard, stdout)
+		io.Copy(p.stdout, stdout)
 		p.ended <- p.cmd.Wait()
 	}()
 	return p

@@ -19,8 +19,9 @@ const (
 	prefix     = "/v1"
 	healthPath = "/healthz"
 
-	// shutdownDeadline is for the requests that have begun, drainDeadline for
-	// the notifications that are due; what is left waits in the store.
+	// At the end shutdownDeadline is for the requests that have begun, and then
+	// drainDeadline for the notifications that are being delivered or are due;
+	// what is left waits in the store.
 	shutdownDeadline = 15 * time.Second
 	drainDeadline    = 10 * time.Second
 	healthDeadline   = 2 * time.Second
@@ -48,7 +49,9 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	}
 	defer ln.Close() // Serve does it as well; an error before Serve would not
 	url := listenURL(ln.Addr())
-	relay, closeNotifier, err := newRelay(svc, cfg, url, log)
+	delivering, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutOff()
+	relay, closeNotifier, err := newRelay(delivering, svc, cfg, url, log)
 	if err != nil {
 		return err
 	}
@@ -80,10 +83,13 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 		err = shutDown(ctx, server)
 	case err = <-served:
 	}
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainDeadline)
+	defer cancel()
+	context.AfterFunc(draining, cutOff)
 	// Run ends first: then nothing is in its hands and Drain gets everything that is due.
 	stopRelay()
 	<-relayed
-	return errors.Join(err, drain(ctx, relay, log))
+	return errors.Join(err, drain(draining, relay, log))
 }
 
 func shutDown(ctx context.Context, server *http.Server) error {
@@ -99,8 +105,6 @@ func shutDown(ctx context.Context, server *http.Server) error {
 // drain delivers what is due. What it can't deliver in time is not lost: it
 // stays in the store for the next start, which is no failure of this one.
 func drain(ctx context.Context, relay *outbox.Relay, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainDeadline)
-	defer cancel()
 	err := relay.Drain(ctx)
 	if err != nil && ctx.Err() != nil {
 		log.Warn("notifications are left for the next start", "after", drainDeadline)
