@@ -270,8 +270,10 @@ func (s *Service) hashPassword(ctx context.Context, app Application, t password.
 		return "", fmt.Errorf("users: hash: %w", err)
 	}
 	err = s.opts.Gate.Do(ctx, app.APIKey, s.opts.Hasher.Memory(""), func() (err error) {
-		h, err = s.opts.Hasher.Hash(pw)
-		return err
+		if h, err = s.opts.Hasher.Hash(pw); err != nil {
+			return &hasherError{err}
+		}
+		return nil
 	})
 	if overloaded := (*password.OverloadedError)(nil); errors.As(err, &overloaded) {
 		return "", fmt.Errorf("%w: %w", ErrOverloaded, err)
@@ -281,6 +283,18 @@ func (s *Service) hashPassword(ctx context.Context, app Application, t password.
 	}
 	return h, nil
 }
+
+// hasherError keeps the text of a Hasher's error closed: code that saw the
+// password made it. errors.Is and errors.As look through it; there is no Unwrap,
+// because loggers print every error of a chain, and it is a pointer, because %#v
+// prints values.
+type hasherError struct{ cause error }
+
+func (e *hasherError) Error() string { return fmt.Sprintf("the Hasher failed with a %T", e.cause) }
+
+func (e *hasherError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+func (e *hasherError) As(target any) bool { return errors.As(e.cause, target) }
 
 // clockSkew is how far ahead of the store's clock this process's may be without
 // delaying a notification: the store judges by its own when a row is due.

@@ -168,6 +168,7 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		{name: "overloaded", options: users.Options{Gate: full}, want: "overloaded"},
 		{name: "cancelled", ctx: cancelled, want: "canceled"},
 		{name: "hasher fails", options: users.Options{Hasher: brokenHasher{password.InsecureForTests(), false}}, want: "error"},
+		{name: "hasher tells", options: users.Options{Hasher: tellingHasher{password.InsecureForTests()}}, want: "error"},
 		{name: "hasher panics", options: users.Options{Hasher: brokenHasher{password.InsecureForTests(), true}}, want: "error"},
 		{name: "store fails to look", store: breaks("FindUsers", fails), want: "error"},
 		{name: "store fails to write", store: breaks("CreateUser", fails), want: "error"},
@@ -229,6 +230,17 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 			searchFor(t, "the service", svc, secrets...)
 		})
 	}
+}
+
+// tellingHasher fails with what it was given.
+type tellingHasher struct{ password.Hasher }
+
+type told string
+
+func (e told) Error() string { return string(e) }
+
+func (tellingHasher) Hash(pw []byte) (password.Hash, error) {
+	return "", fmt.Errorf("hash %q: %w", pw, told(pw))
 }
 
 func TestPreHashedParametersDoNotShowTheHash(t *testing.T) {

@@ -98,7 +98,8 @@ type Service struct {
 
 // Options configures a Service. The zero value is ready for production.
 type Options struct {
-	// Hasher hashes passwords; nil: password.Default(), argon2id.
+	// Hasher hashes passwords; nil: password.Default(), argon2id. The text of its
+	// errors is never shown, as it saw the password; errors.Is and errors.As find them.
 	Hasher password.Hasher
 	// Gate bounds hashing; nil: one gate with the defaults. Share one gate
 	// among all services of a process.
