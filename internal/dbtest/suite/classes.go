@@ -3,7 +3,6 @@ package suite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/gousers/users"
@@ -18,7 +17,7 @@ func Classes(t *testing.T, g *Target) {
 	g.Share(t)
 	e := g.Fresh(t)
 	svc := e.service(t, users.Options{})
-	forged := fmt.Errorf("Duplicate entry 'x' for key 'users_name'; UNIQUE constraint failed: users.name_key (SQLSTATE 23505) 1062")
+	forged := errors.New("forged: Error 1062 (23000): Duplicate entry 'x' for key 'users_name'; UNIQUE constraint failed: users.name_key (SQLSTATE 23505)")
 	cases := map[error]bool{forged: false} // true: unavailable
 	switch g.Dialect {
 	case sqlstore.Postgres:
