@@ -292,6 +292,10 @@ func (forbiddenBody) Close() error               { return nil }
 
 func TestBodyIsNotReadForARefusalThatIsKnownBefore(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testBodyIsNotRead)
+}
+
+func testBodyIsNotRead(t *testing.T) {
 	gate := must(password.NewGate(&password.GateOptions{Slots: 1, Queue: 1}))(t)
 	a := newAPI(t, func(s *setup) { s.service.Gate = gate })
 	check := func(status int, r *http.Request) {
@@ -311,15 +315,10 @@ func TestBodyIsNotReadForARefusalThatIsKnownBefore(t *testing.T) {
 	hold, done := make(chan struct{}), make(chan error, 2)
 	for range 2 {
 		go func() {
-			done <- gate.Do(context.WithoutCancel(t.Context()), "demo", 0, func() error { <-hold; return nil })
+			done <- gate.Do(t.Context(), "demo", 0, func() error { <-hold; return nil })
 		}()
 	}
-	for {
-		if _, busy := gate.Busy("demo"); busy {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	synctest.Wait() // one holds the slot, one waits
 	check(503, request("POST", "/v1/demo/users", "x"))
 	check(503, request("PUT", "/v1/demo/recover-password", "x"))
 	close(hold)
@@ -466,6 +465,10 @@ func TestRequestEndsAtItsDeadline(t *testing.T) {
 
 func TestPasswordRecovery(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testPasswordRecovery)
+}
+
+func testPasswordRecovery(t *testing.T) {
 	a := newAPI(t, nil)
 	w := a.post(body("ann", ""))
 	id := decode[struct{ ID string }](t, w).ID
@@ -492,9 +495,10 @@ func TestPasswordRecovery(t *testing.T) {
 		t.Errorf("empty: got %d %s", w.Code, w.Body)
 	}
 	for _, login := range []string{"ann", "ann@example.com", "nobody", "\\u0001"} {
+		start := time.Now()
 		w := a.do(request("POST", "/v1/demo/recover-password", `{"userName":"`+login+`"}`, "Authorization", ""))
-		if w.Code != 201 || w.Body.String() != "{}" {
-			t.Errorf("%s: got %d %s", login, w.Code, w.Body)
+		if took := time.Since(start); w.Code != 201 || w.Body.String() != "{}" || took != 250*time.Millisecond {
+			t.Errorf("%s: got %d %s after %v, want 201 {} after 250ms", login, w.Code, w.Body, took)
 		}
 	}
 	if w := a.do(request("POST", "/v1/demo/recover-password", `{"userName":1}`)); w.Code != 400 || codes(t, w) != "/userName invalid_type" {

@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
+	"net/url"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,19 +122,36 @@ func (h *handler) problem(x *exchange, err error) *problem {
 		x.w.Header().Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable:
 		x.w.Header().Set("Retry-After", strconv.FormatInt(int64((retryAfter(err)+time.Second-1)/time.Second), 10))
-		h.log(x, slog.LevelWarn, "request refused", slog.Int("status", c.status), slog.String("error", err.Error()))
+		h.log(x, slog.LevelWarn, "request refused", err, slog.Int("status", c.status))
 	case http.StatusInternalServerError:
 		p.Instance = newInstance()
-		h.log(x, slog.LevelError, "request failed", slog.Int("status", c.status), slog.String("instance", p.Instance), slog.String("error", err.Error()))
+		h.log(x, slog.LevelError, "request failed", err, slog.Int("status", c.status), slog.String("instance", p.Instance))
 	}
 	return p
 }
 
 // log writes without x's deadline: a record must not be lost because time is up.
-func (h *handler) log(x *exchange, level slog.Level, msg string, attrs ...slog.Attr) {
-	attrs = append(attrs, slog.String("method", x.r.Method), slog.String("route", x.pattern), slog.String("apiKey", x.apiKey))
+func (h *handler) log(x *exchange, level slog.Level, msg string, cause error, attrs ...slog.Attr) {
+	attrs = append(attrs, slog.String("error", x.withoutToken(cause.Error())), slog.String("method", x.r.Method), slog.String("route", x.pattern), slog.String("apiKey", x.apiKey))
 	h.opts.Logger.LogAttrs(context.WithoutCancel(x.ctx), level, msg, attrs...)
 }
+
+// withoutToken takes the request's credentials out of a text that host code
+// made: an error of net/http quotes the URL that a token was sent to.
+func (x *exchange) withoutToken(text string) string {
+	for _, v := range x.r.Header["Authorization"] {
+		_, token, _ := strings.Cut(v, " ")
+		if token = strings.TrimSpace(token); len(token) >= minToken {
+			text = strings.NewReplacer(token, redacted, url.QueryEscape(token), redacted).Replace(text)
+		}
+	}
+	return text
+}
+
+const (
+	redacted = "[redacted]"
+	minToken = 8 // what is shorter is no secret, and would only make the log unreadable
+)
 
 // newInstance makes a URI (RFC 9562 section 4) that nobody can guess.
 func newInstance() string {
@@ -212,22 +230,37 @@ func (x *exchange) recoverPanic() {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	err := &panicError{v, debug.Stack()}
+	err := newPanicError(v)
 	if x.written {
-		x.h.log(x, slog.LevelError, "request failed", slog.String("error", err.Error()))
+		x.h.log(x, slog.LevelError, "request failed", err)
 		panic(http.ErrAbortHandler)
 	}
 	x.w.Header().Del("Location")
 	x.writeProblem(x.h.problem(x, err))
 }
 
-// panicError is a panic. It gives no class away: a panic is always a 500.
-type panicError struct {
-	value any
-	stack []byte
-}
+// panicError is a panic. It gives no class away: a panic is always a 500. What
+// host code panics with may hold what it was given, a password among it: of such
+// a value only the type is kept. The stack names functions and lines and, unlike
+// debug.Stack, no arguments.
+type panicError struct{ what, stack string }
 
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+func (e *panicError) Error() string { return "panic: " + e.what + e.stack }
+
+func newPanicError(v any) *panicError {
+	e := &panicError{what: fmt.Sprintf("a value of type %T", v)}
+	if err, ok := v.(runtime.Error); ok {
+		e.what = err.Error() // of the runtime itself: it quotes nothing but types and numbers
+	}
+	var room [64]uintptr
+	frames := runtime.CallersFrames(room[:runtime.Callers(3, room[:])]) // from the panic on
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		e.stack += fmt.Sprintf("\n%s\n\t%s:%d", f.Function, f.File, f.Line)
+	}
+	return e
+}
 
 func (x *exchange) writeProblem(p *problem) {
 	x.send(p.Status, x.problemType, p)
@@ -259,7 +292,7 @@ func (x *exchange) send(status int, contentType string, body any) {
 	defer x.h.buffers.Put(buf)
 	buf.Reset()
 	if err := json.MarshalWrite(buf, body); err != nil {
-		panic(fmt.Errorf("httpapi: encode: %w", err)) // only what a Store made up can be unfit: a 500
+		panic(err) // only what a Store made up can be unfit: a 500
 	}
 	head.Set("Content-Type", contentType)
 	head.Set("Content-Length", strconv.Itoa(buf.Len()))
