@@ -25,8 +25,10 @@ const (
 	secretToken    = "S3cret/T0ken+of~the=Caller=="
 )
 
-// leak tells in which form text holds a secret; empty if it holds none.
+// leak tells in which form text holds a secret; empty if it holds none. It does
+// not look at backslashes, of which every layer of quoting adds some.
 func leak(text string) string {
+	text = strings.ReplaceAll(text, `\`, "")
 	normal, _ := password.Normalize(password.New(secretPassword))
 	for _, s := range []string{secretPassword, string(normal), secretToken} {
 		b := []byte(s)
@@ -35,7 +37,6 @@ func leak(text string) string {
 			"plain":           s,
 			"JSON":            strings.Trim(string(quoted), `"`),
 			"Go":              strings.Trim(fmt.Sprintf("%q", s), `"`),
-			"Go in JSON":      strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", s), `"`), `\`, `\\`),
 			"ASCII":           strings.Trim(fmt.Sprintf("%+q", s), `"`),
 			"query":           url.QueryEscape(s),
 			"path":            url.PathEscape(s),
@@ -45,10 +46,10 @@ func leak(text string) string {
 			"base64 for URLs": base64.RawURLEncoding.EncodeToString(b),
 			"bytes":           strings.Trim(fmt.Sprint(b), "[]"),
 			"bytes in Go":     strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}"),
-			"beginning":       s[:8],
-			"end":             s[len(s)-8:],
+			"beginning":       s[:5],
+			"end":             s[len(s)-5:],
 		} {
-			if strings.Contains(text, leak) {
+			if strings.Contains(text, strings.ReplaceAll(leak, `\`, "")) {
 				return form
 			}
 		}
