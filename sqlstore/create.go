@@ -75,7 +75,7 @@ func (r runner) createUser(ctx context.Context, n *users.NewUser, roles []string
 	if n.InTx == nil {
 		return nil
 	}
-	if err := n.InTx(context.WithValue(ctx, txKey{}, r.tx)); err != nil {
+	if err := n.InTx(context.WithValue(ctx, txKey{}, openTx{r.tx, depth(ctx) + 1})); err != nil {
 		return fmt.Errorf("OnCreate: %w", err)
 	}
 	return nil

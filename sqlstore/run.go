@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -16,8 +17,16 @@ const (
 	firstPause = 10 * time.Millisecond // at most; four times as much after each try
 )
 
-// savepoint is the name of the savepoint around the store's writes.
+// savepoint is the name of the savepoint around the store's writes; inside
+// OnCreate a number follows, for MySQL forgets a savepoint when there is
+// another one of its name.
 const savepoint = "gousers_sqlstore"
+
+// depth is the number of the store's savepoints that are open around OnCreate.
+func depth(ctx context.Context) int {
+	open, _ := ctx.Value(txKey{}).(openTx)
+	return open.depth
+}
 
 // querier is a *sql.DB, *sql.Conn or *sql.Tx.
 type querier interface {
@@ -195,7 +204,11 @@ func (b *backend) transaction(ctx context.Context, f func(r runner) error) error
 
 // inSavepoint undoes what f did when it fails or panics.
 func (b *backend) inSavepoint(ctx context.Context, r runner, f func(r runner) error) (err error) {
-	if _, err := r.tx.ExecContext(ctx, "SAVEPOINT "+savepoint); err != nil {
+	name := savepoint
+	if n := depth(ctx); n > 0 {
+		name += strconv.Itoa(n)
+	}
+	if _, err := r.tx.ExecContext(ctx, "SAVEPOINT "+name); err != nil {
 		return err
 	}
 	done := false
@@ -205,9 +218,9 @@ func (b *backend) inSavepoint(ctx context.Context, r runner, f func(r runner) er
 		}
 		// Not on the call's context: it may be what ended f.
 		ctx := context.WithoutCancel(ctx)
-		_, undo := r.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
+		_, undo := r.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT "+name)
 		if undo == nil {
-			_, undo = r.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+savepoint)
+			_, undo = r.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+name)
 		}
 		if undo != nil {
 			r.tx.Rollback() // no half user, even if the caller goes on to commit
@@ -218,7 +231,7 @@ func (b *backend) inSavepoint(ctx context.Context, r runner, f func(r runner) er
 	}
 	// It also tells whether the transaction is still the one that f wrote in:
 	// code in OnCreate can have swallowed a deadlock that rolled it back.
-	if _, err := r.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+savepoint); err != nil {
+	if _, err := r.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+name); err != nil {
 		return err
 	}
 	done = true

@@ -124,11 +124,18 @@ func (s *Store) Close() error {
 
 type txKey struct{}
 
+// openTx is what the context of OnCreate holds.
+type openTx struct {
+	tx    *sql.Tx
+	depth int // how many savepoints of the store's are open in it
+}
+
 // TxFrom gives the transaction in which users.Options.OnCreate runs. It is
-// false outside of it. OnCreate must neither commit nor roll it back.
+// false outside of it. OnCreate must neither commit nor roll it back. It may
+// use Store.WithTx(tx), with the context that it was given.
 func TxFrom(ctx context.Context) (*sql.Tx, bool) {
-	tx, ok := ctx.Value(txKey{}).(*sql.Tx)
-	return tx, ok
+	open, ok := ctx.Value(txKey{}).(openTx)
+	return open.tx, ok
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,30}$`)

@@ -205,6 +205,45 @@ func HostTransactions(t *testing.T, g *Target) {
 			t.Errorf("the rows of OnCreate: got %d, want 0", got)
 		}
 	})
+	t.Run("OnCreateUsesTheStoreInItsTransaction", func(t *testing.T) {
+		e, plain := setup(t)
+		app, err := plain.Application(ctx, "demo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var roles []string
+		svc, err := users.New(e.Store, &users.Options{Hasher: password.InsecureForTests(), OnCreate: func(ctx context.Context, u users.User) error {
+			tx, _ := sqlstore.TxFrom(ctx)
+			in := e.Store.WithTx(tx)
+			role := users.RoleRecord{Role: users.Role{ID: "of-" + u.ID, Name: u.UserName}, NameKey: u.UserName}
+			if err := in.CreateRole(ctx, app.ID, role); err != nil {
+				return err
+			}
+			roles = append(roles, role.ID)
+			// A conflict inside undoes no more than itself.
+			if err := in.CreateRole(ctx, app.ID, role); !errors.Is(err, users.ErrConflict) {
+				t.Errorf("CreateRole twice inside OnCreate: got %v, want a conflict", err)
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := svc.Create(ctx, "demo", params("ada")); err != nil {
+			t.Errorf("Create: got %v, want nil", err)
+		}
+		tx := begin(t, e)
+		if err := createIn(t, e, svc, tx, "bob"); err != nil {
+			t.Errorf("Create in the host's transaction: got %v, want nil", err)
+		}
+		if err := errors.Join(own(e, tx), tx.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		e.wantRows(t, 2)
+		if got := e.count(t, "roles"); got != 2+2 || len(roles) != 2 {
+			t.Errorf("roles: got %d, made %q, want the 2 of the application and 1 of each user", got, roles)
+		}
+	})
 	t.Run("NoConnectionIsHeldWhileHashing", func(t *testing.T) {
 		e, _ := setup(t)
 		hashed := 0
