@@ -43,4 +43,6 @@ func TestCancellation(t *testing.T) {
 	each(t, func(t *testing.T, g *suite.Target) { suite.Cancellation(t, g, 1000) })
 }
 
+func TestPlans(t *testing.T) { each(t, suite.Plans) }
+
 func TestClasses(t *testing.T) { each(t, suite.Classes) }

@@ -31,7 +31,10 @@ func targets() []*suite.Target {
 
 func each(t *testing.T, run func(t *testing.T, g *suite.Target)) {
 	for _, g := range targets() {
-		t.Run(g.Name, func(t *testing.T) { run(t, g) })
+		t.Run(g.Name, func(t *testing.T) {
+			t.Parallel() // they wait for the disks of three databases
+			run(t, g)
+		})
 	}
 }
 
@@ -63,7 +66,6 @@ func TestMigrations(t *testing.T) {
 	}
 	each(t, func(t *testing.T, g *suite.Target) {
 		if g.Name != "pq" {
-			t.Parallel() // it waits for the disks of three servers
 			suite.Migrations(t, g, "TestMigrations", 20)
 		}
 	})

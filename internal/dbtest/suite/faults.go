@@ -93,6 +93,7 @@ func Retries(t *testing.T, g *Target) {
 	for name, abort := range g.aborts() {
 		for shape, params := range shapes() {
 			t.Run(name+"/"+shape, func(t *testing.T) {
+				t.Parallel() // the pauses between the tries are real
 				e := g.Fresh(t)
 				var hashed atomic.Int64
 				svc := e.service(t, users.Options{Hasher: hasher{password.InsecureForTests(), func() { hashed.Add(1) }}})

@@ -92,8 +92,12 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 	})
 	t.Run("ResumesWhereItWasKilled", func(t *testing.T) {
 		killed := errors.New("killed")
+		stride := 6 // one transaction holds all steps: wherever it is cut, nothing is left
+		if g.Dialect == sqlstore.MySQL {
+			stride = 1
+		}
 		for _, after := range []bool{false, true} {
-			for n := 1; ; n++ {
+			for n := 1; ; n += stride {
 				e := g.Open(t)
 				var seen atomic.Int64
 				// From call n on nothing reaches the database anymore, as if
@@ -117,10 +121,6 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 						t.Fatalf("without a fault: got %v", err)
 					}
 					break
-				}
-				if err == nil && calls >= int64(n) && !after {
-					// Only what follows the last step was cut off.
-					t.Logf("killed at call %d (after=%v): nothing was left to do", n, after)
 				}
 				if err := errors.Join(e.Store.Migrate(ctx), e.Store.Check(ctx)); err != nil {
 					t.Errorf("killed at call %d (after=%v), migrated again: got %v, want nil", n, after, err)
