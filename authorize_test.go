@@ -454,6 +454,8 @@ func TestGrantsAreJudgedWithoutTellingWhichRolesExist(t *testing.T) {
 		{"named roles, none named", users.AssignRoles, nil, `
 			name=editor forbidden  name=chief forbidden  name=ghost forbidden  name=nowhere forbidden
 			id=editor forbidden    id=chief forbidden    id=nowhere forbidden  id=editor,name=editor forbidden`},
+		{"names that no role can have", users.AssignRoles, []string{"", "\xff"}, `
+			name=editor forbidden  id=editor forbidden    id=nowhere forbidden  id=editor,name=editor forbidden`},
 		{"names without the permission", 0, []string{"editor"}, `
 			name=editor forbidden  name=chief forbidden  id=editor forbidden   id=nowhere forbidden`},
 	} {

@@ -330,7 +330,7 @@ func (s *Service) insert(ctx context.Context, c *creation) error {
 // look at whether that one exists.
 func (s *Service) resolveRoles(ctx context.Context, c *creation) (granted bool, err error) {
 	refs := c.params.Roles
-	if len(refs) == 0 || c.faults.under("/roles") {
+	if len(refs) == 0 || len(refs) > MaxRoles {
 		return true, nil
 	}
 	q := RoleQuery{ApplicationID: c.app.ID}
@@ -338,18 +338,26 @@ func (s *Service) resolveRoles(ctx context.Context, c *creation) (granted bool, 
 	if limited {
 		q.NameKeys = roleKeys(c.actor.Grant)
 	}
-	for _, r := range refs {
-		if r.ID != "" && !limited {
+	for i, r := range refs {
+		switch {
+		case c.faults.has(rolePointer(i)):
+		case r.ID != "" && !limited:
 			q.IDs = append(q.IDs, r.ID)
-		} else if r.Name != "" {
+		case r.Name != "":
 			q.NameKeys = append(q.NameKeys, r.Name)
 		}
+	}
+	if len(q.IDs)+len(q.NameKeys) == 0 { // a query without keys would list every role
+		return !limited, nil
 	}
 	known, err := s.findRoles(ctx, q)
 	if err != nil {
 		return false, err
 	}
 	for i, ref := range refs {
+		if c.faults.has(rolePointer(i)) {
+			continue
+		}
 		at := slices.IndexFunc(known, func(r Role) bool {
 			return (ref.ID == "" || ref.ID == r.ID) && (ref.Name == "" || ref.Name == r.Name)
 		})

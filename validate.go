@@ -2,6 +2,7 @@ package users
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,9 @@ func (f *faults) err() error {
 		return nil
 	}
 	fields := slices.Clone(f.fields)
-	slices.SortStableFunc(fields, func(a, b FieldError) int { return memberRank(a.Pointer) - memberRank(b.Pointer) })
+	slices.SortStableFunc(fields, func(a, b FieldError) int {
+		return cmp.Or(memberRank(a.Pointer)-memberRank(b.Pointer), roleIndex(a.Pointer)-roleIndex(b.Pointer))
+	})
 	return &ValidationError{fields}
 }
 
@@ -163,7 +166,10 @@ func (c *creation) normalize() {
 	if len(p.Roles) <= MaxRoles {
 		c.normalizeRoles()
 	}
-	if raw := trimJSON(p.DashboardSettings); len(p.DashboardSettings) == 0 || string(raw) == "null" {
+	// {} asks for nothing. From a caller who may not set settings it would be
+	// kept without anybody having judged it.
+	if raw := trimJSON(p.DashboardSettings); len(p.DashboardSettings) == 0 || string(raw) == "null" ||
+		isEmptyObject(raw) && !c.actor.may(GrantDashboard) {
 		p.DashboardSettings = nil
 	}
 }
@@ -195,6 +201,20 @@ func (c *creation) normalizeRoles() {
 }
 
 func rolePointer(i int) string { return "/roles/" + strconv.Itoa(i) }
+
+// roleIndex is the i of a pointer to a role or into it, -1 of any other.
+func roleIndex(pointer string) int {
+	index, ok := strings.CutPrefix(pointer, "/roles/")
+	if !ok {
+		return -1
+	}
+	index, _, _ = strings.Cut(index, "/")
+	i, err := strconv.Atoi(index)
+	if err != nil {
+		return -1
+	}
+	return i
+}
 
 // validate adds every other finding. The error it returns is not one of them:
 // it is the host's own, from a hook.
@@ -322,10 +342,9 @@ func jsonDepth(raw []byte) (deepest int) {
 	return deepest
 }
 
-// isEmptyObject reports whether raw asks for nothing: absent or {}.
+// isEmptyObject reports whether raw, without white space around it, is {}.
 func isEmptyObject(raw []byte) bool {
-	raw = trimJSON(raw)
-	return len(raw) == 0 || len(raw) > 1 && raw[0] == '{' && raw[len(raw)-1] == '}' && len(trimJSON(raw[1:len(raw)-1])) == 0
+	return len(raw) > 1 && raw[0] == '{' && raw[len(raw)-1] == '}' && len(trimJSON(raw[1:len(raw)-1])) == 0
 }
 
 // trimJSON drops the white space of JSON (RFC 8259 section 2) around raw.

@@ -176,6 +176,7 @@ var members = map[string][]struct {
 		{"bad id", roles(users.RoleRef{ID: "x", Name: "editor"}), "/roles/0 invalid_id"},
 		{"bad name", roles(users.RoleRef{Name: strings.Repeat("x", users.MaxRoleName+1)}), "/roles/0 too_long"},
 		{"unknown", roles(users.RoleRef{Name: "editor"}, users.RoleRef{Name: "Editor"}, users.RoleRef{ID: unknownID}), "/roles/1 unknown_role /roles/2 unknown_role"},
+		{"unknown beside malformed", roles(users.RoleRef{Name: "Editor"}, users.RoleRef{}, users.RoleRef{ID: "x"}, users.RoleRef{ID: unknownID}), "/roles/0 unknown_role /roles/1 required /roles/2 invalid_id /roles/3 unknown_role"},
 		{"decomposed name", roles(users.RoleRef{Name: "Ko\u0308ch"}), ""},
 	},
 	"dateCreated": {}, "dateUpdated": {}, "embed": {}, // of the HTTP body alone
@@ -299,7 +300,7 @@ func TestMergeFaultsKeepsTheFirstFindingOfAMember(t *testing.T) {
 	}}
 	got := users.MergeFaults(nil, decoding, checking)
 	equal(t, "merged", findings(t, got), []string{
-		"/userName type", "/email required", "/roles/1/name type", "/roles/0 required", "/embed invalid", " offset", " key",
+		"/userName type", "/email required", "/roles/0 required", "/roles/1/name type", "/embed invalid", " offset", " key",
 	})
 	if got := users.MergeFaults(nil, &users.ValidationError{}); got != nil {
 		t.Errorf("got %v, want nil where nothing was found", got)
