@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browser starts a browser without a window and gives a context for one tab of
+// it. Where none is installed it skips the test, and says so loudly; CI has one.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("NOT TESTED: no Chromium browser: the page at /set-password in a browser (apt-get install chromium)")
+		}
+		t.Skip("NOT TESTED: no Chromium browser: the page at /set-password in a browser (apt-get install chromium)")
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.WSURLReadTimeout(deadline),
+	)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// do performs actions in the tab.
+func do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
+	t.Helper()
+	if err := chromedp.Run(tab, actions...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// says waits until the element can be seen and gives its text.
+func says(t *testing.T, tab context.Context, selector string) (text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(tab, deadline/4)
+	defer cancel()
+	if err := chromedp.Run(ctx, chromedp.Text(selector, &text, chromedp.ByQuery, chromedp.NodeVisible)); err != nil {
+		var page string
+		_ = chromedp.Run(tab, chromedp.Text("body", &page, chromedp.ByQuery))
+		shoot(t, tab, "fault")
+		t.Fatalf("%s did not appear (%v); the page says:\n%s", selector, err, page)
+	}
+	return text
+}
+
+// fill types into both fields and presses the button.
+func fill(t *testing.T, tab context.Context, password, confirmation string) {
+	t.Helper()
+	do(t, tab,
+		chromedp.WaitVisible("#password", chromedp.ByQuery),
+		chromedp.Evaluate(`document.getElementById("form").reset()`, nil),
+		chromedp.SendKeys("#password", password, chromedp.ByQuery),
+		chromedp.SendKeys("#confirm", confirmation, chromedp.ByQuery),
+		chromedp.Click("#send", chromedp.ByQuery))
+}
+
+func TestTheSetPasswordPageWorksInABrowser(t *testing.T) {
+	t.Parallel()
+	tab := browser(t)
+	// A fault of a script, or anything that the page's own policy refuses.
+	var faults output
+	faults.changed = make(chan struct{})
+	chromedp.ListenTarget(tab, func(event any) {
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			fmt.Fprintln(&faults, e.ExceptionDetails.Error())
+		case *runtime.EventConsoleAPICalled:
+			fmt.Fprintln(&faults, e.Type)
+		}
+	})
+	dir := t.TempDir()
+	p := start(t, dir, "-mail", "mail")
+	p.admin().send(t, "POST", "/v1/demo/users",
+		`{"userName":"jane","email":"jane@example.com","autoCreatePassword":true,"sendEmailNotification":true}`).want(t, 201)
+	url := link.FindString(awaitMail(t, filepath.Join(dir, "mail")))
+	if url == "" {
+		t.Fatal("the mail holds no link")
+	}
+
+	do(t, tab, chromedp.EmulateViewport(390, 700), chromedp.Navigate(url), chromedp.WaitVisible("#send", chromedp.ByQuery))
+	shoot(t, tab, "form")
+	var bar string
+	do(t, tab, chromedp.Location(&bar))
+	if strings.Contains(bar, "token") || strings.Contains(bar, "demo") {
+		t.Errorf("the address bar: got %s, want it without the token", bar)
+	}
+
+	const password = "marble kettle 7 orchards"
+	fill(t, tab, password, password+"s")
+	if got, want := says(t, tab, "#confirm-error"), "This is not the same as above."; got != want {
+		t.Errorf("two passwords that differ: got %q, want %q", got, want)
+	}
+	fill(t, tab, "too short", "too short")
+	if got, want := says(t, tab, "#password-error"), "at least 15 characters"; !strings.Contains(got, want) {
+		t.Errorf("a short password: got %q, want %q in it", got, want)
+	}
+	shoot(t, tab, "refused")
+	fill(t, tab, password, password)
+	if got, want := says(t, tab, "#message.done"), "Your password is set."; !strings.HasPrefix(got, want) {
+		t.Errorf("after the password was set: got %q, want %q", got, want)
+	}
+	shoot(t, tab, "done")
+	var hidden bool
+	do(t, tab, chromedp.Evaluate(`document.getElementById("form").offsetParent === null`, &hidden))
+	if !hidden {
+		t.Error("the form is still there")
+	}
+
+	for name, dead := range map[string]string{"used": url, "cut": strings.Split(url, "#")[0]} {
+		// From another page: the link's document is the one that is open.
+		do(t, tab, chromedp.Navigate("about:blank"), chromedp.Navigate(dead))
+		if name == "used" {
+			fill(t, tab, password+" again", password+" again")
+		}
+		if got, want := says(t, tab, "#message.error"), "This link does not work any more"; !strings.HasPrefix(got, want) {
+			t.Errorf("a link that is %s: got %q, want %q", name, got, want)
+		}
+		shoot(t, tab, name)
+	}
+	if got := faults.String(); got != "" {
+		t.Errorf("the page's scripts complain: %s", got)
+	}
+	p.stop(t, syscall.SIGTERM)
+}
+
+// shoot keeps a picture of the page, light and dark, in the directory that
+// USERS_SCREENSHOTS names, for people to look at.
+func shoot(t *testing.T, tab context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("USERS_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		var picture []byte
+		do(t, tab,
+			emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.Sleep(100*time.Millisecond), // for the next frame
+			chromedp.CaptureScreenshot(&picture))
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+".png"), picture, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
