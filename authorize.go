@@ -134,7 +134,7 @@ func (a actor) forbidden(app Application, p *CreateUserParams, granted bool) []s
 		}
 	}
 	refuse("allowDashboardAccess", p.AllowDashboardAccess, GrantDashboard)
-	refuse("dashboardSettings", !isEmptyObject(p.DashboardSettings), GrantDashboard)
+	refuse("dashboardSettings", p.DashboardSettings != nil, GrantDashboard)
 	refuse("creationDate", !p.CreationDate.IsZero(), ImportUsers)
 	refuse("isApproved", p.IsApproved != nil && *p.IsApproved == app.RequireApproval, SetStatus)
 	refuse("isLockedOut", p.IsLockedOut != nil && *p.IsLockedOut, SetStatus)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gousers/users"
@@ -227,4 +228,37 @@ func TestValidateDashboardSettingsNamesTheMembersInside(t *testing.T) {
 		_ = svc.CheckCreate(ctx, apiKey, p)
 	}
 	equal(t, "runs for settings that can't be stored", ran-before, 0)
+}
+
+// {} asks for nothing and needs no permission: so it is nothing, for nobody
+// judged it.
+func TestEmptySettingsAreKeptOnlyForWhoMaySetThem(t *testing.T) {
+	t.Parallel()
+	var judged []string
+	svc := newService(t, users.Options{ValidateDashboardSettings: func(_ context.Context, _ users.Application, raw json.RawMessage) error {
+		judged = append(judged, string(raw))
+		return nil
+	}})
+	for name, c := range map[string]struct {
+		caller      users.Caller
+		given, kept string
+	}{
+		"limited":       {limited, `{}`, ``},
+		"limited-blank": {limited, " {\n\t} ", ``},
+		"admin":         {admin, `{}`, `{}`},
+		"admin-blank":   {admin, " {\n\t} ", " {\n\t} "},
+	} {
+		judged = nil
+		p := params(name)
+		p.DashboardSettings = json.RawMessage(c.given)
+		if _, err := svc.Create(as(t.Context(), c.caller), apiKey, p); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		u, err := svc.User(t.Context(), apiKey, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, name+": settings that are kept", string(u.DashboardSettings), c.kept)
+		equal(t, name+": settings that are judged", strings.Join(judged, ","), c.kept)
+	}
 }
