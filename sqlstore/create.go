@@ -18,16 +18,18 @@ func (s *backend) CreateUser(ctx context.Context, n *users.NewUser) error {
 	roles := roleIDs(n.Roles)
 	write, alone := s.transaction, n.Replay == nil && n.InTx == nil &&
 		(s.Dialect == Postgres || len(roles) == 0 && n.Notification == nil)
+	revive := false // the next try begins with the dead idempotency record that this one found
 	return s.again(ctx, func(attempt int) error {
 		if alone && s.tx == nil {
 			write = func(ctx context.Context, f func(runner) error) error { return s.once(ctx, attempt, f) }
 		}
 		err := write(ctx, func(r runner) error {
 			if n.InTx == nil || s.tx != nil {
-				return r.createUser(ctx, n, roles)
+				return r.createUser(ctx, n, roles, revive)
 			}
-			return s.inSavepoint(ctx, r, func(r runner) error { return r.createUser(ctx, n, roles) })
+			return s.inSavepoint(ctx, r, func(r runner) error { return r.createUser(ctx, n, roles, revive) })
 		})
+		revive = errors.Is(err, errDeadReplay)
 		notWritten := errors.Is(err, errNotWritten)
 		if !notWritten && !errors.Is(err, users.ErrIdempotencyKeyUsed) {
 			return err
@@ -63,9 +65,9 @@ func roleIDs(roles []users.Role) []string {
 
 // createUser writes everything that is in n. errNotWritten says that there is
 // no such application or that a unique key is taken.
-func (r runner) createUser(ctx context.Context, n *users.NewUser, roles []string) error {
+func (r runner) createUser(ctx context.Context, n *users.NewUser, roles []string, revive bool) error {
 	if n.Replay != nil {
-		if err := r.putReplay(ctx, n); err != nil {
+		if err := r.putReplay(ctx, n, revive); err != nil {
 			return err
 		}
 	}
@@ -81,21 +83,32 @@ func (r runner) createUser(ctx context.Context, n *users.NewUser, roles []string
 	return nil
 }
 
-func (r runner) putReplay(ctx context.Context, n *users.NewUser) error {
+func (r runner) putReplay(ctx context.Context, n *users.NewUser, revive bool) error {
 	p, sum, now := n.Replay, hex.EncodeToString(n.Replay.Fingerprint[:]), n.DateCreated.UnixMicro()
+	replace := func() (affected int64, err error) {
+		return r.exec(ctx, r.b.text.reviveReplay, sum, p.UserID, p.Expires.UnixMicro(), p.ApplicationID, p.Scope, p.Key, now)
+	}
+	if revive {
+		if affected, err := replace(); err != nil || affected > 0 {
+			return err
+		}
+	}
 	args := []any{p.ApplicationID, p.Scope, p.Key, sum, p.UserID, p.Expires.UnixMicro()}
 	if r.b.Dialect != MySQL {
 		args = append(args, now)
 	}
 	affected, err := r.exec(ctx, r.b.text.insertReplay, args...)
 	if err != nil && r.b.classify(err) == duplicate {
-		// The lock that the failed INSERT left suffices to read; asking for the
-		// one to write at once would be a deadlock between any two losers.
+		// The lock that the failed INSERT left suffices to read, and others
+		// have it too: asking for the one to write would be a deadlock between
+		// any two of them. The next try asks for that one first.
 		var expires int64
 		expires, err = r.number(ctx, r.b.text.replayExpires, p.ApplicationID, p.Scope, p.Key)
 		if err == nil && expires <= now {
-			affected, err = r.exec(ctx, r.b.text.reviveReplay,
-				sum, p.UserID, p.Expires.UnixMicro(), p.ApplicationID, p.Scope, p.Key, now)
+			if r.b.tx == nil && !revive {
+				return errDeadReplay
+			}
+			affected, err = replace()
 		}
 	}
 	if err == nil && affected == 0 {

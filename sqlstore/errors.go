@@ -32,6 +32,9 @@ var (
 	errNotWritten = errors.New("sqlstore: not written")
 	// errVanished: what stood in the way is not to be seen (anymore).
 	errVanished = errors.New("sqlstore: a unique key is taken by a row that can't be seen")
+	// errDeadReplay: an idempotency record that may be replaced stands in the
+	// way, and MySQL wants that done in a transaction that begins with it.
+	errDeadReplay = errors.New("sqlstore: a dead idempotency record is in the way")
 	// errCommit: a connection was lost at COMMIT; what became of it is unknown.
 	errCommit = errors.New("sqlstore: the outcome of the commit is unknown")
 )
@@ -43,7 +46,7 @@ func (d Dialect) classify(err error) (f fault) {
 	if errors.Is(err, errCommit) {
 		return unreachable
 	}
-	if errors.Is(err, errVanished) {
+	if errors.Is(err, errVanished) || errors.Is(err, errDeadReplay) {
 		return aborted
 	}
 	walk(err, func(err error) bool {

@@ -39,6 +39,8 @@ type Hooks struct {
 	// After runs after a call that succeeded; its error replaces the success,
 	// and the effect stays.
 	After func(Call) error
+	// Failed sees the error of a statement that the database refused.
+	Failed func(Call, error)
 }
 
 // Switch holds the hooks of a connector; they can change while it is used.
@@ -52,6 +54,12 @@ func (s *Switch) before(c Call) error {
 		return h.Before(c)
 	}
 	return nil
+}
+
+func (s *Switch) failed(c Call, err error) {
+	if h := s.hooks.Load(); h != nil && h.Failed != nil {
+		h.Failed(c, err)
+	}
 }
 
 func (s *Switch) after(c Call) error {
@@ -149,6 +157,7 @@ func exec(s *Switch, call Call, run func() (driver.Result, error)) (driver.Resul
 	}
 	res, err := run()
 	if err != nil {
+		s.failed(call, err)
 		return nil, err
 	}
 	if err := s.after(call); err != nil {
@@ -163,6 +172,7 @@ func runQuery(s *Switch, call Call, run func() (driver.Rows, error)) (driver.Row
 	}
 	rows, err := run()
 	if err != nil {
+		s.failed(call, err)
 		return nil, err
 	}
 	if err := s.after(call); err != nil {

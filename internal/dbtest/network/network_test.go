@@ -44,6 +44,8 @@ func TestHostTransactions(t *testing.T) { each(t, suite.HostTransactions) }
 
 func TestRetries(t *testing.T) { each(t, suite.Retries) }
 
+func TestRaces(t *testing.T) { each(t, suite.Races) }
+
 func TestFaults(t *testing.T) { each(t, suite.Faults) }
 
 func TestStoreFaults(t *testing.T) { each(t, suite.StoreFaults) }
