@@ -45,8 +45,9 @@ const (
 // where it starts, and the best split of what is before is known by then.
 func guess(s []rune, known [][]rune, common bool) string {
 	n := len(s)
-	run, again, plain := runs(s), repetitions(s), unleet(s)
-	worth := make([]int, n+1) // of s[:i]
+	room := make([]int, 3*n+1)
+	run, again, plain := runs(room[:n], s), repetitions(room[n:2*n], s), unleet(s)
+	worth := room[2*n:] // of s[:i]
 	kinds := make([]kind, n+1)
 	for i := range n {
 		worth[i+1] = len(s) * worthChar
@@ -113,8 +114,8 @@ func eachCommon(s []rune, found func(length int)) {
 
 // repetitions gives, for each character of s, how many from there on stand
 // earlier in s as well, in the same order. Both may overlap: "aaaa", "abababab".
-func repetitions(s []rune) []int {
-	longest := make([]int, len(s))
+// longest is room for the answer: zeros, as many as s has characters.
+func repetitions(longest []int, s []rune) []int {
 	for back := 1; back < len(s); back++ {
 		same := 0
 		for i := len(s) - 1; i >= back; i-- {

@@ -167,7 +167,7 @@ func (p *Policy) weakness(s string, least int, words []string) string {
 	phrase := isPhrase(folded)
 
 	// Plainer forms count only if they are the better part of the password.
-	forms := []string{folded}
+	forms := append(make([]string, 0, 5), folded)
 	add := func(form string) {
 		if 2*utf8.RuneCountInString(form) >= utf8.RuneCountInString(folded) && !slices.Contains(forms, form) {
 			forms = append(forms, form)
@@ -239,7 +239,7 @@ func countWords(s string, between func(rune) bool) int {
 	for word := range strings.FieldsFuncSeq(s, between) {
 		word = strings.TrimFunc(word, unicode.IsPunct)
 		r := []rune(word)
-		if len(r) < 3 || strings.ContainsFunc(word, func(r rune) bool { return !inWord(r) }) || runsInto(slices.Grow(room[:0], len(r))[:len(r)], r)[0] == len(r) {
+		if len(r) < 3 || strings.ContainsFunc(word, func(r rune) bool { return !inWord(r) }) || runs(slices.Grow(room[:0], len(r))[:len(r)], r)[0] == len(r) {
 			continue
 		}
 		if !slices.Contains(words, word) {

@@ -4,11 +4,9 @@ import "strings"
 
 // runs gives, for each character of s, how many from there on are a run: they
 // count or spell upwards or downwards, or each lies beside the one before it on a
-// keyboard. A character may come twice ("112233").
-func runs(s []rune) []int { return runsInto(make([]int, len(s)), s) }
-
-// runsInto is runs with room for the answer, as long as s.
-func runsInto(longest []int, s []rune) []int {
+// keyboard. A character may come twice ("112233"). longest is room for the
+// answer, as long as s.
+func runs(longest []int, s []rune) []int {
 	var up, down, walk int
 	for i := len(s) - 1; i >= 0; i-- {
 		if i+1 == len(s) {
