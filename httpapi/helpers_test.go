@@ -152,6 +152,14 @@ func logger(w io.Writer) *slog.Logger {
 type faultyStore struct {
 	*memstore.Store
 	createUser func(ctx context.Context, n *users.NewUser) error
+	findUsers  func(users.UserQuery) ([]users.UserRecord, error)
+}
+
+func (s *faultyStore) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
+	if s.findUsers != nil {
+		return s.findUsers(q)
+	}
+	return s.Store.FindUsers(ctx, q)
 }
 
 func (s *faultyStore) CreateUser(ctx context.Context, n *users.NewUser) error {

@@ -113,6 +113,43 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 	}
 }
 
+func TestHeadersOfMiddlewareStay(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for _, path := range []string{"/v1/demo/roles", "/nowhere"} {
+		w := httptest.NewRecorder()
+		w.Header()["Vary"] = []string{"Origin"}
+		w.Header().Set("X-Request-Id", "7")
+		a.ServeHTTP(w, request("GET", path, ""))
+		w.Header().Add("Cache-Control", "private") // values don't share memory
+		h := w.Header()
+		if got := fmt.Sprint(h["Vary"], h["X-Request-Id"], h["Cache-Control"], h["X-Content-Type-Options"]); got != "[Origin Accept] [7] [no-store private] [nosniff]" {
+			t.Errorf("%s: got %s", path, got)
+		}
+	}
+}
+
+func TestWhatTheStoreMadeUpIsA500AndNothingElse(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	a := newAPI(t, func(s *setup) {
+		s.http.Logger = logger(&log)
+		s.store = func(m *memstore.Store) users.Store {
+			return &faultyStore{Store: m, findUsers: func(users.UserQuery) ([]users.UserRecord, error) {
+				return []users.UserRecord{{User: users.User{ID: "x", UserName: "\xff"}}}, nil
+			}}
+		}
+	})
+	w := a.get("/v1/demo/users/ann")
+	p := decode[problem](t, w)
+	if w.Code != 500 || p.Instance == "" || !strings.Contains(log.String(), p.Instance) || strings.Contains(w.Body.String(), "userName") {
+		t.Errorf("got %d %s, log %s", w.Code, w.Body, &log)
+	}
+	if h := w.Header(); len(h["Vary"]) != 1 || h.Get("Content-Type") != "application/problem+json" || h.Get("Content-Length") != fmt.Sprint(w.Body.Len()) {
+		t.Errorf("got %v", h)
+	}
+}
+
 func TestMediaTypes(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, nil)

@@ -153,6 +153,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.opts.Timeout)
 	defer cancel()
 	x := &exchange{h: h, w: w, r: r.WithContext(ctx), ctx: ctx}
+	x.values = x.room[:0]
 	defer x.recoverPanic()
 	x.format, x.acceptable, x.problemType = negotiate(r.Header["Accept"])
 	a, err := x.serve()
@@ -176,6 +177,8 @@ type exchange struct {
 	acceptable  bool
 	problemType string
 	written     bool
+	values      []string  // of the headers of the answer, each its own slice
+	room        [6]string // for them: one allocation instead of one for each
 }
 
 // answer is a success.

@@ -268,37 +268,44 @@ func (x *exchange) writeProblem(p *problem) {
 
 func (x *exchange) write(a answer) {
 	if a.location != "" {
-		x.w.Header().Set("Location", a.location)
+		x.set("Location", a.location)
 	}
 	x.send(a.status, x.format.String(), a.body)
+}
+
+// set sets a header, whose name is in the canonical form.
+func (x *exchange) set(name, value string) {
+	x.values = append(x.values, value)
+	n := len(x.values)
+	x.w.Header()[name] = x.values[n-1 : n : n]
 }
 
 // send writes the whole answer at once, so that its length is known and nothing
 // half-written is ever seen.
 func (x *exchange) send(status int, contentType string, body any) {
-	head := x.w.Header()
-	head.Add("Vary", "Accept")
-	head.Set("Cache-Control", "no-store")
-	head.Set("X-Content-Type-Options", "nosniff")
-	if body == nil {
-		x.written = true
-		x.w.WriteHeader(status)
-		return
-	}
 	buf, ok := x.h.buffers.Get().(*bytes.Buffer)
 	if !ok {
 		buf = new(bytes.Buffer)
 	}
 	defer x.h.buffers.Put(buf)
 	buf.Reset()
-	if err := json.MarshalWrite(buf, body); err != nil {
-		panic(err) // only what a Store made up can be unfit: a 500
+	if body != nil {
+		if err := json.MarshalWrite(buf, body); err != nil {
+			panic(err) // only what a Store made up can be unfit: a 500
+		}
+		x.set("Content-Type", contentType)
+		x.set("Content-Length", strconv.Itoa(buf.Len()))
 	}
-	head.Set("Content-Type", contentType)
-	head.Set("Content-Length", strconv.Itoa(buf.Len()))
+	if around := x.w.Header(); len(around["Vary"]) > 0 {
+		around.Add("Vary", "Accept") // beside what a middleware varies by
+	} else {
+		x.set("Vary", "Accept")
+	}
+	x.set("Cache-Control", "no-store")
+	x.set("X-Content-Type-Options", "nosniff")
 	x.written = true
 	x.w.WriteHeader(status)
-	if x.r.Method != http.MethodHead {
+	if x.r.Method != http.MethodHead && body != nil {
 		_, _ = x.w.Write(buf.Bytes()) // a client that has gone is nobody to tell
 	}
 }

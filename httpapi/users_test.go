@@ -123,7 +123,7 @@ func TestEveryMemberIsJudged(t *testing.T) {
 		{`"roles":[{"name":"editor","id":"00000000000000000000000000","description":7,"dateCreated":"?","embed":1}]`, ``},
 		{`"roles":[{"id":"` + a.editor.ID + `","name":null}]`, ``},
 		{`"roles":["Editor"]`, `/roles/0 unknown_role`},
-		{`"roles":["editor",{"name":1},{"id":[]},{},7,null]`, `/roles/1/name invalid_type, /roles/2/id invalid_type, /roles/4 invalid_type, /roles/5 invalid_type, /roles/3 required`},
+		{`"roles":["editor",{"name":1},{"id":[]},{},7,null]`, `/roles/1/name invalid_type, /roles/2/id invalid_type, /roles/3 required, /roles/4 invalid_type, /roles/5 invalid_type`},
 		{`"roles":"editor"`, `/roles invalid_type`},
 		{`"roles":[` + strings.Repeat(`"editor",`, 99) + `"editor"]`, ``},
 		{`"roles":[` + strings.Repeat(`"editor",`, 100) + `"editor"]`, `/roles too_many`},
