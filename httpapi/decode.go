@@ -163,7 +163,7 @@ func (d *decoder) object(member func(name []byte)) {
 	}
 	end := d.json.InputOffset()
 	if rest := bytes.TrimLeft(d.body.Bytes()[end:], " \t\r\n"); len(rest) > 0 {
-		d.breaks("invalid_json", "the body has more than one JSON object, at byte "+strconv.FormatInt(end, 10))
+		d.breaks("invalid_json", "the body must be one JSON object and nothing after it; it ends at byte "+strconv.FormatInt(end, 10))
 	}
 }
 
@@ -491,28 +491,31 @@ func (d *decoder) createUser(p *users.CreateUserParams, embed *bool) {
 			d.skip()
 		}
 	})
+	d.oneSpelling(&p.UserName, alias)
+}
+
+// oneSpelling takes username where userName is absent.
+func (d *decoder) oneSpelling(userName *string, username string) {
 	switch {
-	case alias == "":
-	case p.UserName == "":
-		p.UserName = alias
+	case username == "":
+	case *userName == "":
+		*userName = username
 	default:
 		d.fault("/userName", "duplicate_member", "userName and username must not both be given")
 	}
 }
 
-func (d *decoder) createRole(r *users.Role) (named bool) {
+func (d *decoder) createRole(r *users.Role) {
 	d.object(func(name []byte) {
 		switch string(name) {
 		case "name":
 			d.str("/name", &r.Name)
-			named = true
 		case "description":
 			d.str("/description", &r.Description)
 		default:
 			d.skip()
 		}
 	})
-	return named
 }
 
 func (d *decoder) setPassword(token *string, pw *password.Text) {
@@ -529,12 +532,16 @@ func (d *decoder) setPassword(token *string, pw *password.Text) {
 }
 
 func (d *decoder) recoverPassword(login *string) {
+	var alias string
 	d.object(func(name []byte) {
 		switch string(name) {
-		case "userName", "username":
+		case "userName":
 			d.str("/userName", login)
+		case "username":
+			d.str("/userName", &alias)
 		default:
 			d.skip()
 		}
 	})
+	d.oneSpelling(login, alias)
 }

@@ -284,11 +284,19 @@ func TestRoles(t *testing.T) {
 		`{"name":1,"description":2}`:   "/name invalid_type, /description invalid_type",
 		`{"name":"x","description":2}`: "/description invalid_type",
 		`{"name":[],"description":"` + strings.Repeat("d", 1025) + `"}`: "/name invalid_type, /description too_long",
-		`{"name":"a","name":"b"}`: "/name duplicate_member",
+		`{"name":"a","name":"b"}`:            "/name duplicate_member",
+		`{"description":2}`:                  "/name required, /description invalid_type",
+		`{"name":null,"description":2}`:      "/name required, /description invalid_type",
+		`{"name":" x","description":2}`:      "/name surrounding_space, /description invalid_type",
+		`{"name":2,"description":"\u0000"}`:  "/name invalid_type, /description invalid_characters",
+		`{"name":"x","description":"d"}junk`: "invalid_json",
 	} {
 		if w := a.do(request("POST", "/v1/demo/roles", in)); w.Code != 400 || codes(t, w) != want {
 			t.Errorf("%.40s: got %d %s, want 400 %s", in, w.Code, w.Body, want)
 		}
+	}
+	if r := decode[struct{ Roles []struct{} }](t, a.get("/v1/demo/roles")); len(r.Roles) != 3 {
+		t.Errorf("%d roles after refused requests, want 3", len(r.Roles))
 	}
 	if w := a.do(request("POST", "/v1/demo/roles", `{"name":"author"}`)); w.Code != 409 || codes(t, w) != "/name taken" {
 		t.Errorf("taken: got %d %s", w.Code, w.Body)
@@ -540,6 +548,12 @@ func testPasswordRecovery(t *testing.T) {
 	}
 	if w := a.do(request("POST", "/v1/demo/recover-password", `{"userName":1}`)); w.Code != 400 || codes(t, w) != "/userName invalid_type" {
 		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if w := a.do(request("POST", "/v1/demo/recover-password", `{"userName":"ann","username":"bob"}`)); w.Code != 400 || codes(t, w) != "/userName duplicate_member" {
+		t.Errorf("both spellings: got %d %s", w.Code, w.Body)
+	}
+	if w := a.do(request("POST", "/v1/demo/recover-password", `{"username":"ann"}`)); w.Code != 201 {
+		t.Errorf("username: got %d %s", w.Code, w.Body)
 	}
 }
 

@@ -17,14 +17,16 @@ func (x *exchange) createRole() (answer, error) {
 	}
 	defer d.release()
 	var r users.Role
-	named := d.createRole(&r)
+	d.createRole(&r)
 	if found := d.err(); found != nil {
-		// Without a name nothing is created: this asks for what stands before
-		// faults, and for the other ones.
-		_, err := x.h.svc.CreateRole(x.ctx, x.apiKey, users.Role{Description: r.Description})
-		if faults, ok := err.(*users.ValidationError); ok && named {
-			faults.Fields = slices.DeleteFunc(faults.Fields, func(f users.FieldError) bool { return f.Pointer == "/name" })
+		// This creates nothing: it asks for what stands before faults, and for
+		// those of the member that could be read.
+		if slices.ContainsFunc(found.Fields, func(f users.FieldError) bool { return f.Pointer == "/name" }) {
+			r.Name = ""
+		} else {
+			r.Description = "\x00"
 		}
+		_, err := x.h.svc.CreateRole(x.ctx, x.apiKey, r)
 		return answer{}, x.refuse(d, found, err)
 	}
 	made, err := x.h.svc.CreateRole(x.ctx, x.apiKey, r)
