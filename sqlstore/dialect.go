@@ -24,6 +24,7 @@ var nowMicros = map[Dialect]string{
 //
 //	{users}      a table, quoted, with prefix and schema
 //	{#users_pk}  a constraint or an index, quoted, with prefix
+//	{%due}       an index that SQLite makes: it wants the schema here, not at the table
 //	{now}        the database's clock
 //	{t} {i} {b}  a parameter that is a text, a whole number, a boolean
 //	{skipClash}  the end of an INSERT that does nothing where a unique key is taken
@@ -94,7 +95,8 @@ func (d dialect) word(w string) string {
 	if name, ok := strings.CutPrefix(w, "#"); ok {
 		return d.quote(d.prefix + name)
 	}
-	return d.table(w)
+	// Tables and SQLite's indexes have the same name space.
+	return d.table(strings.TrimPrefix(w, "%"))
 }
 
 func (d dialect) table(name string) string {

@@ -134,7 +134,7 @@ func (d dialect) undo(m Migration, i int) string {
 		return d.render(`DELETE FROM {users_migrations} WHERE version = ` + strconv.Itoa(m.Version))
 	}
 	what := created.FindStringSubmatch(m.steps[i])
-	if what[1] == "INDEX" && d.schema != "" {
+	if what[1] == "INDEX" && d.schema != "" && d.Dialect == Postgres {
 		return "DROP INDEX " + d.quote(d.schema) + "." + what[2]
 	}
 	return "DROP " + what[1] + " " + what[2]

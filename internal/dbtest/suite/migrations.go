@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,6 +130,49 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 				e.Close(t)
 			}
 		}
+	})
+	t.Run("InASchemaOfItsOwn", func(t *testing.T) {
+		e := g.Open(t)
+		if g.Dialect == sqlstore.SQLite { // where that is an attached database, of one connection
+			e.DB.SetMaxOpenConns(1)
+			e.exec(t, "ATTACH ':memory:' AS own")
+			e.Options.Schema = "own"
+			e.Store = e.New(t, e.Options)
+		}
+		files, err := sqlstore.GolangMigrate(g.Dialect, &e.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply := func(pattern string, order func([]string)) {
+			names, err := fs.Glob(files, pattern)
+			if err != nil || len(names) == 0 {
+				t.Fatalf("files %s: got %d and error %v", pattern, len(names), err)
+			}
+			order(names)
+			for _, name := range names {
+				text, err := fs.ReadFile(files, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.exec(t, string(text))
+			}
+		}
+		apply("*.up.sql", slices.Sort[[]string])
+		if err := errors.Join(e.Store.Check(ctx), e.Store.Migrate(ctx)); err != nil {
+			t.Errorf("by the files: got %v, want nil", err)
+		}
+		apply("*.down.sql", func(names []string) { slices.Sort(names); slices.Reverse(names) })
+		if err := e.Store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) {
+			t.Errorf("Check after the files down: got %v, want ErrSchema", err)
+		}
+		if err := errors.Join(e.Store.Migrate(ctx), e.Store.Check(ctx)); err != nil {
+			t.Fatalf("Migrate: got %v, want nil", err)
+		}
+		svc := e.service(t, users.Options{})
+		if _, err := svc.Create(ctx, "demo", params("ada")); err != nil {
+			t.Errorf("Create: got %v, want nil", err)
+		}
+		e.wantRows(t, 1)
 	})
 	t.Run("TakesOverNoTableOfTheHosts", func(t *testing.T) {
 		e := g.Open(t)

@@ -78,11 +78,11 @@ CREATE TABLE {notifications} (
 	CONSTRAINT {#notifications_pk} PRIMARY KEY (application_id, id)
 );
 
-CREATE INDEX {#notifications_due} ON {notifications} (state, due_at, application_id, id);
+CREATE INDEX {%notifications_due} ON {#notifications} (state, due_at, application_id, id);
 
-CREATE INDEX {#notifications_state} ON {notifications} (application_id, state, id);
+CREATE INDEX {%notifications_state} ON {#notifications} (application_id, state, id);
 
-CREATE INDEX {#notifications_user} ON {notifications} (application_id, user_id);
+CREATE INDEX {%notifications_user} ON {#notifications} (application_id, user_id);
 
 CREATE TABLE {idempotency} (
 	application_id TEXT NOT NULL,
@@ -94,7 +94,7 @@ CREATE TABLE {idempotency} (
 	CONSTRAINT {#idempotency_pk} PRIMARY KEY (application_id, caller, idempotency_key)
 ) WITHOUT ROWID;
 
-CREATE INDEX {#idempotency_expires} ON {idempotency} (expires_at);
+CREATE INDEX {%idempotency_expires} ON {#idempotency} (expires_at);
 
 CREATE TABLE {password_tokens} (
 	application_id TEXT NOT NULL,
@@ -105,6 +105,6 @@ CREATE TABLE {password_tokens} (
 	CONSTRAINT {#password_tokens_pk} PRIMARY KEY (application_id, token_hash)
 );
 
-CREATE INDEX {#password_tokens_user} ON {password_tokens} (application_id, user_id, date_created);
+CREATE INDEX {%password_tokens_user} ON {#password_tokens} (application_id, user_id, date_created);
 
-CREATE INDEX {#password_tokens_expires} ON {password_tokens} (expires_at);
+CREATE INDEX {%password_tokens_expires} ON {#password_tokens} (expires_at);
