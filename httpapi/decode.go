@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -56,9 +55,8 @@ func (x *exchange) readBody() (*decoder, error) {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			return nil, errTooLarge
 		}
-		if ctxErr := x.ctx.Err(); ctxErr != nil {
-			return nil, fmt.Errorf("httpapi: read body: %w", ctxErr)
-		}
+		// Also where time is up: whoever sends slowly or hangs up is no fault of
+		// the host's that belongs in its log, and nothing was written.
 		return nil, invalid("", "unreadable_body", "the body could not be read to its end")
 	}
 	d.start()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -383,6 +384,30 @@ func TestBodyLimit(t *testing.T) {
 		if w := a.do(r); w.Code != want {
 			t.Errorf("%d bytes: got %d, want %d", len(in), w.Code, want)
 		}
+	}
+}
+
+// cutBody is a client that hangs up, which ends the request's context as well.
+type cutBody struct{ hangUp func() }
+
+func (b cutBody) Read([]byte) (int, error) { b.hangUp(); return 0, io.ErrUnexpectedEOF }
+func (cutBody) Close() error               { return nil }
+
+func TestBodyThatEndsTooSoonIsTheClientsFault(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	a := newAPI(t, func(s *setup) { s.http.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	for _, target := range []string{"POST /v1/demo/users", "POST /v1/demo/roles", "POST /v1/demo/recover-password", "PUT /v1/demo/recover-password"} {
+		method, path, _ := strings.Cut(target, " ")
+		ctx, cancel := context.WithCancel(t.Context())
+		r := request(method, path, "x").WithContext(ctx)
+		r.Body = cutBody{cancel}
+		if w := a.do(r); w.Code != 400 || codes(t, w) != "unreadable_body" {
+			t.Errorf("%s: got %d %s, want 400 unreadable_body", target, w.Code, w.Body)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("in the log: %s", log.String())
 	}
 }
 
