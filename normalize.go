@@ -43,7 +43,7 @@ var (
 	errUnassigned = &ruleError{"unassigned_character", "must not contain characters that Unicode 15.0 does not define"}
 	errIdentifier = &ruleError{"invalid_characters", "must consist of letters, digits and punctuation, without spaces, symbols, emoji or compatibility characters"}
 	errDirection  = &ruleError{"mixed_direction", "must not mix right-to-left and left-to-right characters, nor begin with a digit or end with punctuation if it is written right to left"}
-	errUnstable   = &ruleError{"unstable", "must have one normalized form"}
+	errUnstable   = &ruleError{"unstable", "must not contain characters that have no stable lower-case form"}
 
 	errNameCharacters = &ruleError{"invalid_characters", `must not contain any of / \ ? # % { } < > "`}
 	errNameMark       = &ruleError{"invalid_characters", "must not begin with a combining mark"}
@@ -52,8 +52,8 @@ var (
 	errNameAddress    = &ruleError{"not_own_email", "a user name with an @ must be the user's own e-mail address"}
 
 	errEmailForm   = &ruleError{"invalid_email", `must be a plain e-mail address with one "@", such as name@example.com`}
-	errEmailLong   = &ruleError{codeTooLong, "must be at most 254 octets"}
-	errEmailLocal  = &ruleError{"invalid_email", `must have at most 64 octets of letters, digits and any of !#$%&'*+-/=?^_{|}~ or a backquote before the "@", with single dots between them`}
+	errEmailLong   = &ruleError{codeTooLong, "must be at most 254 bytes"}
+	errEmailLocal  = &ruleError{"invalid_email", `must have at most 64 bytes before the "@": letters, digits and any of !#$%&'*+-/=?^_{|}~ or a backquote, with single dots between them`}
 	errEmailDomain = &ruleError{"invalid_email", `must have a valid domain name with at least one dot after the "@"`}
 
 	errRoleSpace = &ruleError{"surrounding_space", "must not begin or end with a space"}

@@ -111,23 +111,20 @@ func fieldError(pointer string, err error) FieldError {
 	return FieldError{pointer, "invalid", "is not valid"}
 }
 
-// shape is what validator judges: members that are required and lengths. It is
+// shape is what validator judges: members that are required, and how many roles
+// there are. What a string must be like is said where its key is made. It is
 // flat, because dive and cross-field rules cost allocations; passwords are not
 // in it, because validator's errors hold the value.
 type shape struct {
-	UserName string `validate:"required,max=256"`
-	Email    string `validate:"required,max=254"`
-	Name     string `validate:"max=256"`
+	UserName string `validate:"required"`
+	Email    string `validate:"required"`
 	Roles    int    `validate:"max=100"`
 }
 
 // shapeFaults translates validator's findings: field and tag to the answer.
 var shapeFaults = map[[2]string]FieldError{
 	{"UserName", "required"}: {"/userName", codeRequired, "is required"},
-	{"UserName", "max"}:      {"/userName", codeTooLong, "must be at most 256 characters"},
 	{"Email", "required"}:    {"/email", codeRequired, "is required"},
-	{"Email", "max"}:         {"/email", codeTooLong, "must be at most 254 characters"},
-	{"Name", "max"}:          {"/name", codeTooLong, "must be at most 256 characters"},
 	{"Roles", "max"}:         {"/roles", "too_many", "must be at most 100 roles"},
 }
 
@@ -220,7 +217,7 @@ func roleIndex(pointer string) int {
 // it is the host's own, from a hook.
 func (s *Service) validate(ctx context.Context, c *creation) error {
 	p, f := &c.params, &c.faults
-	if err := s.shapes.Struct(shape{p.UserName, p.Email, p.Name, len(p.Roles)}); err != nil {
+	if err := s.shapes.Struct(shape{p.UserName, p.Email, len(p.Roles)}); err != nil {
 		for _, e := range err.(validator.ValidationErrors) { // a struct can have no other error
 			fe := shapeFaults[[2]string{e.StructField(), e.Tag()}]
 			f.add(fe.Pointer, fe.Code, fe.Detail)
