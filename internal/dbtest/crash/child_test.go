@@ -64,9 +64,16 @@ func newHandler(svc *users.Service, log *slog.Logger) (http.Handler, error) {
 
 const childVariable = "USERS_CRASH_CHILD"
 
-// TestMain makes the test binary its own victim: with the variable set it is
-// the server process that the tests kill.
+// TestMain makes the test binary its own victim: with one variable set it is
+// the server process that the tests kill, with the other a relay process.
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(relayVariable); spec != "" {
+		if err := relayUntilIdle(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if spec := os.Getenv(childVariable); spec != "" {
 		fmt.Fprintln(os.Stderr, serve(spec))
 		os.Exit(1)
