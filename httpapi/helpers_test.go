@@ -31,6 +31,7 @@ type api struct {
 	svc            *users.Service
 	store          *memstore.Store
 	editor, viewer *users.Role
+	t              testing.TB
 }
 
 type setup struct {
@@ -54,7 +55,7 @@ func newAPI(t testing.TB, change func(*setup)) *api {
 	if change != nil {
 		change(&s)
 	}
-	a := &api{store: memstore.New()}
+	a := &api{store: memstore.New(), t: t}
 	plain := must(users.New(a.store, nil))(t)
 	for _, key := range []string{"demo", "other"} {
 		must(plain.CreateApplication(t.Context(), users.Application{APIKey: key}))(t)
@@ -96,9 +97,14 @@ func request(method, path, body string, headers ...string) *http.Request {
 	return r
 }
 
+// do answers r. Every answer must be one that the OpenAPI document describes.
 func (a *api) do(r *http.Request) *httptest.ResponseRecorder {
+	a.t.Helper()
 	w := httptest.NewRecorder()
 	a.ServeHTTP(w, r)
+	if err := published().documents(r, w); err != nil {
+		a.t.Errorf("%s %s: %v", r.Method, r.URL, err)
+	}
 	return w
 }
 
@@ -153,6 +159,15 @@ type faultyStore struct {
 	*memstore.Store
 	createUser func(ctx context.Context, n *users.NewUser) error
 	findUsers  func(users.UserQuery) ([]users.UserRecord, error)
+
+	findApplication error
+}
+
+func (s *faultyStore) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
+	if s.findApplication != nil {
+		return users.Application{}, s.findApplication
+	}
+	return s.Store.FindApplication(ctx, q)
 }
 
 func (s *faultyStore) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {

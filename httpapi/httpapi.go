@@ -15,6 +15,7 @@
 // A path may end in a slash. HEAD goes where GET goes, OPTIONS everywhere.
 // Answers are application/json with links as an array, or application/hal+json
 // for a client that names it in Accept. Errors are problem details (RFC 9457).
+// [OpenAPI] describes all of it.
 package httpapi
 
 import (

@@ -1,0 +1,399 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/memstore"
+)
+
+// document is what the tests read of an OpenAPI document.
+type document struct {
+	OpenAPI    string
+	Paths      map[string]map[string]json.RawMessage
+	Components struct {
+		Schemas   map[string]*schema
+		Responses map[string]response
+	}
+}
+
+type schema struct {
+	Ref        string `json:"$ref"`
+	Type       any
+	Required   []string
+	Properties map[string]*schema
+	Items      *schema
+	AnyOf      []*schema
+	Enum       []any
+}
+
+type content map[string]struct{ Schema *schema }
+
+type response struct {
+	Ref     string `json:"$ref"`
+	Headers map[string]struct{ Required bool }
+	Content content
+}
+
+type operation struct {
+	OperationID string
+	RequestBody struct{ Content content }
+	Responses   map[string]response
+}
+
+var published = sync.OnceValue(func() (d document) {
+	if err := json.Unmarshal(httpapi.OpenAPI(), &d); err != nil {
+		panic(err)
+	}
+	return d
+})
+
+// operations gives the operations at a path by method.
+func (d document) operations(path string) map[string]operation {
+	found := map[string]operation{}
+	for name, raw := range d.Paths[path] {
+		if name == "parameters" {
+			continue
+		}
+		var op operation
+		if err := json.Unmarshal(raw, &op); err != nil {
+			panic(err)
+		}
+		found[strings.ToUpper(name)] = op
+	}
+	return found
+}
+
+// allow gives the methods that a path answers, in the order of the header Allow.
+func (d document) allow(path string) string {
+	ops, list := d.operations(path), []string{}
+	for _, m := range []string{"GET", "HEAD", "POST", "PUT", "OPTIONS"} {
+		_, get := ops["GET"]
+		if _, ok := ops[m]; ok || m == "HEAD" && get || m == "OPTIONS" {
+			list = append(list, m)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+func (d document) schema(s *schema) *schema {
+	if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
+		return d.Components.Schemas[name]
+	}
+	return s
+}
+
+func (d document) response(r response) response {
+	if name, ok := strings.CutPrefix(r.Ref, "#/components/responses/"); ok {
+		return d.Components.Responses[name]
+	}
+	return r
+}
+
+// kind is the JSON type of v.
+func kind(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case float64:
+		if v == float64(int64(v)) {
+			return "integer"
+		}
+		return "number"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
+// types gives the JSON types that s allows.
+func types(s *schema) (list []string) {
+	if one, ok := s.Type.(string); ok {
+		return []string{one}
+	}
+	many, _ := s.Type.([]any)
+	for _, t := range many {
+		list = append(list, t.(string))
+	}
+	return list
+}
+
+// fits says how v breaks s, also by a member that s does not name; nil if it fits.
+func (d document) fits(s *schema, v any, at string) error {
+	s = d.schema(s)
+	if len(s.AnyOf) > 0 {
+		var err error
+		for _, one := range s.AnyOf {
+			if err = d.fits(one, v, at); err == nil {
+				return nil
+			}
+		}
+		return err
+	}
+	if !slices.Contains(types(s), kind(v)) {
+		return fmt.Errorf("%s is %s, want %v", at, kind(v), s.Type)
+	}
+	if s.Enum != nil && !slices.Contains(s.Enum, v) {
+		return fmt.Errorf("%s is %v, want one of %v", at, v, s.Enum)
+	}
+	switch v := v.(type) {
+	case []any:
+		for i, e := range v {
+			if err := d.fits(s.Items, e, at+"/"+strconv.Itoa(i)); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, name := range s.Required {
+			if _, ok := v[name]; !ok {
+				return fmt.Errorf("%s/%s is missing", at, name)
+			}
+		}
+		for name, m := range v {
+			if s.Properties[name] == nil {
+				return fmt.Errorf("%s/%s is not in the document", at, name)
+			}
+			if err := d.fits(s.Properties[name], m, at+"/"+name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// documents checks an answer of any test against the document.
+func (d document) documents(r *http.Request, w *httptest.ResponseRecorder) error {
+	path := strings.Split(strings.TrimSuffix(strings.TrimPrefix(r.URL.EscapedPath(), "/v1/"), "/"), "/")
+	at := ""
+	for pattern := range d.Paths {
+		want := strings.Split(pattern[1:], "/")
+		if len(want) == len(path) && want[1] == path[1] && !strings.ContainsAny(r.URL.EscapedPath(), "%.") {
+			at = pattern
+		}
+	}
+	op, ok := d.operations(at)[strings.Replace(r.Method, "HEAD", "GET", 1)]
+	switch {
+	case at == "": // odd paths are a test of their own
+		return nil
+	case !ok:
+		if got, want := w.Header().Get("Allow"), d.allow(at); w.Code != 405 && w.Code != 204 || got != want {
+			return fmt.Errorf("%d, Allow %q, want %q", w.Code, got, want)
+		}
+		return nil
+	}
+	doc, ok := op.Responses[strconv.Itoa(w.Code)]
+	if !ok {
+		return fmt.Errorf("status %d is not in the document", w.Code)
+	}
+	doc = d.response(doc)
+	for name, h := range doc.Headers {
+		if h.Required && w.Header().Get(name) == "" {
+			return fmt.Errorf("the header %s is missing", name)
+		}
+	}
+	media, ok := doc.Content[w.Header().Get("Content-Type")]
+	if !ok {
+		return fmt.Errorf("content type %q is not in the document", w.Header().Get("Content-Type"))
+	}
+	if r.Method == "HEAD" {
+		return nil
+	}
+	var v any
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+		return err
+	}
+	return d.fits(media.Schema, v, "")
+}
+
+func TestOpenAPIDocumentIsWhole(t *testing.T) {
+	t.Parallel()
+	first := httpapi.OpenAPI()
+	clear(first)
+	var all map[string]any
+	if err := json.Unmarshal(httpapi.OpenAPI(), &all); err != nil || all["openapi"] != "3.1.0" {
+		t.Fatalf("got openapi %v, %v", all["openapi"], err)
+	}
+	used := map[string]bool{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				used[ref] = true
+			}
+			for _, m := range v {
+				walk(m)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	walk(all)
+	defined := map[string]bool{}
+	for section, members := range all["components"].(map[string]any) {
+		for name := range members.(map[string]any) {
+			if section != "securitySchemes" {
+				defined["#/components/"+section+"/"+name] = true
+			}
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(defined)); !slices.Equal(got, want) {
+		t.Errorf("referred to: %q, defined: %q", got, want)
+	}
+}
+
+// The decoder's own tables are compared with the schemas of the requests.
+func TestDocumentNamesTheMembersThatAreRead(t *testing.T) {
+	t.Parallel()
+	file := must(parser.ParseFile(token.NewFileSet(), "decode.go", nil, 0))(t)
+	read := map[string][]string{}
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if c, ok := n.(*ast.CaseClause); ok {
+				for _, e := range c.List {
+					if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+						read[f.Name.Name] = append(read[f.Name.Name], must(strconv.Unquote(lit.Value))(t))
+					}
+				}
+			}
+			return true
+		})
+	}
+	seen := 0
+	for path := range published().Paths {
+		for method, op := range published().operations(path) {
+			if op.RequestBody.Content == nil {
+				continue
+			}
+			seen++
+			s := published().schema(op.RequestBody.Content["application/json"].Schema)
+			want := slices.Sorted(slices.Values(read[op.OperationID]))
+			if got := slices.Sorted(maps.Keys(s.Properties)); !slices.Equal(got, want) || len(got) == 0 {
+				t.Errorf("%s %s: the document has %q, the decoder %q", method, path, got, want)
+			}
+		}
+	}
+	if seen != 4 {
+		t.Errorf("got %d operations with a body, want 4", seen)
+	}
+}
+
+// A value of every JSON type for every member: the document allows it where the handler does.
+func TestDocumentAllowsTheTypesThatAreRead(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for path := range published().Paths {
+		for method, op := range published().operations(path) {
+			if op.RequestBody.Content == nil {
+				continue
+			}
+			for name, s := range published().schema(op.RequestBody.Content["application/json"].Schema).Properties {
+				for kind, value := range map[string]string{"boolean": "true", "integer": "1", "string": `"a\u0000"`, "array": "[]", "object": "{}"} {
+					w := a.do(request(method, "/v1"+strings.Replace(path, "{apiKey}", "demo", 1), `{"`+name+`":`+value+`}`, "Authorization", "Bearer "+adminToken))
+					pointer := "/" + strings.Replace(name, "username", "userName", 1)
+					refused := w.Code == 400 && strings.Contains(codes(t, w)+",", pointer+" invalid_type,")
+					if documented := slices.Contains(types(s), kind); documented == refused {
+						t.Errorf("%s %s %s as %s: documented is %t, got %d %s", method, path, name, kind, documented, w.Code, w.Body)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestEveryDocumentedStatusIsAnswered(t *testing.T) {
+	t.Parallel()
+	for path := range published().Paths {
+		for method, op := range published().operations(path) {
+			for status := range op.Responses {
+				t.Run(op.OperationID+" "+status, func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						if w := provoke(t, method, path, op.OperationID, status); strconv.Itoa(w.Code) != status {
+							t.Errorf("got %d %s, want %s", w.Code, w.Body, status)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// provoke sends a request of an operation that must be answered with status.
+func provoke(t *testing.T, method, path, operation, status string) *httptest.ResponseRecorder {
+	a := newAPI(t, func(s *setup) {
+		s.store = func(m *memstore.Store) users.Store {
+			f := &faultyStore{Store: m}
+			switch status {
+			case "404":
+				f.createUser = func(context.Context, *users.NewUser) error { return users.ErrNotFound }
+				return struct{ users.Store }{f} // without the optional capabilities
+			case "500":
+				f.findApplication = http.ErrBodyNotAllowed
+			case "503":
+				f.findApplication = users.ErrUnavailable
+			}
+			return f
+		}
+	})
+	plain := must(users.New(a.store, nil))(t)
+	ann := must(plain.Create(t.Context(), "demo", users.CreateUserParams{UserName: "ann", Email: "ann@example.com", AutoCreatePassword: true}))(t)
+	token := must(plain.IssueSetPasswordToken(t.Context(), "demo", ann.ID))(t).Secret
+	in := map[string]string{
+		"createUser": body("bob", ""), "createRole": `{"name":"author"}`, "recoverPassword": `{"userName":"ann"}`,
+		"setPassword": `{"passwordRecoveryToken":"` + token + `","newPassword":"` + goodPassword + `"}`,
+	}[operation]
+	path = "/v1" + strings.NewReplacer("{apiKey}", "demo", "{ref}", "ann", "{id}", a.editor.ID).Replace(path)
+	var headers []string
+	switch status {
+	case "400":
+		if path += "?embed=x&limit=0"; in != "" {
+			in = "{"
+		}
+	case "401":
+		headers = []string{"Authorization", ""}
+	case "403":
+		headers = []string{"Authorization", "Bearer " + nobodyToken}
+	case "404":
+		if in == "" {
+			path += "x"
+		}
+	case "406":
+		headers = []string{"Accept", "text/html"}
+	case "409":
+		in = strings.NewReplacer("bob", "ann", "author", "editor").Replace(in)
+	case "413":
+		in += strings.Repeat(" ", httpapi.MaxBody)
+	case "415":
+		headers = []string{"Content-Type", "text/plain"}
+	case "422":
+		headers = []string{"Idempotency-Key", "k"}
+		a.post(body("eve", ""), headers...)
+	}
+	return a.do(request(method, path, in, headers...))
+}
