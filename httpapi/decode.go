@@ -406,9 +406,6 @@ func (d *decoder) role(i int) (ref users.RoleRef) {
 				d.skip()
 			}
 		})
-		if strings.Trim(ref.ID, "0-") == "" {
-			ref.ID = "" // all zeros: none
-		}
 	case jsontext.KindInvalid:
 		d.skip()
 	default:

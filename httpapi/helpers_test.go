@@ -160,7 +160,17 @@ type faultyStore struct {
 	createUser func(ctx context.Context, n *users.NewUser) error
 	findUsers  func(users.UserQuery) ([]users.UserRecord, error)
 
+	findRoles func(found []users.RoleRecord)
+
 	findApplication error
+}
+
+func (s *faultyStore) FindRoles(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
+	found, err := s.Store.FindRoles(ctx, q)
+	if s.findRoles != nil {
+		s.findRoles(found)
+	}
+	return found, err
 }
 
 func (s *faultyStore) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gousers/users"
 )
 
 func TestCreatedUserIsFoundAtItsLocation(t *testing.T) {
@@ -114,6 +117,7 @@ func TestEveryMemberIsJudged(t *testing.T) {
 		{`"creationDate":1577934245`, `/creationDate invalid_type`},
 		{`"dateCreated":"2020-01-02T03:04:05Z","dateUpdated":"0001-01-01T00:00:00"`, ``},
 		{`"dateCreated":"soon","dateUpdated":[]`, `/dateCreated invalid_date, /dateUpdated invalid_type`},
+		{`"dateCreated":"0000-12-31T23:59:59Z","dateUpdated":"9999-12-31T23:59:59-01:00"`, `/dateCreated out_of_range, /dateUpdated out_of_range`},
 		{`"id":"00000000-0000-0000-0000-000000000000"`, ``},
 		{`"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"`, ``},
 		{`"id":"12"`, `/id invalid_id`},
@@ -121,6 +125,7 @@ func TestEveryMemberIsJudged(t *testing.T) {
 		{`"roles":[]`, ``},
 		{`"roles":["editor","editor"]`, ``},
 		{`"roles":[{"name":"editor","id":"00000000000000000000000000","description":7,"dateCreated":"?","embed":1}]`, ``},
+		{`"roles":[{"name":"editor","id":"0"}]`, `/roles/0 invalid_id`},
 		{`"roles":[{"id":"` + a.editor.ID + `","name":null}]`, ``},
 		{`"roles":["Editor"]`, `/roles/0 unknown_role`},
 		{`"roles":["editor",{"name":1},{"id":[]},{},7,null]`, `/roles/1/name invalid_type, /roles/2/id invalid_type, /roles/3 required, /roles/4 invalid_type, /roles/5 invalid_type`},
@@ -173,15 +178,21 @@ func TestRequiredMembers(t *testing.T) {
 
 func TestDashboardSettingsAreKeptByteForByte(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, nil)
+	var kept []byte
+	a := newAPI(t, func(s *setup) {
+		s.service.ValidateDashboardSettings = func(_ context.Context, _ users.Application, raw json.RawMessage) error {
+			kept = raw
+			return nil
+		}
+	})
 	const raw = `{ "b" : 1e400000, "a":"\u0041 é",  "n":1.0 }`
 	w := a.post(body("ann", `"dashboardSettings" : `+raw+`  , "name":"A"`))
 	if w.Code != 201 {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
 	u := must(a.svc.User(t.Context(), "demo", "ann"))(t)
-	if got := string(u.DashboardSettings); got != raw {
-		t.Errorf("got %q, want %q", got, raw)
+	if got := string(u.DashboardSettings); got != raw || string(kept) != raw {
+		t.Errorf("got %q, kept by the hook %q, want %q", got, kept, raw)
 	}
 }
 
