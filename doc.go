@@ -59,7 +59,7 @@
 // [Notifier], at least once and never for a user that was not committed. A user
 // made with AutoCreatePassword has no password: the relay makes a one-time token
 // when it sends the message, and [Service.SetPassword] takes it. Tokens are
-// stored as hashes, passwords as argon2id; neither is ever printed.
+// stored as hashes, passwords as argon2id; the library prints neither.
 //
 // # Errors
 //
