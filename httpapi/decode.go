@@ -294,13 +294,13 @@ func (d *decoder) date(pointer string, to *time.Time) {
 			return
 		}
 		if !ok {
-			d.fault(pointer, "invalid_type", "must be a string that holds an ISO 8601 date")
+			d.fault(pointer, "invalid_type", "must be a string that holds a date")
 			return
 		}
 		t, ok := parseDate(b)
 		switch {
 		case !ok:
-			d.fault(pointer, "invalid_date", "must be an ISO 8601 date, such as 2006-01-02T15:04:05Z")
+			d.fault(pointer, "invalid_date", "must be a date and time such as 2006-01-02T15:04:05Z, or a date such as 2006-01-02")
 		case t.Year() < 1 || t.Year() > 9999:
 			d.fault(pointer, "out_of_range", "must lie in the years 1 to 9999")
 		default:
