@@ -197,7 +197,13 @@ func notificationArgs(o *users.OutboxRow) []any {
 	}
 }
 
-func nullable(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
+// nullable gives NULL for an empty s.
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
 
 func errUnknownRole() error { return fmt.Errorf("a role of the user: %w", users.ErrNotFound) }
 

@@ -21,9 +21,10 @@ const (
 )
 
 // Migrate brings the schema up to date. It is safe to call in many processes
-// at once: one works, the others wait for up to a minute. When it was killed
-// in the middle, the next call goes on where it stopped. What is up to date is
-// left alone.
+// at once: one works, the others wait (on MySQL for a minute, on SQLite for
+// the connection's busy_timeout, and never past the end of ctx). When it was
+// killed in the middle, the next call goes on where it stopped. What is up to
+// date is left alone.
 //
 // Migrate makes no schema (see Options.Schema), and it takes over no table that
 // it did not make: where one of the host's has a name that it needs, it fails,

@@ -183,7 +183,7 @@ func (p *prepared) get(ctx context.Context, db *sql.DB, text string) (*sql.Stmt,
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if st := p.byText[text]; st != nil || p.closed {
+	if st := p.byText[text]; st != nil || p.closed || len(p.byText) >= maxPrepared {
 		made.Close()
 		return st, nil
 	}
