@@ -208,6 +208,7 @@ func TestAnswersComeInTheFormThatIsAskedFor(t *testing.T) {
 		{plain, plain, plain}, {hal, hal, problem}, {plain + ", " + problem, plain, problem},
 		{hal + ", " + plain, hal, plain}, {hal + ", */*", hal, problem}, {hal + ";q=0.5, " + plain, plain, plain},
 		{"*/*;q=0.9, " + hal, hal, problem}, {plain + ";q=0, */*", hal, problem}, {plain + ", */*;q=0", plain, plain},
+		{plain + ";q=0.1, " + hal + ";q=0.5, " + plain, plain, plain},
 	} {
 		if w := a.get("/v1/demo/roles", "Accept", tt.accept); w.Header().Get("Content-Type") != tt.ok {
 			t.Errorf("%q: got %d %q, want %q", tt.accept, w.Code, w.Header().Get("Content-Type"), tt.ok)
@@ -348,6 +349,26 @@ func TestRoles(t *testing.T) {
 		if w := a.get("/v1/demo/roles?" + q); w.Code != 400 {
 			t.Errorf("%s: got %d, want 400", q, w.Code)
 		}
+	}
+}
+
+func TestRolesWithoutALimitComeInPagesToo(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for i := range users.DefaultPage - 2 { // editor and viewer are there
+		must(a.svc.CreateRole(t.Context(), "demo", users.Role{Name: fmt.Sprint("role", i)}))(t)
+	}
+	type page struct {
+		Links struct{ Next struct{ Href string } } `json:"_links"`
+		In    struct{ Roles []struct{} }           `json:"_embedded"`
+	}
+	p := decode[page](t, a.get("/v1/demo/roles", "Accept", "application/hal+json"))
+	if len(p.In.Roles) != users.DefaultPage || p.Links.Next.Href == "" {
+		t.Fatalf("got %d roles, next %q", len(p.In.Roles), p.Links.Next.Href)
+	}
+	p = decode[page](t, a.get(p.Links.Next.Href, "Accept", "application/hal+json"))
+	if len(p.In.Roles) != 0 || p.Links.Next.Href != "" {
+		t.Errorf("after the last: got %d roles, next %q", len(p.In.Roles), p.Links.Next.Href)
 	}
 }
 

@@ -1,8 +1,12 @@
 package httpapi_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/gousers/users"
 )
 
 // badBodies are requests that are not one strict JSON object; want is the
@@ -65,6 +69,23 @@ func TestCallerWithoutPermissionIsRefusedBeforeFaults(t *testing.T) {
 	w := a.post(body("ann", `"isLockedOut":true,"name":1`), "Authorization", "Bearer "+limitedToken)
 	if got := codes(t, w); w.Code != 400 || got != "/name invalid_type" {
 		t.Errorf("got %d %s, want 400 /name invalid_type", w.Code, got)
+	}
+}
+
+func TestHookThatNeedsTheMembersDoesNotHideBrokenJSON(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, func(s *setup) {
+		s.service.BeforeCreate = func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
+			if p.UserName == "" {
+				return errors.New("who?")
+			}
+			return nil
+		}
+	})
+	for in, want := range map[string]int{`{"userName":`: 400, `{"userName":1}`: 500, `{}`: 500} {
+		if w := a.post(in); w.Code != want {
+			t.Errorf("%s: got %d %s, want %d", in, w.Code, w.Body, want)
+		}
 	}
 }
 

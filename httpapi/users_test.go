@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
 )
 
 func TestCreatedUserIsFoundAtItsLocation(t *testing.T) {
@@ -180,9 +181,11 @@ func TestDashboardSettingsAreKeptByteForByte(t *testing.T) {
 	t.Parallel()
 	var kept []byte
 	a := newAPI(t, func(s *setup) {
-		s.service.ValidateDashboardSettings = func(_ context.Context, _ users.Application, raw json.RawMessage) error {
-			kept = raw
-			return nil
+		s.store = func(m *memstore.Store) users.Store {
+			return &faultyStore{Store: m, createUser: func(ctx context.Context, n *users.NewUser) error {
+				kept = n.DashboardSettings // a careless Store must not see the next request's bytes
+				return m.CreateUser(ctx, n)
+			}}
 		}
 	})
 	const raw = `{ "b" : 1e400000, "a":"\u0041 é",  "n":1.0 }`
@@ -192,7 +195,7 @@ func TestDashboardSettingsAreKeptByteForByte(t *testing.T) {
 	}
 	u := must(a.svc.User(t.Context(), "demo", "ann"))(t)
 	if got := string(u.DashboardSettings); got != raw || string(kept) != raw {
-		t.Errorf("got %q, kept by the hook %q, want %q", got, kept, raw)
+		t.Errorf("got %q, kept by the Store %q, want %q", got, kept, raw)
 	}
 }
 
@@ -215,6 +218,15 @@ func TestEmbedByBodyAndQuery(t *testing.T) {
 	w := a.post(body("ann", `"roles":["editor"],"embed":["roles"]`))
 	if !strings.Contains(w.Body.String(), `"edits"`) || !strings.Contains(w.Body.String(), `"embed":["roles"]`) {
 		t.Errorf("body: got %s", w.Body)
+	}
+	w = a.do(request("POST", "/v1/demo/users?embed=roles", body("bob", `"roles":["editor"]`)))
+	if !strings.Contains(w.Body.String(), `"edits"`) {
+		t.Errorf("query of a POST: got %s", w.Body)
+	}
+	for _, q := range []string{"embed=", "embed=roles,", "embed=,&embed=roles"} {
+		if w = a.get("/v1/demo/users/ann?" + q); w.Code != 200 {
+			t.Errorf("%s: got %d, want 200", q, w.Code)
+		}
 	}
 	if w = a.get("/v1/demo/users/ann?embed=roles"); w.Code != 200 || !strings.Contains(w.Body.String(), `"edits"`) {
 		t.Errorf("query: got %d %s", w.Code, w.Body)
