@@ -9,7 +9,7 @@ help:
 	@echo 'make test    format, vet, staticcheck, tidy and go test -race for every module'
 	@echo 'make quick   the root module alone, without -race'
 	@echo 'make fmt     gofmt -w on every Go file'
-	@echo 'make crash   200 kills of the process and 100 of each database server'
+	@echo 'make crash   kills of a server process (200 on SQLite, 100 each on PostgreSQL and MariaDB) and of database servers'
 	@echo 'make soak    30 minutes of mixed load (SOAK=30m)'
 	@echo 'make fuzz    every fuzz target for a minute (FUZZTIME=1m)'
 	@echo 'make bench   the benchmarks, as ratios (COUNT=1)'
