@@ -95,7 +95,7 @@ func FuzzCreateUser(f *testing.F) {
 			f.Add(tt.body)
 		}
 	}
-	f.Add(body("ann", `"roles":["editor",{"id":"x"}],"dashboardSettings":{"a":[1]},"creationDate":"2020-01-02"`))
+	f.Add(body("ann", `"roles":["editor",{"name":"viewer","id":null}],"dashboardSettings":{"a":[1]},"creationDate":"2020-01-02"`))
 	f.Add(`{"creationDate":"2020-01-02T03:04:05+01:00","isApproved":null,"username":"x"}`)
 	f.Fuzz(func(t *testing.T, in string) {
 		a := newAPI(t, nil)
