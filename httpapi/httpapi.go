@@ -52,6 +52,8 @@ type Options struct {
 	// Empty: links are paths. The request's Host is never used.
 	BaseURL string
 	// Logger gets one record for each 500 and 503, with the cause. nil: silent.
+	// What may hold a secret is left out: of a panic it gets the type and the
+	// place, of a Hasher's error the type, and no token of the request.
 	Logger *slog.Logger
 	// Timeout is the deadline of each request's context; 0: DefaultTimeout. It does
 	// not interrupt a client that sends its body slowly: that is http.Server.ReadTimeout.

@@ -155,6 +155,8 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		{name: "store panics", status: 500, setup: stores(func(n *users.NewUser) error { panic(quotes(n)) })},
 		{name: "store is away", status: 503, setup: stores(func(n *users.NewUser) error { return fmt.Errorf("%w: %w", users.ErrUnavailable, quotes(*n)) })},
 		{name: "Authenticate fails", status: 500, setup: authenticates(func(r *http.Request) error { return tells{r.Header.Get("Authorization")} })},
+		{name: "Authenticate fails without a scheme", status: 500, headers: []string{"Authorization", secretToken},
+			setup: authenticates(func(r *http.Request) error { return tells{r.Header.Get("Authorization")} })},
 		{name: "Authenticate fails at a URL", status: 503, setup: authenticates(func(r *http.Request) error {
 			err := &url.Error{Op: "Get", URL: "https://idp.example/?token=" + url.QueryEscape(r.Header.Get("Authorization")[7:]), Err: users.ErrUnavailable}
 			return fmt.Errorf("introspection: %w", err)
