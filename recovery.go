@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -31,6 +33,12 @@ type Token struct {
 	Secret  string
 	Expires time.Time
 }
+
+// Format prints nothing of the token, with any verb.
+func (Token) Format(f fmt.State, _ rune) { io.WriteString(f, "[token]") }
+
+// LogValue logs nothing of the token.
+func (Token) LogValue() slog.Value { return slog.StringValue("[token]") }
 
 // IssueSetPasswordToken makes a token for the user with this id, for a host
 // that delivers it by itself. It needs the permission IssueTokens. Earlier

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -376,5 +377,16 @@ func TestNotificationsAndTokensNeedAStoreThatCan(t *testing.T) {
 		if err := call(); !errors.Is(err, users.ErrUnsupported) {
 			t.Errorf("%s: got %v, want ErrUnsupported", name, err)
 		}
+	}
+}
+
+func TestTokenDoesNotPrintItself(t *testing.T) {
+	t.Parallel()
+	token := users.Token{Secret: "a secret that is not to be seen", Expires: time.Unix(0, 0)}
+	var logged strings.Builder
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("issued", "token", token, "pointer", &token)
+	text := logged.String() + fmt.Sprintf("%v %+v %#v %s %q %x %v", token, token, token, token, token, token, []any{token, &token})
+	if strings.Contains(text, "secret") || strings.Contains(text, fmt.Sprintf("%x", token.Secret)) {
+		t.Errorf("the token shows: %s", text)
 	}
 }
