@@ -110,7 +110,7 @@ func exchange(c *http.Client, req *http.Request) (status int, location string, e
 
 func TestSIGTERMUnderLoadLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	const rounds, clients = 20, 6
+	const rounds, clients = 20, 4
 	dir := t.TempDir()
 	args := []string{"-mail", "mail", "-application", "demo=the-token"}
 	b := &books{acked: map[order]string{}, statuses: map[int]int{}}
