@@ -309,8 +309,8 @@ func (d *decoder) date(pointer string, to *time.Time) {
 	})
 }
 
-// parseDate reads a time of RFC 3339 section 5.6, also without its zone (UTC),
-// or a date alone (midnight UTC).
+// parseDate reads a time of RFC 3339 section 5.6, also without its zone (UTC)
+// or its seconds, or a date alone (midnight UTC).
 func parseDate(b []byte) (t time.Time, ok bool) {
 	if len(b) > 64 {
 		return t, false
@@ -321,6 +321,10 @@ func parseDate(b []byte) (t time.Time, ok bool) {
 		if c == 't' || c == 'z' { // section 5.6: they may be lower case
 			s[i] = c - 'a' + 'A'
 		}
+	}
+	const minutes = len("2006-01-02T15:04")
+	if n := len(s); n == minutes || n > minutes && bytes.IndexByte([]byte("Z+-"), s[minutes]) >= 0 {
+		s = slices.Insert(s, minutes, ':', '0', '0')
 	}
 	switch n := len(s); {
 	case n == len("2006-01-02"):
