@@ -215,7 +215,7 @@ func number(v reflect.Value) (uint64, bool) {
 func answered(err error) bool {
 	for _, class := range []error{
 		users.ErrConflict, users.ErrNotFound, users.ErrUnknownApplication, users.ErrIdempotencyKeyUsed,
-		users.ErrStale, users.ErrBadToken,
+		users.ErrStale, users.ErrBadToken, ErrSchema,
 	} {
 		if errors.Is(err, class) {
 			return true

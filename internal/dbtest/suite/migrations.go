@@ -67,6 +67,10 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 				t.Errorf("Check: got %v, want nil", err)
 			}
 		}
+		e.exec(t, "DELETE FROM "+e.table("users_migrations")+" WHERE step = 3")
+		if err := e.Store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) || !strings.Contains(err.Error(), "version 0 of 1") || strings.Count(err.Error(), "sqlstore: ") != 1 {
+			t.Errorf("Check of a schema with a step missing: got %v, want ErrSchema and its version", err)
+		}
 	})
 	t.Run("TwoProcessesAtOnce", func(t *testing.T) {
 		for range rounds {
