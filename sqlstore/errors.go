@@ -127,7 +127,8 @@ func postgresFault(err error) fault {
 		return duplicate
 	case s == "40001", s == "40P01":
 		return aborted
-	case strings.HasPrefix(s, "08"), strings.HasPrefix(s, "57P0"), strings.HasPrefix(s, "53"):
+	case strings.HasPrefix(s, "08"), strings.HasPrefix(s, "57P0"), strings.HasPrefix(s, "53"),
+		s == "25006": // a standby, after a failover
 		return unreachable
 	}
 	return otherFault
@@ -148,8 +149,9 @@ func mysqlFault(err error) fault {
 		return duplicate
 	case 1205, 1213:
 		return aborted
-	case 1040, 1047, 1053, 1927, 2006, 2013, 3169:
-		// Too many connections, outside of the quorum, shut down, killed, gone.
+	case 1040, 1047, 1053, 1290, 1836, 1927, 2006, 2013, 3169:
+		// Too many connections, outside of the quorum, shut down, read-only
+		// after a failover (two numbers), killed, gone.
 		return unreachable
 	case 1064, 1235:
 		return unsupported

@@ -19,6 +19,7 @@ func (s *backend) FindReplay(ctx context.Context, k users.ReplayKey) (users.Repl
 	}
 	p, sum, found := users.Replay{ReplayKey: k}, "", false
 	err := s.read(ctx, func(r runner) error {
+		found = false
 		return r.query(ctx, func(rows *sql.Rows) error {
 			var expires int64
 			err := rows.Scan(&sum, &p.UserID, &expires)
@@ -87,6 +88,7 @@ func (s *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
 func (s *backend) FindToken(ctx context.Context, applicationID string, sum [32]byte) (users.TokenRecord, error) {
 	t, found := users.TokenRecord{ApplicationID: applicationID, Sum: sum}, false
 	err := s.read(ctx, func(r runner) error {
+		found = false
 		return r.query(ctx, func(rows *sql.Rows) error {
 			var created, expires int64
 			err := rows.Scan(&t.UserID, &created, &expires)
