@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -80,7 +79,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	select {
 	case <-ctx.Done():
 		log.Info("stopping: no new requests, those that have begun are finished")
-		err = shutDown(ctx, server)
+		shutDown(ctx, server, log)
 	case err = <-served:
 	}
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainDeadline)
@@ -92,14 +91,16 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	return errors.Join(err, drain(draining, relay, log))
 }
 
-func shutDown(ctx context.Context, server *http.Server) error {
+// shutDown lets the requests that have begun finish. A client that is still
+// sending its own when the time is up was promised nothing: it is cut off, and
+// that is no failure.
+func shutDown(ctx context.Context, server *http.Server, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownDeadline)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
+		log.Warn("cut off requests that were still running", "after", shutdownDeadline, "error", err)
 		server.Close()
-		return fmt.Errorf("requests were still running after %v: %w", shutdownDeadline, err)
 	}
-	return nil
 }
 
 // drain delivers what is due. What it can't deliver in time is not lost: it
