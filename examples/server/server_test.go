@@ -74,15 +74,15 @@ func TestEveryLinkAnswersInBothForms(t *testing.T) {
 		}
 		// Follow each link, and each link of what that gives.
 		seen := map[string]bool{}
-		todo := append(hrefs(created.members), hrefs(read.members)...)
-		for len(todo) > 0 {
-			path := todo[0]
-			todo = todo[1:]
+		left := append(hrefs(created.members), hrefs(read.members)...)
+		for len(left) > 0 {
+			path := left[0]
+			left = left[1:]
 			if seen[path] {
 				continue
 			}
 			seen[path] = true
-			todo = append(todo, hrefs(c.get(t, path).want(t, 200).members)...)
+			left = append(left, hrefs(c.get(t, path).want(t, 200).members)...)
 		}
 		if len(seen) < 4 { // the user, the roles, two of them
 			t.Errorf("%s: got the links %v, want at least 4", accept, seen)
