@@ -166,16 +166,22 @@ func (s *Service) recover(ctx context.Context, box OutboxStore, apiKey, login st
 		return nil
 	}
 	found, err := s.findUsers(ctx, UserQuery{ApplicationID: app.ID, NameKeys: []string{key}, EmailKeys: []string{key}, KeysOnly: true})
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return err
 	}
 	id, err := s.newID()
 	if err != nil {
 		return err
 	}
+	// For nobody the store is asked to write all the same: a write that waits or
+	// fails must not tell that there is a user.
+	userID := id
+	if len(found) > 0 {
+		userID = found[0].ID
+	}
 	now := s.now()
 	err = box.Enqueue(ctx, OutboxRow{
-		ID: id, ApplicationID: app.ID, UserID: found[0].ID, Kind: KindSetPassword,
+		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword,
 		State: StatePending, Created: now, Due: now,
 	}, RecoveryGap)
 	if err != nil && !errors.Is(err, ErrNotFound) {

@@ -254,6 +254,39 @@ func (s slowLookups) FindUsers(ctx context.Context, q users.UserQuery) ([]users.
 	return found, err
 }
 
+// slowWrites takes its time to write, or fails to.
+type slowWrites struct {
+	*memstore.Store
+	err error
+}
+
+func (s slowWrites) Enqueue(ctx context.Context, r users.OutboxRow, gap time.Duration) error {
+	time.Sleep(time.Second)
+	if s.err != nil {
+		return s.err
+	}
+	return s.Store.Enqueue(ctx, r, gap)
+}
+
+func TestRecoverPasswordTellsNobodyApartWhenWritesAreSlowOrFail(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []error{nil, users.ErrUnavailable} {
+		synctest.Test(t, func(t *testing.T) {
+			svc := newServiceOn(t, slowWrites{memstore.New(), fails}, users.Options{Now: time.Now})
+			invite(t, svc, "ann")
+			for _, login := range []string{"ann", "nobody", "nobody@example.com"} {
+				start := time.Now()
+				if err := svc.RecoverPassword(t.Context(), apiKey, login); !errors.Is(err, fails) {
+					t.Errorf("%s: got %v, want %v", login, err, fails)
+				}
+				if took := time.Since(start); took != 1250*time.Millisecond {
+					t.Errorf("%s: took %v, want 1.25 s", login, took)
+				}
+			}
+		})
+	}
+}
+
 func notifications(t testing.TB, svc *users.Service) []users.OutboxRow {
 	t.Helper()
 	rows, err := svc.Notifications(t.Context(), apiKey, users.NotificationQuery{})

@@ -24,6 +24,9 @@ const (
 	MinAttempts        = 8  // about eighty minutes
 )
 
+// minMargin is what a lease must leave for the claim and for storing the outcome.
+const minMargin = time.Second
+
 // The wait before another attempt: uniformly between the n-th step and twice
 // that, the steps being 1 s, 4 s, 16 s and so on up to half of MaxBackoff.
 const (
@@ -44,7 +47,7 @@ type Options struct {
 	// a failed attempt, even if the notifier does not honour its context.
 	Timeout time.Duration
 	// Lease is how long a claimed row belongs to this relay; 0: 45 s, or half
-	// as much again as Timeout if that is more. It must exceed Timeout. If a
+	// as much again as Timeout if that is more. It must exceed Timeout by a second or more. If a
 	// process dies, what it was delivering is repeated when the lease ends.
 	Lease time.Duration
 	// MaxAttempts is how often a notification is attempted before it is
@@ -125,16 +128,40 @@ func (o *Options) complete() error {
 	setDefault(&o.MaxAttempts, DefaultMaxAttempts)
 	setDefault(&o.Poll, DefaultPoll)
 	setDefault(&o.PurgeEvery, DefaultPurgeEvery)
-	if o.Lease <= o.Timeout {
-		return errors.New("option Lease does not exceed Timeout")
+	if o.Lease < o.Timeout+minMargin {
+		return fmt.Errorf("option Lease does not exceed Timeout by %v or more", minMargin)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Logger = slog.New(calmHandler{o.Logger.Handler()})
 	if o.Rand == nil {
 		o.Rand = mathrand.Float64
 	}
+	o.Rand = calmRand(o.Rand)
 	return nil
+}
+
+// calmHandler is the host's handler without its panics: the relay logs while
+// it recovers from others. A record that panics is lost.
+type calmHandler struct{ slog.Handler }
+
+func (h calmHandler) Enabled(ctx context.Context, l slog.Level) (on bool) {
+	defer func() { _ = recover() }()
+	return h.Handler.Enabled(ctx, l)
+}
+
+func (h calmHandler) Handle(ctx context.Context, r slog.Record) error {
+	defer func() { _ = recover() }()
+	return h.Handler.Handle(ctx, r)
+}
+
+// calmRand is the host's source of jitter without its panics.
+func calmRand(rand func() float64) func() float64 {
+	return func() (f float64) {
+		defer func() { _ = recover() }()
+		return rand()
+	}
 }
 
 func setDefault[T comparable](v *T, def T) {

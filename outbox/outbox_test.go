@@ -148,6 +148,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"no outbox":       {bare, &outbox.Recorder{}, outbox.Options{}, "OutboxStore"},
 		"few attempts":    {f.svc, &outbox.Recorder{}, outbox.Options{MaxAttempts: 7}, "MaxAttempts"},
 		"short lease":     {f.svc, &outbox.Recorder{}, outbox.Options{Lease: time.Second, Timeout: time.Second}, "Lease"},
+		"no margin":       {f.svc, &outbox.Recorder{}, outbox.Options{Lease: 30*time.Second + time.Millisecond, Timeout: 30 * time.Second}, "Lease"},
 		"negative":        {f.svc, &outbox.Recorder{}, outbox.Options{Poll: -1}, "Poll"},
 		"minus 1 workers": {f.svc, &outbox.Recorder{}, outbox.Options{Workers: -1}, "Workers"},
 	} {
@@ -904,4 +905,36 @@ func TestLogTellsTheTokenOnlyWhenToldTo(t *testing.T) {
 			t.Errorf("options %v: got %q, want the token in it: %v", tt.opts, b.String(), tt.want)
 		}
 	}
+}
+
+// panicking is a slog.Handler of the host's that breaks down.
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (panicking) Handle(_ context.Context, r slog.Record) error { panic("log: " + r.Message) }
+
+func TestPanicsOfLoggerAndRandAreSurvived(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(true)
+		var once atomic.Bool
+		var got outbox.Recorder
+		n := users.NotifierFunc(func(ctx context.Context, n users.Notification) error {
+			if once.CompareAndSwap(false, true) {
+				panic("boom") // which the relay logs
+			}
+			return got.Notify(ctx, n)
+		})
+		stop := run(relay(t, f.svc, n, outbox.Options{
+			Logger: slog.New(panicking{slog.DiscardHandler}),
+			Rand:   func() float64 { panic("no number") },
+		}))
+		time.Sleep(time.Hour)
+		stop()
+		if len(got.All()) != 1 || len(f.rows()) != 0 {
+			t.Errorf("got %d delivered and rows %+v, want 1 and none", len(got.All()), f.rows())
+		}
+	})
 }

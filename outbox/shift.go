@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -91,6 +92,11 @@ func (s *shift) claimAll(drain bool) error {
 		}
 		broken = 0
 		s.hand(jobs)
+		if slices.ContainsFunc(jobs, func(j job) bool { return j.Attempts > 1 && j.LastError == "" }) {
+			// Whoever held it died, perhaps of it: few rows share its fate.
+			batch = 1
+			continue
+		}
 		switch full := len(jobs) == batch; {
 		case full:
 			batch = s.resize(batch, time.Since(began))
@@ -181,7 +187,8 @@ func (s *shift) handle(j job) {
 	}
 	if time.Until(j.ends) < s.o.Timeout+s.grace {
 		<-s.calls
-		s.finish(j, s.untouched(j, 0)) // it waited too long here: another relay may be free
+		s.o.Logger.WarnContext(s.calling, "outbox: given back, too little of the lease was left", attrs(j)...)
+		s.finish(j, s.untouched(j, MinBackoff)) // it waited too long here: another relay may be free
 		return
 	}
 	s.finish(j, s.settlement(j, s.deliver(j))) // the call gives its place in s.calls back

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -90,5 +91,19 @@ func TestDirRefusesWhatCannotWork(t *testing.T) {
 	}
 	if _, err := smtpnotify.Dir(file, sender, nil); err == nil {
 		t.Error("a file in the place of the directory: got no error")
+	}
+}
+
+func TestLinkThatHTMLRefusesIsNotDelivered(t *testing.T) {
+	t.Parallel()
+	n, err := smtpnotify.Dir(t.TempDir(), sender, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := note()
+	bad.URL = "myapp://set#" + bad.Token
+	var e *smtpnotify.Error
+	if err := n.Notify(t.Context(), bad); !errors.As(err, &e) || !strings.Contains(err.Error(), "http") {
+		t.Errorf("got %v, want an *Error that says which links are taken", err)
 	}
 }

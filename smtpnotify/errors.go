@@ -51,7 +51,8 @@ func stepError(ctx context.Context, step string, err error, secret bool) error {
 	case ctx.Err() != nil: // the connection was closed for it
 		e.cause = ctx.Err()
 	case errors.As(err, &reply):
-		e.Code, e.Permanent = reply.Code, reply.Code >= 500
+		e.Code = reply.Code
+		e.Permanent = reply.Code >= 500 && (step == stepSender || step == stepRcpt || step == stepData)
 		e.detail = reply.Msg
 		if secret {
 			e.detail = enhancedCode.FindString(reply.Msg)

@@ -126,6 +126,9 @@ func (c *composer) compose(n users.Notification) (*message, error) {
 	if err != nil {
 		return nil, refuse("a template failed")
 	}
+	if bytes.Contains(html.Bytes(), []byte("#ZgotmplZ")) { // what html/template puts in the place of an unsafe link
+		return nil, refuse("the link must be an http or https URL")
+	}
 	line := strings.TrimSpace(subject.String())
 	if !printable(line) {
 		return nil, refuse("the subject holds a control character")

@@ -19,10 +19,12 @@ const (
 	healthPath = "/healthz"
 
 	// At the end shutdownDeadline is for the requests that have begun, and then
-	// drainDeadline for the notifications that are being delivered or are due;
-	// what is left waits in the store.
+	// drainDeadline for the notifications that are being delivered or are due,
+	// and settleDeadline for a store that does not answer; what is left waits
+	// in the store.
 	shutdownDeadline = 15 * time.Second
 	drainDeadline    = 10 * time.Second
+	settleDeadline   = 2 * time.Second
 	healthDeadline   = 2 * time.Second
 )
 
@@ -87,8 +89,13 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	context.AfterFunc(draining, cutOff)
 	// Run ends first: then nothing is in its hands and Drain gets everything that is due.
 	stopRelay()
-	<-relayed
-	return errors.Join(err, drain(draining, relay, log))
+	select {
+	case <-relayed:
+		return errors.Join(err, drain(draining, relay, log))
+	case <-time.After(drainDeadline + settleDeadline):
+		log.Warn("notifications are left for the next start: the store does not answer", "after", drainDeadline+settleDeadline)
+		return err
+	}
 }
 
 // shutDown lets the requests that have begun finish. A client that is still
