@@ -188,7 +188,7 @@ func (s *shift) handle(j job) {
 	if time.Until(j.ends) < s.o.Timeout+s.grace {
 		<-s.calls
 		s.o.Logger.WarnContext(s.calling, "outbox: given back, too little of the lease was left", attrs(j)...)
-		s.finish(j, s.untouched(j, MinBackoff)) // it waited too long here: another relay may be free
+		s.finish(j, s.untouched(j, 0)) // it waited too long here: another relay may be free
 		return
 	}
 	s.finish(j, s.settlement(j, s.deliver(j))) // the call gives its place in s.calls back
