@@ -938,3 +938,35 @@ func TestPanicsOfLoggerAndRandAreSurvived(t *testing.T) {
 		}
 	})
 }
+
+// counted keeps the limit of each claim.
+type counted struct {
+	*memstore.Store
+	limits *[]int
+}
+
+func (c counted) Claim(ctx context.Context, q users.Claim) ([]users.OutboxRow, error) {
+	*c.limits = append(*c.limits, q.Limit)
+	return c.Store.Claim(ctx, q)
+}
+
+func TestRowsOfAProcessThatDiedAreClaimedOneByOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		for range 8 {
+			f.create(false)
+		}
+		// A process that claims everything and dies without a word.
+		if rows, err := f.store.Claim(t.Context(), users.Claim{Worker: "dead", Lease: time.Second, Limit: 100}); err != nil || len(rows) != 8 {
+			t.Fatalf("got %d rows, %v, want 8", len(rows), err)
+		}
+		time.Sleep(time.Minute)
+		var limits []int
+		var got outbox.Recorder
+		drain(t, relay(t, f.service(counted{f.store, &limits}, nil), &got, outbox.Options{Workers: 4}))
+		if len(got.All()) != 8 || len(limits) < 3 || limits[0] != 4 || limits[1] != 1 || limits[2] != 1 {
+			t.Errorf("got %d delivered by claims of %v, want 8 by claims of 4, 1, 1, ...", len(got.All()), limits)
+		}
+	})
+}
