@@ -24,7 +24,7 @@ var nowMicros = map[Dialect]string{
 //
 //	{users}      a table, quoted, with prefix and schema
 //	{#users_pk}  a constraint or an index, quoted, with prefix
-//	{%due}       an index that SQLite makes: it wants the schema here, not at the table
+//	{%due}       an index, with prefix and schema: as SQLite makes it, and as all but MySQL drop it
 //	{now}        the database's clock
 //	{t} {i} {b}  a parameter that is a text, a whole number, a boolean
 //	{skipClash}  the end of an INSERT that does nothing where a unique key is taken

@@ -5,6 +5,8 @@ CREATE TABLE {users_migrations} (
 	done_at BIGINT,
 	PRIMARY KEY (version, step)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table users_migrations
+-- down: DROP TABLE {users_migrations}
 
 CREATE TABLE {applications} (
 	id VARBINARY(64) NOT NULL,
@@ -17,6 +19,8 @@ CREATE TABLE {applications} (
 	PRIMARY KEY (id),
 	UNIQUE KEY {#applications_api_key} (api_key)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table applications
+-- down: DROP TABLE {applications}
 
 CREATE TABLE {roles} (
 	application_id VARBINARY(64) NOT NULL,
@@ -29,6 +33,8 @@ CREATE TABLE {roles} (
 	PRIMARY KEY (application_id, id),
 	UNIQUE KEY {#roles_name} (application_id, name_key)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table roles
+-- down: DROP TABLE {roles}
 
 CREATE TABLE {users} (
 	application_id VARBINARY(64) NOT NULL,
@@ -55,6 +61,8 @@ CREATE TABLE {users} (
 	UNIQUE KEY {#users_name} (application_id, name_key),
 	UNIQUE KEY {#users_email} (application_id, email_key)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table users
+-- down: DROP TABLE {users}
 
 CREATE TABLE {user_roles} (
 	application_id VARBINARY(64) NOT NULL,
@@ -62,6 +70,8 @@ CREATE TABLE {user_roles} (
 	role_id VARBINARY(64) NOT NULL,
 	PRIMARY KEY (application_id, user_id, role_id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table user_roles
+-- down: DROP TABLE {user_roles}
 
 CREATE TABLE {notifications} (
 	application_id VARBINARY(64) NOT NULL,
@@ -80,6 +90,8 @@ CREATE TABLE {notifications} (
 	KEY {#notifications_state} (application_id, state, id),
 	KEY {#notifications_user} (application_id, user_id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table notifications
+-- down: DROP TABLE {notifications}
 
 CREATE TABLE {idempotency} (
 	application_id VARBINARY(64) NOT NULL,
@@ -91,6 +103,8 @@ CREATE TABLE {idempotency} (
 	PRIMARY KEY (application_id, caller, idempotency_key),
 	KEY {#idempotency_expires} (expires_at)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table idempotency
+-- down: DROP TABLE {idempotency}
 
 CREATE TABLE {password_tokens} (
 	application_id VARBINARY(64) NOT NULL,
@@ -102,3 +116,5 @@ CREATE TABLE {password_tokens} (
 	KEY {#password_tokens_user} (application_id, user_id, date_created),
 	KEY {#password_tokens_expires} (expires_at)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table password_tokens
+-- down: DROP TABLE {password_tokens}

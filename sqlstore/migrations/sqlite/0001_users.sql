@@ -5,6 +5,7 @@ CREATE TABLE {users_migrations} (
 	done_at INTEGER,
 	CONSTRAINT {#users_migrations_pk} PRIMARY KEY (version, step)
 ) WITHOUT ROWID;
+-- down: DROP TABLE {users_migrations}
 
 CREATE TABLE {applications} (
 	id TEXT NOT NULL,
@@ -17,6 +18,7 @@ CREATE TABLE {applications} (
 	CONSTRAINT {#applications_pk} PRIMARY KEY (id),
 	CONSTRAINT {#applications_api_key} UNIQUE (api_key)
 );
+-- down: DROP TABLE {applications}
 
 CREATE TABLE {roles} (
 	application_id TEXT NOT NULL,
@@ -29,6 +31,7 @@ CREATE TABLE {roles} (
 	CONSTRAINT {#roles_pk} PRIMARY KEY (application_id, id),
 	CONSTRAINT {#roles_name} UNIQUE (application_id, name_key)
 );
+-- down: DROP TABLE {roles}
 
 CREATE TABLE {users} (
 	application_id TEXT NOT NULL,
@@ -55,6 +58,7 @@ CREATE TABLE {users} (
 	CONSTRAINT {#users_name} UNIQUE (application_id, name_key),
 	CONSTRAINT {#users_email} UNIQUE (application_id, email_key)
 );
+-- down: DROP TABLE {users}
 
 CREATE TABLE {user_roles} (
 	application_id TEXT NOT NULL,
@@ -62,6 +66,7 @@ CREATE TABLE {user_roles} (
 	role_id TEXT NOT NULL,
 	CONSTRAINT {#user_roles_pk} PRIMARY KEY (application_id, user_id, role_id)
 ) WITHOUT ROWID;
+-- down: DROP TABLE {user_roles}
 
 CREATE TABLE {notifications} (
 	application_id TEXT NOT NULL,
@@ -77,12 +82,16 @@ CREATE TABLE {notifications} (
 	date_created INTEGER NOT NULL,
 	CONSTRAINT {#notifications_pk} PRIMARY KEY (application_id, id)
 );
+-- down: DROP TABLE {notifications}
 
 CREATE INDEX {%notifications_due} ON {#notifications} (state, due_at, application_id, id);
+-- down: DROP INDEX {%notifications_due}
 
 CREATE INDEX {%notifications_state} ON {#notifications} (application_id, state, id);
+-- down: DROP INDEX {%notifications_state}
 
 CREATE INDEX {%notifications_user} ON {#notifications} (application_id, user_id);
+-- down: DROP INDEX {%notifications_user}
 
 CREATE TABLE {idempotency} (
 	application_id TEXT NOT NULL,
@@ -93,8 +102,10 @@ CREATE TABLE {idempotency} (
 	expires_at INTEGER NOT NULL,
 	CONSTRAINT {#idempotency_pk} PRIMARY KEY (application_id, caller, idempotency_key)
 ) WITHOUT ROWID;
+-- down: DROP TABLE {idempotency}
 
 CREATE INDEX {%idempotency_expires} ON {#idempotency} (expires_at);
+-- down: DROP INDEX {%idempotency_expires}
 
 CREATE TABLE {password_tokens} (
 	application_id TEXT NOT NULL,
@@ -104,7 +115,10 @@ CREATE TABLE {password_tokens} (
 	expires_at INTEGER NOT NULL,
 	CONSTRAINT {#password_tokens_pk} PRIMARY KEY (application_id, token_hash)
 );
+-- down: DROP TABLE {password_tokens}
 
 CREATE INDEX {%password_tokens_user} ON {#password_tokens} (application_id, user_id, date_created);
+-- down: DROP INDEX {%password_tokens_user}
 
 CREATE INDEX {%password_tokens_expires} ON {#password_tokens} (expires_at);
+-- down: DROP INDEX {%password_tokens_expires}

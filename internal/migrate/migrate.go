@@ -1,0 +1,189 @@
+// Package migrate reads the versions of a schema from files and brings a
+// database up to them.
+//
+// A file is one version: 0001_name.sql, 0002_name.sql and so on. It is a list
+// of steps, each one statement with what belongs to it on the lines below:
+//
+//	ALTER TABLE {users} ADD COLUMN nickname VARBINARY(64), ADD KEY {#users_nickname} (nickname);
+//	-- done if: column users.nickname
+//	-- down: ALTER TABLE {users} DROP COLUMN nickname
+//
+// The line "down" is the statement that undoes the step. No step goes without.
+//
+// The line "done if" is for MySQL and MariaDB alone, and there no step goes
+// without. DDL is its own transaction there, so a process can be killed between
+// a statement and its entry in the journal; the line says by what sign the next
+// process sees that the statement was run:
+//
+//	table T, column T.C, index T.I           it is there
+//	no table T, no column T.C, no index T.I  it is not there
+//	run again                                there is no such sign: running the statement twice is harmless
+//
+// The names are without prefix. One sign is enough for an ALTER TABLE with many
+// clauses: InnoDB does all of it or nothing. A DROP TABLE of many tables is not
+// like that: it takes a step for each.
+//
+// A file that breaks these rules is an error of [Load].
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Database is what the package has to know of one.
+type Database struct {
+	Dialect string // "postgres", "mysql" or "sqlite"
+	Schema  string // qualifies the tables; empty: none
+	Prefix  string // stands before the name of every table and index
+	// Render returns the SQL of a template, with {users} for a table, {now}
+	// for the database's clock and ? for a parameter.
+	Render func(template string) string
+	// Taken reports whether err is that another process holds a row.
+	Taken func(err error) bool
+	// Unsupported reports whether err is that the server doesn't know a statement.
+	Unsupported func(err error) bool
+}
+
+// implicitCommit reports whether DDL is its own transaction.
+func (db Database) implicitCommit() bool { return db.Dialect == "mysql" }
+
+// Set is a schema as statements for one database.
+type Set struct {
+	Versions []Version
+	db       Database
+}
+
+// Version is one version of the schema.
+type Version struct {
+	Number int // from 1, without gaps
+	Name   string
+	Steps  []Step
+	// Up holds the statements of the steps, and one that notes them in the journal.
+	Up []string
+	// Down holds what undoes Up: its first statement the last of Up, and so on.
+	Down []string
+}
+
+// Step is one statement and the one that undoes it.
+type Step struct {
+	Up, Down string
+	done     sign
+}
+
+// The lines below a statement.
+const (
+	doneIf = "-- done if: "
+	down   = "-- down: "
+)
+
+// journal is how the first version begins: with the table that holds what was done.
+const journal = "CREATE TABLE {users_migrations}"
+
+var fileName = regexp.MustCompile(`^(\d{4})_([a-z0-9_]+)\.sql$`)
+
+// Load reads all files at the root of files.
+func Load(files fs.FS, db Database) (*Set, error) {
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	s := &Set{db: db}
+	for i, entry := range entries {
+		text, err := fs.ReadFile(files, entry.Name())
+		if err != nil {
+			return nil, fmt.Errorf("migrate: %w", err)
+		}
+		v, err := s.version(i+1, entry.Name(), string(text))
+		if err != nil {
+			return nil, fmt.Errorf("migrate: %s: %w", entry.Name(), err)
+		}
+		s.Versions = append(s.Versions, v)
+	}
+	if len(s.Versions) == 0 {
+		return nil, errors.New("migrate: no files")
+	}
+	return s, nil
+}
+
+func (s *Set) version(number int, file, text string) (Version, error) {
+	name := fileName.FindStringSubmatch(file)
+	if name == nil || name[1] != fmt.Sprintf("%04d", number) {
+		return Version{}, fmt.Errorf("want the name %04d_….sql", number)
+	}
+	if number == 1 && !strings.HasPrefix(text, journal) {
+		return Version{}, fmt.Errorf("want %q first", journal)
+	}
+	v := Version{Number: number, Name: name[2]}
+
+	var done string
+	var statement strings.Builder
+	for line := range strings.Lines(text) {
+		line := strings.TrimRight(line, "\r\n")
+		if after, ok := strings.CutPrefix(line, doneIf); ok && done == "" {
+			done = after
+			continue
+		}
+		undo, ok := strings.CutPrefix(line, down)
+		if !ok {
+			statement.WriteString(line + "\n")
+			continue
+		}
+		step, err := s.step(statement.String(), done, undo)
+		if err != nil {
+			return Version{}, fmt.Errorf("step %d: %w", len(v.Steps)+1, err)
+		}
+		v.Steps = append(v.Steps, step)
+		done = ""
+		statement.Reset()
+	}
+	if done != "" || strings.TrimSpace(statement.String()) != "" {
+		return Version{}, fmt.Errorf("step %d: no line %q", len(v.Steps)+1, down)
+	}
+	if len(v.Steps) == 0 {
+		return Version{}, errors.New("no steps")
+	}
+
+	for _, step := range v.Steps {
+		v.Up = append(v.Up, step.Up)
+		v.Down = append(v.Down, step.Down)
+	}
+	v.Up = append(v.Up, s.note(v))
+	v.Down = append(v.Down, s.db.Render(fmt.Sprintf(`DELETE FROM {users_migrations} WHERE version = %d`, number)))
+	slices.Reverse(v.Down)
+	return v, nil
+}
+
+func (s *Set) step(up, done, down string) (step Step, err error) {
+	up, ok := strings.CutSuffix(strings.TrimSpace(up), ";")
+	switch {
+	case !ok:
+		return Step{}, errors.New("a statement must end with a semicolon")
+	case strings.Contains(up, ";"):
+		return Step{}, errors.New("more than one statement: each needs a line \"-- down: \" of its own")
+	case strings.TrimSpace(down) == "" || strings.Contains(down, ";"):
+		return Step{}, errors.New("\"-- down: \" needs one statement, without a semicolon")
+	}
+	if s.db.implicitCommit() {
+		if step.done, err = parseSign(done, s.db.Prefix); err != nil {
+			return Step{}, err
+		}
+	} else if done != "" {
+		return Step{}, errors.New("\"-- done if: \" is of no use where a transaction holds all steps")
+	}
+	step.Up, step.Down = s.db.Render(up), s.db.Render(down)
+	return step, nil
+}
+
+// note is the statement that says that every step of v was done.
+func (s *Set) note(v Version) string {
+	rows := make([]string, len(v.Steps))
+	for i := range v.Steps {
+		rows[i] = fmt.Sprintf("(%d, %d, {now}, {now})", v.Number, i+1)
+	}
+	return s.db.Render(`INSERT INTO {users_migrations} (version, step, started_at, done_at) VALUES ` + strings.Join(rows, ", "))
+}
