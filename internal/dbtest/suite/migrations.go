@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/gousers/users"
@@ -97,44 +96,28 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 		}
 	})
 	t.Run("ResumesWhereItWasKilled", func(t *testing.T) {
-		killed := errors.New("killed")
-		stride := 11 // one transaction holds all steps: wherever it is cut, nothing is left
+		stride := int64(11) // one transaction holds all steps: wherever it is cut, nothing is left
 		if g.Dialect == sqlstore.MySQL {
 			stride = 3 // of four calls a step: each of them, in one step or another
 		}
-		for _, after := range []bool{false, true} {
-			for n := 1; ; n += stride {
-				e := g.Open(t)
-				var seen atomic.Int64
-				// From call n on nothing reaches the database anymore, as if
-				// the process were gone; the connection dies with it.
-				hook := func(c flaky.Call) error {
-					if c.Op != flaky.Connect && seen.Add(1) >= int64(n) {
-						return killed
-					}
-					return nil
+		for n := int64(1); ; n += stride {
+			e := g.Open(t)
+			calls := e.killAfter(n)
+			err := e.Store.Migrate(ctx)
+			e.Switch.Set(nil)
+			if calls.Load() < n {
+				if err != nil {
+					t.Fatalf("without a fault: got %v", err)
 				}
-				if after {
-					e.Switch.Set(&flaky.Hooks{After: hook})
-				} else {
-					e.Switch.Set(&flaky.Hooks{Before: hook})
-				}
-				err := e.Store.Migrate(ctx)
-				calls := seen.Load()
-				e.Switch.Set(nil)
-				if calls < int64(n) {
-					if err != nil {
-						t.Fatalf("without a fault: got %v", err)
-					}
-					break
-				}
-				if err := errors.Join(e.Store.Migrate(ctx), e.Store.Check(ctx)); err != nil {
-					t.Errorf("killed at call %d (after=%v), migrated again: got %v, want nil", n, after, err)
-				}
-				e.Close(t)
+				break
 			}
+			if err := errors.Join(e.Store.Migrate(ctx), e.Store.Check(ctx)); err != nil {
+				t.Errorf("killed after call %d, migrated again: got %v, want nil", n, err)
+			}
+			e.Close(t)
 		}
 	})
+	versions(t, g)
 	t.Run("InASchemaOfItsOwn", func(t *testing.T) {
 		e := g.Open(t)
 		if g.Dialect == sqlstore.SQLite { // where that is an attached database, of one connection

@@ -22,6 +22,8 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/dbtest/servers"
+	"github.com/gousers/users/internal/dbtest/suite"
+	own "github.com/gousers/users/internal/migrate"
 	"github.com/gousers/users/sqlstore"
 )
 
@@ -54,6 +56,7 @@ func engines() map[string]engine {
 // tool applies and takes back the migrations in files.
 type tool struct {
 	render func(sqlstore.Dialect, *sqlstore.Options) (fs.FS, error)
+	next   func(*own.Set) fs.FS // with a version more than render
 	up     func(engine, *sql.DB, fs.FS) error
 	down   func(engine, *sql.DB, fs.FS) error
 }
@@ -82,14 +85,14 @@ func tools() map[string]tool {
 		return run(m)
 	}
 	return map[string]tool{
-		"goose": {sqlstore.Goose,
+		"goose": {sqlstore.Goose, (*own.Set).Goose,
 			func(e engine, db *sql.DB, files fs.FS) error {
 				return provider(e, db, files, func(p *goose.Provider) error { _, err := p.Up(context.Background()); return err })
 			},
 			func(e engine, db *sql.DB, files fs.FS) error {
 				return provider(e, db, files, func(p *goose.Provider) error { _, err := p.DownTo(context.Background(), 0); return err })
 			}},
-		"golang-migrate": {sqlstore.GolangMigrate,
+		"golang-migrate": {sqlstore.GolangMigrate, (*own.Set).GolangMigrate,
 			func(e engine, db *sql.DB, files fs.FS) error {
 				return instance(e, db, files, func(m *migrate.Migrate) error { return m.Up() })
 			},
@@ -129,6 +132,58 @@ func TestOtherToolsMigrate(t *testing.T) {
 						t.Errorf("CreateApplication: got %v, want nil", err)
 					}
 					if err := tool.down(e, db, files); err != nil {
+						t.Fatalf("down: %v", err)
+					}
+					if err := store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) {
+						t.Errorf("Check after down: got %v, want ErrSchema", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestOtherToolsMigrateToTheNextVersion(t *testing.T) {
+	ctx := context.Background()
+	for name, tool := range tools() {
+		for engineName, e := range engines() {
+			t.Run(name+"/"+engineName, func(t *testing.T) {
+				db, err := sql.Open(e.driver, e.dsn(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				o := sqlstore.Options{TablePrefix: "app_"}
+				now, err := tool.render(e.dialect, &o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				store, err := sqlstore.New(db, e.dialect, &o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				set := suite.Next(t, e.dialect, o)
+				next := tool.next(set)
+
+				if err := tool.up(e, db, now); err != nil {
+					t.Fatalf("up to sqlstore's version: %v", err)
+				}
+				for range 2 {
+					if err := tool.up(e, db, next); err != nil {
+						t.Fatalf("up to the next version: %v", err)
+					}
+					if _, err := db.Exec("SELECT nickname FROM app_users"); err != nil {
+						t.Errorf("after up: got %v, want the new column", err)
+					}
+					conn, err := db.Conn(ctx)
+					if err != nil {
+						t.Fatal(err)
+					}
+					err = errors.Join(store.Check(ctx), set.Run(ctx, conn), conn.Close())
+					if err != nil {
+						t.Errorf("Check, and Run with nothing left to do: got %v, want nil", err)
+					}
+					if err := tool.down(e, db, next); err != nil {
 						t.Fatalf("down: %v", err)
 					}
 					if err := store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) {
