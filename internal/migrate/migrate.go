@@ -10,10 +10,10 @@
 //
 // The line "down" is the statement that undoes the step. No step goes without.
 //
-// The line "done if" is for MySQL and MariaDB alone, and there no step goes
-// without. DDL is its own transaction there, so a process can be killed between
-// a statement and its entry in the journal; the line says by what sign the next
-// process sees that the statement was run:
+// On PostgreSQL and SQLite one transaction holds all steps. On MySQL and MariaDB
+// DDL is its own transaction, so a process can be killed between a statement
+// and its entry in the journal. Each step there, and only there, has a line
+// "done if": the sign by which the next process sees that the statement was run:
 //
 //	table T, column T.C, index T.I           it is there
 //	no table T, no column T.C, no index T.I  it is not there
@@ -77,8 +77,8 @@ type Step struct {
 
 // The lines below a statement.
 const (
-	doneIf = "-- done if: "
-	down   = "-- down: "
+	doneLine = "-- done if: "
+	downLine = "-- down: "
 )
 
 // journal is how the first version begins: with the table that holds what was done.
@@ -120,29 +120,29 @@ func (s *Set) version(number int, file, text string) (Version, error) {
 	}
 	v := Version{Number: number, Name: name[2]}
 
-	var done string
+	var doneIf string
 	var statement strings.Builder
 	for line := range strings.Lines(text) {
 		line := strings.TrimRight(line, "\r\n")
-		if after, ok := strings.CutPrefix(line, doneIf); ok && done == "" {
-			done = after
+		if after, ok := strings.CutPrefix(line, doneLine); ok && doneIf == "" {
+			doneIf = after
 			continue
 		}
-		undo, ok := strings.CutPrefix(line, down)
+		undo, ok := strings.CutPrefix(line, downLine)
 		if !ok {
 			statement.WriteString(line + "\n")
 			continue
 		}
-		step, err := s.step(statement.String(), done, undo)
+		step, err := s.step(statement.String(), doneIf, undo)
 		if err != nil {
 			return Version{}, fmt.Errorf("step %d: %w", len(v.Steps)+1, err)
 		}
 		v.Steps = append(v.Steps, step)
-		done = ""
+		doneIf = ""
 		statement.Reset()
 	}
-	if done != "" || strings.TrimSpace(statement.String()) != "" {
-		return Version{}, fmt.Errorf("step %d: no line %q", len(v.Steps)+1, down)
+	if doneIf != "" || strings.TrimSpace(statement.String()) != "" {
+		return Version{}, fmt.Errorf("step %d: no line %q", len(v.Steps)+1, downLine)
 	}
 	if len(v.Steps) == 0 {
 		return Version{}, errors.New("no steps")
@@ -158,7 +158,7 @@ func (s *Set) version(number int, file, text string) (Version, error) {
 	return v, nil
 }
 
-func (s *Set) step(up, done, down string) (step Step, err error) {
+func (s *Set) step(up, doneIf, down string) (step Step, err error) {
 	up, ok := strings.CutSuffix(strings.TrimSpace(up), ";")
 	switch {
 	case !ok:
@@ -169,10 +169,10 @@ func (s *Set) step(up, done, down string) (step Step, err error) {
 		return Step{}, errors.New("\"-- down: \" needs one statement, without a semicolon")
 	}
 	if s.db.implicitCommit() {
-		if step.done, err = parseSign(done, s.db.Prefix); err != nil {
+		if step.done, err = parseSign(doneIf, s.db.Prefix); err != nil {
 			return Step{}, err
 		}
-	} else if done != "" {
+	} else if doneIf != "" {
 		return Step{}, errors.New("\"-- done if: \" is of no use where a transaction holds all steps")
 	}
 	step.Up, step.Down = s.db.Render(up), s.db.Render(down)
