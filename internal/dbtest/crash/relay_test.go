@@ -75,7 +75,7 @@ func relayUntilIdle(spec string) error {
 		return err
 	}), &outbox.Options{
 		SetPasswordURL: func(_ users.Application, token string) string { return "https://example.com/#" + token },
-		Logger:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Logger:         slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return err
@@ -131,10 +131,13 @@ func relayProcesses(t *testing.T, b, fast backend, want int) {
 	delivered := make(map[string]int, want) // by notification
 	notified := make(map[string]int, want)  // by user
 	var shares []int
-	tokens := 0
+	tookPart, tokens := 0, 0
 	for i, r := range relays {
 		lines := r.wait(t)
-		if len(lines) == 0 {
+		switch {
+		case len(lines) > 0:
+			tookPart++
+		case b.Dialect != sqlstore.SQLite: // whose lock is not fair: on a busy machine a process may never get it
 			t.Errorf("the relay with a clock off by %v delivered nothing: it took no part", relaySkews[i])
 		}
 		shares = append(shares, len(lines))
@@ -155,6 +158,10 @@ func relayProcesses(t *testing.T, b, fast backend, want int) {
 		}
 	}
 	took := time.Since(begun)
+
+	if tookPart < 2 {
+		t.Errorf("%d relays delivered something, want at least two: the test has tested nothing", tookPart)
+	}
 	for id, times := range delivered {
 		if times != 1 {
 			t.Errorf("notification %s was delivered %d times, want once", id, times)
@@ -260,17 +267,34 @@ func startRelay(t *testing.T, spec relaySpec) *relayProcess {
 }
 
 // wait waits for the end of the process, which must be in order and without a
-// word, and gives the lines of its deliveries.
+// failure in its log, and returns the lines of its deliveries.
 func (r *relayProcess) wait(t *testing.T) []string {
 	t.Helper()
 	var log string
 	select {
 	case log = <-r.log:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(10 * time.Minute):
 		t.Fatal("a relay did not end")
 	}
-	if err := r.cmd.Wait(); err != nil || log != "" {
-		t.Errorf("a relay ended with %v and said %q, want an end in order and no word", err, log)
+	if err := r.cmd.Wait(); err != nil {
+		t.Errorf("a relay ended with %v, want an end in order", err)
+	}
+	for line := range strings.Lines(log) {
+		if !isHarmless(line) {
+			t.Errorf("a relay said %q, want nothing but warnings without an error", line)
+		}
 	}
 	return strings.FieldsFunc(r.stdout.String(), func(c rune) bool { return c == '\n' })
+}
+
+// isHarmless reports whether a line of a relay's log tells of no failure. On a
+// busy machine a lease may run short or out: a warning, after which the row is
+// claimed again. A warning with an error is of an attempt that failed, and
+// what is no JSON comes from the race detector or from a panic.
+func isHarmless(line string) bool {
+	var entry struct {
+		Level slog.Level
+		Error *string
+	}
+	return json.Unmarshal([]byte(line), &entry) == nil && entry.Level == slog.LevelWarn && entry.Error == nil
 }
