@@ -379,11 +379,19 @@ func TestPolicyIsBoundedInTime(t *testing.T) {
 	t.Parallel()
 	words := []string{strings.Repeat("a", 255) + "b", strings.Repeat("ab", 120) + "@b.co", strings.Repeat("x", 5000)}
 	for _, s := range hostile() {
-		start := time.Now()
-		err := (&password.Policy{}).Check(password.New(s), words...)
-		// It is some milliseconds; the race detector and a busy machine take the rest.
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("%.20q…: %v after %v", s, err, took)
+		// It is some milliseconds; the race detector and a busy machine take the
+		// rest, but hardly three times in a row.
+		for try := 1; ; try++ {
+			start := time.Now()
+			err := (&password.Policy{}).Check(password.New(s), words...)
+			took := time.Since(start)
+			if took <= 2*time.Second {
+				break
+			}
+			if try == 3 {
+				t.Errorf("%.20q…: %v after %v", s, err, took)
+				break
+			}
 		}
 	}
 }

@@ -34,7 +34,7 @@ func browser(t *testing.T) context.Context {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.WSURLReadTimeout(deadline),
 	)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*deadline)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -54,7 +54,7 @@ func do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
 // says waits until the element can be seen and gives its text.
 func says(t *testing.T, tab context.Context, selector string) (text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(tab, deadline/4)
+	ctx, cancel := context.WithTimeout(tab, deadline)
 	defer cancel()
 	if err := chromedp.Run(ctx, chromedp.Text(selector, &text, chromedp.ByQuery, chromedp.NodeVisible)); err != nil {
 		var page string

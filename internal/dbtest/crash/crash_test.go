@@ -23,6 +23,10 @@ import (
 	"github.com/gousers/users/sqlstore"
 )
 
+// settleDeadline bounds what takes seconds on an idle machine: settling every
+// unknown outcome and delivering the mail.
+const settleDeadline = 5 * time.Minute
+
 // rounds gives how often a test kills: few in make test, many in make crash.
 func rounds(t *testing.T, few, many int) int {
 	if v := os.Getenv("USERS_CRASH_ROUNDS"); v != "" {
@@ -73,7 +77,7 @@ func killProcess(t *testing.T, b backend, rounds int) {
 	}
 	addr, kill := start(t, b, mailFile)
 	defer kill()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), settleDeadline)
 	defer cancel()
 	l.load(ctx, addr, 1) // what is unknown is told by its key
 	if !l.done(1) {
@@ -258,7 +262,7 @@ func killDatabase(t *testing.T, driver string, dialect sqlstore.Dialect, server 
 		cancel()
 		<-loaded
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), settleDeadline)
 	defer cancel()
 	l.load(ctx, addr, 1)
 	if !l.done(1) {

@@ -148,14 +148,14 @@ func ping(driver, dsn string) error {
 		return err
 	}
 	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	return db.PingContext(ctx)
 }
 
 // await pings until the server answers.
 func await(driver, dsn string, died <-chan struct{}) error {
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(3 * time.Minute); ; {
 		err := ping(driver, dsn)
 		if err == nil {
 			return nil

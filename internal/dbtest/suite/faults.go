@@ -279,7 +279,7 @@ func exists(t testing.TB, svc *users.Service, name string) bool {
 // cancelled transaction on a goroutine of its own.
 func wantIdle(t testing.TB, e *Env) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		got := e.DB.Stats().InUse
 		if got == 0 {
 			return
