@@ -52,7 +52,7 @@ func TestTheREADMEBeginsWithTheQuickstart(t *testing.T) {
 // TestTheREADMENamesWhatExists looks up each file that it links to.
 func TestTheREADMENamesWhatExists(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"} {
 		for _, link := range regexp.MustCompile(`\]\(([^):#]+)\)`).FindAllStringSubmatch(read(t, "../../"+name), -1) {
 			if _, err := os.Stat(filepath.Join("../..", link[1])); err != nil {
 				t.Errorf("%s: %v", name, err)
