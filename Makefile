@@ -3,12 +3,13 @@
 
 SHELL := /bin/bash
 
-.PHONY: help test quick fmt crash soak fuzz bench
+.PHONY: help test quick fmt api crash soak fuzz bench
 
 help:
-	@echo 'make test    format, vet, staticcheck, tidy and go test -race for every module'
+	@echo 'make test    format, tidy, exported API, vet, staticcheck and go test -race for every module'
 	@echo 'make quick   the root module alone, without -race'
 	@echo 'make fmt     gofmt -w on every Go file'
+	@echo 'make api     writes the exported API to api/*.txt, with which make test compares it'
 	@echo 'make crash   kills of a server process (200 on SQLite, 100 each on PostgreSQL and MariaDB) and of database servers'
 	@echo 'make soak    30 minutes of mixed load (SOAK=30m)'
 	@echo 'make fuzz    every fuzz target for a minute (FUZZTIME=1m)'
@@ -22,6 +23,9 @@ quick:
 
 fmt:
 	@tools/files '*.go' | xargs -r gofmt -l -w
+
+api:
+	@tools/api -w
 
 crash:
 	@tools/long crash

@@ -18,12 +18,13 @@ type Application struct {
 	// ID is made by the Service.
 	ID string
 	// APIKey names the application in paths. It identifies, it authenticates
-	// nobody: it stands in URLs and logs. 1 to 64 unreserved characters of RFC
+	// nobody: it appears in URLs and logs. 1 to 64 unreserved characters of RFC
 	// 3986, compared byte for byte.
 	APIKey string
 	// Name is shown to people; at most 256 characters, may be empty.
 	Name string
-	// Disabled refuses every operation on the application but reading itself.
+	// Disabled makes every method but Service.Application return ErrForbidden
+	// for this application; SetPassword returns ErrBadToken, RecoverPassword nil.
 	Disabled bool
 	// RequireApproval makes new users unapproved unless a privileged caller says otherwise.
 	RequireApproval bool
@@ -42,17 +43,23 @@ func (s *Service) CreateApplication(ctx context.Context, a Application) (*Applic
 	if a.APIKey == "" {
 		a.APIKey = rand.Text()
 	}
-	var fields []FieldError
+
+	var f faults
 	if !validAPIKey(a.APIKey) {
-		fields = append(fields, FieldError{"/apiKey", "invalid_characters", "must be 1 to 64 letters, digits, '-', '.', '_' or '~', and not '.' or '..'"})
+		f.add(FieldError{
+			Pointer: "/apiKey", Code: "invalid_characters",
+			Detail: fmt.Sprintf("must be 1 to %d letters, digits, '-', '.', '_' or '~', and not '.' or '..'", MaxAPIKey),
+			Limit:  MaxAPIKey,
+		})
 	}
 	if err := checkDisplayName(a.Name); err != nil {
-		fields = append(fields, fieldError("/name", err))
+		f.addErr("/name", err)
 	}
-	if len(fields) > 0 {
-		return nil, &ValidationError{fields}
+	err := f.err()
+	if err != nil {
+		return nil, err
 	}
-	var err error
+
 	if a.ID, err = s.newID(); err != nil {
 		return nil, err
 	}
@@ -63,7 +70,7 @@ func (s *Service) CreateApplication(ctx context.Context, a Application) (*Applic
 	return &a, nil
 }
 
-// Application gives the application with this apiKey, also a disabled one. A
+// Application returns the application with this apiKey, even if it is disabled. A
 // Caller may read its own application only.
 func (s *Service) Application(ctx context.Context, apiKey string) (*Application, error) {
 	app, err := s.application(ctx, apiKey)

@@ -4,25 +4,28 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Permission is a set of things that a Caller may do in its application.
-type Permission uint32
+// Permissions is a set of things that a [Caller] may do in its application. The
+// values are stable. Its text form is the names below, separated by spaces:
+// "CreateUsers AssignRoles".
+type Permissions uint32
 
 // The permissions. A privileged member that asks for what the caller would get
 // anyway needs none.
 const (
 	// CreateUsers: create users with unprivileged members, and read by id what it created.
-	CreateUsers Permission = 1 << iota
+	CreateUsers Permissions = 1 << iota
 	// ReadUsers: read every user, and the list of roles.
 	ReadUsers
 	// ManageRoles: create and read roles.
 	ManageRoles
-	// AssignRoles: give new users the roles that Caller.Grant names, and no others.
+	// AssignRoles: give users the roles in Caller.AssignableRoles, and no others.
 	AssignRoles
-	// AssignAnyRole: give new users every role, unless Caller.Grant names some.
+	// AssignAnyRole: give users every role.
 	AssignAnyRole
 	// SetStatus: isApproved and isLockedOut, on creation and later.
 	SetStatus
@@ -32,32 +35,88 @@ const (
 	ImportUsers
 	// IssueTokens: make set-password tokens.
 	IssueTokens
-	// ReadNotifications: list notifications that wait or were given up, and retry them.
-	ReadNotifications
-	// All is every permission.
-	All Permission = 1<<iota - 1
+	// ManageNotifications: list notifications that are pending or discarded, and retry them.
+	ManageNotifications
+	// AllPermissions is every permission of this version; later ones have more. Store a
+	// caller's permissions by name.
+	AllPermissions Permissions = 1<<iota - 1
 )
+
+// permissionNames are in the order of the bits.
+var permissionNames = [...]string{
+	"CreateUsers", "ReadUsers", "ManageRoles", "AssignRoles", "AssignAnyRole",
+	"SetStatus", "GrantDashboard", "ImportUsers", "IssueTokens", "ManageNotifications",
+}
+
+// ParsePermissions returns the permissions that s names, separated by white
+// space, in any order. An empty s is none.
+func ParsePermissions(s string) (Permissions, error) {
+	var p Permissions
+	for name := range strings.FieldsSeq(s) {
+		at := slices.Index(permissionNames[:], name)
+		if at < 0 {
+			return 0, fmt.Errorf("users: unknown permission %q", name)
+		}
+		p |= 1 << at
+	}
+	return p, nil
+}
+
+// String returns the names in p, separated by spaces, and what this version does
+// not know as a number.
+func (p Permissions) String() string {
+	var names []string
+	for i, name := range permissionNames {
+		if p&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if unknown := p &^ AllPermissions; unknown != 0 {
+		names = append(names, fmt.Sprintf("%#x", uint32(unknown)))
+	}
+	return strings.Join(names, " ")
+}
+
+// MarshalText returns the names in p, as ParsePermissions reads them. A bit that
+// has none is an error.
+func (p Permissions) MarshalText() ([]byte, error) {
+	if unknown := p &^ AllPermissions; unknown != 0 {
+		return nil, fmt.Errorf("users: unknown permissions %#x", uint32(unknown))
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalText sets p to what ParsePermissions returns.
+func (p *Permissions) UnmarshalText(b []byte) error {
+	parsed, err := ParsePermissions(string(b))
+	if err == nil {
+		*p = parsed
+	}
+	return err
+}
 
 // MaxCallerID is the longest Caller.ID in bytes.
 const MaxCallerID = 255
 
-// Caller is who asks, as the host authenticated it. It travels in the context.
-// A context without a Caller is the host itself and may do everything, unless
-// Options.RequireCaller is set. The zero Caller may do nothing.
+// Caller identifies who makes a request, as the host authenticated it. It travels
+// in the context. A call without a Caller is the host's own and has every
+// permission, unless Options.RequireCaller is set. The zero Caller may do nothing.
 type Caller struct {
 	// ID names the caller within its application: it scopes idempotency keys
-	// and is remembered as User.CreatedBy. Callers that share an ID share
-	// these; a caller with an empty ID can't read back what it created. At
-	// most 255 bytes of UTF-8 without control characters.
+	// and is remembered as User.CreatedBy. Callers that share an ID share these,
+	// also an empty one, whose callers can't read back what they created; the
+	// host shares with none. At most 255 bytes of UTF-8 without control
+	// characters; otherwise every call fails.
 	ID string
-	// APIKey is the application to which the caller belongs. In any other it
-	// is not authenticated.
+	// APIKey is the application to which the caller belongs. In any other, and
+	// without it, the caller is ErrUnauthenticated.
 	APIKey string
-	// Allow is what it may do.
-	Allow Permission
-	// Grant names the roles it may give to new users, with AssignRoles or
-	// AssignAnyRole. Empty: none with AssignRoles, all with AssignAnyRole.
-	Grant []string
+	// Permissions is what it may do.
+	Permissions Permissions
+	// AssignableRoles are the roles that it may give to users with AssignRoles;
+	// AssignAnyRole does not need them. One named by ID stays assignable when it
+	// is renamed, one named by Name is whatever bears the name.
+	AssignableRoles []RoleRef
 }
 
 type callerKey struct{}
@@ -67,7 +126,7 @@ func WithCaller(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// CallerFrom gives the Caller that ctx carries, if any.
+// CallerFrom returns the Caller that ctx carries, if any.
 func CallerFrom(ctx context.Context) (Caller, bool) {
 	c, ok := ctx.Value(callerKey{}).(Caller)
 	return c, ok
@@ -79,14 +138,14 @@ type actor struct {
 	host bool
 }
 
-// caller gives who acts on app: ErrUnauthenticated if it is of another application.
+// caller returns who acts on app: ErrUnauthenticated if it is of another application.
 func (s *Service) caller(ctx context.Context, app Application) (actor, error) {
 	c, ok := CallerFrom(ctx)
 	switch {
 	case !ok && s.opts.RequireCaller:
 		return actor{}, ErrUnauthenticated
 	case !ok:
-		return actor{Caller: Caller{APIKey: app.APIKey, Allow: All}, host: true}, nil
+		return actor{Caller: Caller{APIKey: app.APIKey, Permissions: AllPermissions}, host: true}, nil
 	case c.APIKey != app.APIKey:
 		return actor{}, ErrUnauthenticated
 	case len(c.ID) > MaxCallerID || !printable(c.ID):
@@ -98,7 +157,7 @@ func (s *Service) caller(ctx context.Context, app Application) (actor, error) {
 // authorize finds the application and who acts on it, and refuses an operation
 // that needs more than the caller has. need 0 leaves the decision to the caller
 // of authorize.
-func (s *Service) authorize(ctx context.Context, apiKey string, need Permission) (Application, actor, error) {
+func (s *Service) authorize(ctx context.Context, apiKey string, need Permissions) (Application, actor, error) {
 	app, err := s.application(ctx, apiKey)
 	if err != nil {
 		return Application{}, actor{}, err
@@ -107,13 +166,13 @@ func (s *Service) authorize(ctx context.Context, apiKey string, need Permission)
 	if err != nil {
 		return Application{}, actor{}, err
 	}
-	if app.Disabled || c.Allow&need != need {
+	if app.Disabled || c.Permissions&need != need {
 		return Application{}, actor{}, &ForbiddenError{}
 	}
 	return app, c, nil
 }
 
-func (a actor) may(p Permission) bool { return a.Allow&p == p }
+func (a actor) may(p Permissions) bool { return a.Permissions&p == p }
 
 // scope names the owner of idempotency keys. The host's is no caller's.
 func (a actor) scope() string {
@@ -123,67 +182,60 @@ func (a actor) scope() string {
 	return "caller:" + a.ID
 }
 
+// createMember is a member of the request that creates a user.
+type createMember struct {
+	name string
+	need Permissions // where asks is set
+	asks func(Application, *CreateUserParams) bool
+}
+
+// createMembers is the contract's table: its members in order and, of the
+// privileged ones, the permission and when it is needed. Roles are a rule of
+// their own; see resolveRoles.
+var createMembers = [...]createMember{
+	{name: "userName"},
+	{name: "email"},
+	{name: "password"},
+	{name: "confirmPassword"},
+	{name: "autoCreatePassword"},
+	{name: "sendEmailNotification"},
+	{"allowDashboardAccess", GrantDashboard, func(_ Application, p *CreateUserParams) bool { return p.AllowDashboardAccess }},
+	{"dashboardSettings", GrantDashboard, func(_ Application, p *CreateUserParams) bool { return p.DashboardSettings != nil }},
+	{"creationDate", ImportUsers, func(_ Application, p *CreateUserParams) bool { return !p.CreationDate.IsZero() }},
+	{"isApproved", SetStatus, func(app Application, p *CreateUserParams) bool {
+		return p.IsApproved != nil && *p.IsApproved == app.RequireApproval
+	}},
+	{"isLockedOut", SetStatus, func(_ Application, p *CreateUserParams) bool { return p.IsLockedOut != nil && *p.IsLockedOut }},
+	{name: "name"},
+	{name: "roles"},
+	{name: "dateCreated"},
+	{name: "dateUpdated"},
+	{"id", ImportUsers, func(_ Application, p *CreateUserParams) bool { return p.ID != "" }},
+	{name: "embed"},
+}
+
+// CreateMembers returns the names of the members of the request to create a user
+// (POST users), in the order of the API document. In this order a
+// *ValidationError and a *ForbiddenError name them.
+func CreateMembers() []string {
+	names := make([]string, len(createMembers))
+	for i, m := range createMembers {
+		names[i] = m.name
+	}
+	return names
+}
+
 // forbidden names the privileged members of p that ask for more than a may give,
-// in the order of the contract's table. granted is what canGrant and
-// resolveRoles said of its roles.
+// in the order of the contract's table. granted is what resolveRoles said of its
+// roles.
 func (a actor) forbidden(app Application, p *CreateUserParams, granted bool) []string {
 	var members []string
-	refuse := func(member string, asked bool, need Permission) {
-		if asked && !a.may(need) {
-			members = append(members, member)
+	for _, m := range createMembers {
+		if m.name == "roles" && !granted || m.asks != nil && m.asks(app, p) && !a.may(m.need) {
+			members = append(members, m.name)
 		}
 	}
-	refuse("allowDashboardAccess", p.AllowDashboardAccess, GrantDashboard)
-	refuse("dashboardSettings", p.DashboardSettings != nil, GrantDashboard)
-	refuse("creationDate", !p.CreationDate.IsZero(), ImportUsers)
-	refuse("isApproved", p.IsApproved != nil && *p.IsApproved == app.RequireApproval, SetStatus)
-	refuse("isLockedOut", p.IsLockedOut != nil && *p.IsLockedOut, SetStatus)
-	if !granted {
-		members = append(members, "roles")
-	}
-	refuse("id", p.ID != "", ImportUsers)
 	return members
-}
-
-// grantsAny reports whether a may give every role.
-func (a actor) grantsAny() bool { return len(a.Grant) == 0 && a.may(AssignAnyRole) }
-
-// canGrant decides by names alone, before any role is looked up: a caller with
-// a limited grant learns nothing about which other roles exist. References by
-// id alone can be judged only among the granted roles; resolveRoles does.
-func (a actor) canGrant(refs []RoleRef) bool {
-	if len(refs) == 0 || a.grantsAny() {
-		return true
-	}
-	if a.Allow&(AssignRoles|AssignAnyRole) == 0 || len(a.Grant) == 0 {
-		return false
-	}
-	granted := roleKeys(a.Grant)
-	for _, r := range refs {
-		if r.Name == "" {
-			continue
-		}
-		if key, err := roleNameKey(r.Name); err != nil || !slices.Contains(granted, key) {
-			return false
-		}
-	}
-	return true
-}
-
-func (a actor) seesAllRoles() bool {
-	return a.Allow&(ManageRoles|ReadUsers) != 0 || a.grantsAny()
-}
-
-// visibleRoles gives the test for the roles that a may see.
-func (a actor) visibleRoles() (func(Role) bool, error) {
-	if a.seesAllRoles() {
-		return func(Role) bool { return true }, nil
-	}
-	if a.Allow&(AssignRoles|AssignAnyRole) == 0 {
-		return nil, &ForbiddenError{}
-	}
-	granted := roleKeys(a.Grant)
-	return func(r Role) bool { return slices.Contains(granted, r.Name) }, nil
 }
 
 func printable(s string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -20,8 +21,8 @@ var callers = map[string]*users.Caller{
 	"nothing": {ID: "nothing", APIKey: apiKey},
 	"limited": &limited,
 	"admin":   &admin,
-	"other":   {ID: "admin", APIKey: "other", Allow: users.All},
-	"case":    {ID: "admin", APIKey: "ACME", Allow: users.All}, // apiKeys are compared byte for byte
+	"other":   {ID: "admin", APIKey: "other", Permissions: users.AllPermissions},
+	"case":    {ID: "admin", APIKey: "ACME", Permissions: users.AllPermissions}, // apiKeys are compared byte for byte
 }
 
 func asCaller(ctx context.Context, name string) context.Context {
@@ -73,7 +74,7 @@ func (w *world) operations() map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
 		"Create":      func(ctx context.Context) error { _, err := svc.Create(ctx, apiKey, params("new")); return err },
 		"CheckCreate": func(ctx context.Context) error { return svc.CheckCreate(ctx, apiKey, params("new")) },
-		"PreHash":     func(ctx context.Context) error { _, err := svc.PreHash(ctx, apiKey, params("new")); return err },
+		"Prepare":     func(ctx context.Context) error { _, err := svc.Prepare(ctx, apiKey, params("new")); return err },
 		"User/own":    func(ctx context.Context) error { _, err := svc.User(ctx, apiKey, w.own.ID); return err },
 		"User/admins": func(ctx context.Context) error { _, err := svc.User(ctx, apiKey, w.admins.ID); return err },
 		"User/absent": func(ctx context.Context) error { _, err := svc.User(ctx, apiKey, unknownID); return err },
@@ -158,7 +159,7 @@ func TestOperationsAreAllowedAsTheTableSays(t *testing.T) {
 	                      host zero nothing limited admin other case
 	Create                ok   401  403     ok      ok    401   401
 	CheckCreate           ok   401  403     ok      ok    401   401
-	PreHash               ok   401  403     ok      ok    401   401
+	Prepare               ok   401  403     ok      ok    401   401
 	User/own              ok   401  403     ok      ok    401   401
 	User/admins           ok   401  403     403     ok    401   401
 	User/absent           404  401  403     403     404   401   401
@@ -188,7 +189,7 @@ func TestRequireCallerRefusesContextsWithoutCaller(t *testing.T) {
 	                      host admin limited
 	Create                401  ok    ok
 	CheckCreate           401  ok    ok
-	PreHash               401  ok    ok
+	Prepare               401  ok    ok
 	User/own              401  ok    ok
 	User/admins           401  ok    403
 	User/absent           401  404   403
@@ -216,11 +217,11 @@ func TestDisabledApplicationRefusesEverythingButReadingIt(t *testing.T) {
 	addApplication(t, svc, users.Application{APIKey: "closed", Disabled: true})
 	for who, ctx := range map[string]context.Context{
 		"host":  t.Context(),
-		"admin": as(t.Context(), users.Caller{ID: "admin", APIKey: "closed", Allow: users.All}),
+		"admin": as(t.Context(), users.Caller{ID: "admin", APIKey: "closed", Permissions: users.AllPermissions}),
 	} {
 		yes := true
 		_, create := svc.Create(ctx, "closed", params("new"))
-		_, prehash := svc.PreHash(ctx, "closed", params("new"))
+		_, prepare := svc.Prepare(ctx, "closed", params("new"))
 		_, user := svc.User(ctx, "closed", unknownID)
 		_, status := svc.SetStatus(ctx, "closed", unknownID, users.Status{IsApproved: &yes})
 		_, createRole := svc.CreateRole(ctx, "closed", users.Role{Name: "r"})
@@ -229,7 +230,7 @@ func TestDisabledApplicationRefusesEverythingButReadingIt(t *testing.T) {
 		_, token := svc.IssueSetPasswordToken(ctx, "closed", unknownID)
 		_, waiting := svc.Notifications(ctx, "closed", users.NotificationQuery{})
 		for op, err := range map[string]error{
-			"Create": create, "CheckCreate": svc.CheckCreate(ctx, "closed", params("new")), "PreHash": prehash,
+			"Create": create, "CheckCreate": svc.CheckCreate(ctx, "closed", params("new")), "Prepare": prepare,
 			"User": user, "SetStatus": status, "CreateRole": createRole, "Role": role, "Roles": roles,
 			"IssueSetPasswordToken": token, "Notifications": waiting,
 			"RetryNotification": svc.RetryNotification(ctx, "closed", unknownID),
@@ -247,25 +248,25 @@ func TestDisabledApplicationRefusesEverythingButReadingIt(t *testing.T) {
 func TestEachPermissionOpensWhatItNames(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		allow users.Permission
+		allow users.Permissions
 		grant []string
 		opens string
 	}{
-		{users.CreateUsers, nil, "Create CheckCreate PreHash"},
+		{users.CreateUsers, nil, "Create CheckCreate Prepare"},
 		{users.ReadUsers, nil, "User/own User/admins User/absent User/name User/noname Role Role/id Role/absent Roles"},
 		{users.ManageRoles, nil, "CreateRole Role Role/id Role/absent Roles"},
 		{users.AssignRoles, nil, "Role/absent Roles"},
 		{users.AssignRoles, []string{"editor"}, "Role Role/id Role/absent Roles"},
 		{users.AssignAnyRole, nil, "Role Role/id Role/absent Roles"},
-		{users.AssignAnyRole, []string{"viewer"}, "Role/absent Roles"},
+		{users.AssignAnyRole, []string{"viewer"}, "Role Role/id Role/absent Roles"},
 		{users.SetStatus, nil, "SetStatus SetStatus/absent"},
 		{users.GrantDashboard, nil, ""},
 		{users.ImportUsers, nil, ""},
 		{users.IssueTokens, nil, "IssueSetPasswordToken"},
-		{users.ReadNotifications, nil, "Notifications RetryNotification"},
+		{users.ManageNotifications, nil, "Notifications RetryNotification"},
 	} {
 		w := newWorld(t, users.Options{}, users.Application{})
-		ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Allow: c.allow, Grant: c.grant})
+		ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: c.allow, AssignableRoles: roleRefs(c.grant...)})
 		opened := []string{}
 		for name, op := range w.operations() {
 			if name == "Application" { // open to all of the application
@@ -289,7 +290,7 @@ func ptr[T any](v T) *T { return &v }
 var privileged = []struct {
 	member   string
 	approval bool
-	need     users.Permission
+	need     users.Permissions
 	grant    []string
 	defaults []func(*users.CreateUserParams) // ask for what the caller would get anyway
 	set      []func(*users.CreateUserParams)
@@ -355,8 +356,8 @@ func TestPrivilegedMembersNeedTheirPermission(t *testing.T) {
 		if m.member == "roles" {
 			without = everyRole
 		}
-		who := func(id string, allow users.Permission) *users.Caller {
-			return &users.Caller{ID: id, APIKey: key, Allow: allow, Grant: m.grant}
+		who := func(id string, allow users.Permissions) *users.Caller {
+			return &users.Caller{ID: id, APIKey: key, Permissions: allow, AssignableRoles: roleRefs(m.grant...)}
 		}
 		for _, c := range []struct {
 			name                 string
@@ -368,10 +369,10 @@ func TestPrivilegedMembersNeedTheirPermission(t *testing.T) {
 			{"nothing", who("n", 0), "forbidden", "forbidden", "forbidden"},
 			{"the member alone", who("m", m.need), "forbidden", "forbidden", "forbidden"},
 			{"limited", who("l", users.CreateUsers), "ok", "ok", "member"},
-			{"all but the member", who("b", users.All&^without), "ok", "ok", "member"},
+			{"all but the member", who("b", users.AllPermissions&^without), "ok", "ok", "member"},
 			{"the member", who("m", users.CreateUsers|m.need), "ok", "ok", "ok"},
-			{"admin", who("a", users.All), "ok", "ok", "ok"},
-			{"other", &users.Caller{ID: "o", APIKey: "other", Allow: users.All}, "unauthenticated", "unauthenticated", "unauthenticated"},
+			{"admin", who("a", users.AllPermissions), "ok", "ok", "ok"},
+			{"other", &users.Caller{ID: "o", APIKey: "other", Permissions: users.AllPermissions}, "unauthenticated", "unauthenticated", "unauthenticated"},
 		} {
 			ctx := t.Context()
 			if c.caller != nil {
@@ -383,10 +384,10 @@ func TestPrivilegedMembersNeedTheirPermission(t *testing.T) {
 				addRole(t, svc, "editor")
 				p := params("new")
 				amend(&p)
-				_, hashed := svc.PreHash(ctx, key, p)
+				_, prepared := svc.Prepare(ctx, key, p)
 				checked := svc.CheckCreate(ctx, key, p)
 				_, created := svc.Create(ctx, key, p)
-				for op, err := range map[string]error{"Create": created, "CheckCreate": checked, "PreHash": hashed} {
+				for op, err := range map[string]error{"Create": created, "CheckCreate": checked, "Prepare": prepared} {
 					got := class(err)
 					var forbidden *users.ForbiddenError
 					if errors.As(err, &forbidden) && len(forbidden.Members) > 0 {
@@ -435,7 +436,7 @@ func TestGrantsAreJudgedWithoutTellingWhichRolesExist(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		allow users.Permission
+		allow users.Permissions
 		grant []string
 		table string
 	}{
@@ -447,10 +448,11 @@ func TestGrantsAreJudgedWithoutTellingWhichRolesExist(t *testing.T) {
 			name=editor ok      name=chief forbidden name=ghost unknown   name=nowhere forbidden
 			id=editor   ok      id=chief forbidden   id=nowhere forbidden
 			id=editor,name=editor ok   id=editor,name=chief forbidden   id=chief,name=editor unknown   id=nowhere,name=editor unknown`},
-		{"any role, but named", users.AssignAnyRole, []string{"editor", "ghost"}, `
-			name=editor ok      name=chief forbidden name=ghost unknown   name=nowhere forbidden
-			id=editor   ok      id=chief forbidden   id=nowhere forbidden
-			id=editor,name=editor ok   id=editor,name=chief forbidden   id=chief,name=editor unknown   id=nowhere,name=editor unknown`},
+		{"any role, and named ones", users.AssignRoles | users.AssignAnyRole, []string{"editor", "ghost"}, `
+			name=editor ok      name=chief ok        name=ghost unknown   name=nowhere unknown
+			id=editor   ok      id=chief   ok        id=nowhere unknown`},
+		{"any role, named ones without their permission", users.AssignAnyRole, []string{"editor"}, `
+			name=editor ok      name=chief ok        id=chief   ok        id=nowhere unknown`},
 		{"named roles, none named", users.AssignRoles, nil, `
 			name=editor forbidden  name=chief forbidden  name=ghost forbidden  name=nowhere forbidden
 			id=editor forbidden    id=chief forbidden    id=nowhere forbidden  id=editor,name=editor forbidden`},
@@ -467,7 +469,7 @@ func TestGrantsAreJudgedWithoutTellingWhichRolesExist(t *testing.T) {
 			for _, name := range []string{"editor", "chief"} {
 				id[name] = addRole(t, svc, name).ID
 			}
-			ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Allow: users.CreateUsers | c.allow, Grant: c.grant})
+			ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: users.CreateUsers | c.allow, AssignableRoles: roleRefs(c.grant...)})
 			cells := words(c.table)
 			for i := 0; i < len(cells); i += 2 {
 				var ref users.RoleRef
@@ -497,7 +499,7 @@ func TestGrantsAreJudgedWithoutTellingWhichRolesExist(t *testing.T) {
 				_, args := seen.take()
 				for _, arg := range args {
 					q, ok := arg.(users.RoleQuery)
-					if !ok || c.name == "any role" {
+					if !ok || c.allow&users.AssignAnyRole != 0 {
 						continue
 					}
 					for _, key := range q.NameKeys {
@@ -514,12 +516,137 @@ func TestGrantsAreJudgedWithoutTellingWhichRolesExist(t *testing.T) {
 	}
 }
 
+// A grant by ids tells as little of other roles as one by names.
+func TestRolesAssignableByIDAreLimitedToThatRole(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	editor, chief := addRole(t, svc, "editor"), addRole(t, svc, "chief")
+	for grant, refs := range map[string][]users.RoleRef{
+		"id":          {{ID: editor.ID}},
+		"id in lower": {{ID: strings.ToLower(editor.ID)}},
+		"id and name": {{ID: editor.ID, Name: "editor"}},
+		"with others": {{ID: unknownID}, {Name: "ghost"}, {ID: editor.ID}, {}, {ID: "no id"}},
+	} {
+		ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: users.CreateUsers | users.AssignRoles, AssignableRoles: refs})
+		for _, c := range []struct {
+			ref  users.RoleRef
+			want string
+		}{
+			{users.RoleRef{ID: editor.ID}, "ok"},
+			{users.RoleRef{Name: "editor"}, "ok"},
+			{users.RoleRef{ID: editor.ID, Name: "editor"}, "ok"},
+			{users.RoleRef{ID: chief.ID}, "forbidden"},
+			{users.RoleRef{Name: "chief"}, "forbidden"},
+			{users.RoleRef{Name: "nowhere"}, "forbidden"},
+			{users.RoleRef{ID: editor.ID, Name: "chief"}, "invalid"}, // whether there is a chief or not
+			{users.RoleRef{ID: editor.ID, Name: "nowhere"}, "invalid"},
+			{users.RoleRef{ID: chief.ID, Name: "chief"}, "forbidden"},
+		} {
+			if grant == "id and name" && c.want == "invalid" {
+				c.want = "forbidden" // the name is not of the grant
+			}
+			p := params("new")
+			p.Roles = []users.RoleRef{c.ref}
+			equal(t, fmt.Sprintf("%s: %+v", grant, c.ref), class(svc.CheckCreate(ctx, apiKey, p)), c.want)
+		}
+		list, err := svc.Roles(ctx, apiKey, users.Page{})
+		if err != nil || len(list.Roles) != 1 || list.Roles[0] != editor {
+			t.Errorf("%s: got the roles %v, %v, want the editor alone", grant, list, err)
+		}
+		equal(t, grant+": the role by id", class(ignore(svc.Role(ctx, apiKey, users.RoleRef{ID: chief.ID}))), "not found")
+	}
+
+	// Both must agree: a name that another role bears by now assigns nothing.
+	ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: users.CreateUsers | users.AssignRoles,
+		AssignableRoles: []users.RoleRef{{ID: editor.ID, Name: "chief"}}})
+	for ref, want := range map[users.RoleRef]string{{ID: editor.ID}: "invalid", {ID: chief.ID}: "forbidden", {Name: "editor"}: "forbidden"} {
+		p := params("new")
+		p.Roles = []users.RoleRef{ref}
+		equal(t, fmt.Sprintf("%+v", ref), class(svc.CheckCreate(ctx, apiKey, p)), want)
+	}
+
+	// What is assignable and does not exist is unknown, by its id as by its name.
+	ctx = as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: users.CreateUsers | users.AssignRoles,
+		AssignableRoles: []users.RoleRef{{ID: unknownID}, {Name: "ghost"}}})
+	for _, ref := range []users.RoleRef{{ID: unknownID}, {Name: "ghost"}} {
+		p := params("new")
+		p.Roles = []users.RoleRef{ref}
+		equal(t, fmt.Sprintf("%+v", ref), findings(t, svc.CheckCreate(ctx, apiKey, p)), []string{"/roles/0 unknown_role"})
+	}
+}
+
+// renaming is a store whose roles have been renamed.
+type renaming struct{ users.Store }
+
+func (s renaming) FindRoles(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
+	found := []users.RoleRecord{}
+	all, err := s.ListRoles(ctx, q.ApplicationID, users.Page{})
+	for _, r := range all {
+		r.Name, r.NameKey = "new-"+r.Name, "new-"+r.NameKey
+		if slices.Contains(q.IDs, r.ID) || slices.Contains(q.NameKeys, r.NameKey) {
+			found = append(found, r)
+		}
+	}
+	return found, err
+}
+
+func TestRoleAssignableByItsIDStaysSoWhenItIsRenamed(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	before := newServiceOn(t, store, users.Options{})
+	editor := addRole(t, before, "editor")
+	for name, c := range map[string]struct {
+		grant users.RoleRef
+		want  string
+	}{
+		"by id":   {users.RoleRef{ID: editor.ID}, "ok"},
+		"by name": {users.RoleRef{Name: "editor"}, "forbidden"},
+		"by both": {users.RoleRef{ID: editor.ID, Name: "editor"}, "invalid"},
+	} {
+		ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: users.CreateUsers | users.AssignRoles,
+			AssignableRoles: []users.RoleRef{c.grant}})
+		p := params("new")
+		p.Roles = []users.RoleRef{{ID: editor.ID}}
+		equal(t, name, class(before.CheckCreate(ctx, apiKey, p)), "ok")
+		equal(t, name+", renamed", class(before.WithStore(renaming{store}).CheckCreate(ctx, apiKey, p)), c.want)
+	}
+}
+
+func TestPermissionsReadBackWhatTheyPrint(t *testing.T) {
+	t.Parallel()
+	for p := range users.AllPermissions + 1 {
+		text, err := p.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got users.Permissions
+		if err := got.UnmarshalText(text); err != nil || got != p {
+			t.Fatalf("%q: got %v, %v, want %v", text, got, err, p)
+		}
+	}
+	equal(t, "text", (users.CreateUsers | users.AssignRoles).String(), "CreateUsers AssignRoles")
+	equal(t, "none", users.Permissions(0).String(), "")
+	equal(t, "a bit of a later version", (users.ReadUsers | 1<<31).String(), "ReadUsers 0x80000000")
+	if text, err := (users.ReadUsers | 1<<31).MarshalText(); err == nil {
+		t.Errorf("a bit of a later version: got %q, want an error: it could not be read back", text)
+	}
+	for _, text := range []string{"createUsers", "CreateUsers,ReadUsers", "All", "0x1"} {
+		got := users.ReadUsers
+		if err := got.UnmarshalText([]byte(text)); err == nil || got != users.ReadUsers {
+			t.Errorf("%q: got %v, %v, want an error and no change", text, got, err)
+		}
+	}
+	if got, err := users.ParsePermissions(" ReadUsers\n CreateUsers ReadUsers "); err != nil || got != users.ReadUsers|users.CreateUsers {
+		t.Errorf("got %v, %v, want both", got, err)
+	}
+}
+
 // One role outside of the grant refuses all of them, whatever stands beside it.
 func TestGrantIsForEveryRole(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{})
 	editor, chief := addRole(t, svc, "editor"), addRole(t, svc, "chief")
-	ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Allow: users.CreateUsers | users.AssignRoles, Grant: []string{"editor"}})
+	ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: users.CreateUsers | users.AssignRoles, AssignableRoles: roleRefs("editor")})
 	for _, refs := range [][]users.RoleRef{
 		{{Name: "editor"}, {Name: "chief"}},
 		{{Name: "editor"}, {ID: chief.ID}},
@@ -539,7 +666,7 @@ func TestRolesAreListedAsFarAsTheGrantReaches(t *testing.T) {
 		addRole(t, svc, name)
 	}
 	for _, c := range []struct {
-		allow users.Permission
+		allow users.Permissions
 		grant []string
 		page  users.Page
 		want  string
@@ -547,20 +674,20 @@ func TestRolesAreListedAsFarAsTheGrantReaches(t *testing.T) {
 		{users.ReadUsers, nil, users.Page{}, "a b c d"},
 		{users.ReadUsers | users.AssignRoles, []string{"b"}, users.Page{}, "a b c d"},
 		{users.AssignAnyRole, nil, users.Page{}, "a b c d"},
-		{users.AssignAnyRole, []string{"d", "b", "ghost"}, users.Page{}, "b d"},
+		{users.AssignAnyRole, []string{"d", "b", "ghost"}, users.Page{}, "a b c d"},
 		{users.AssignRoles, []string{"d", "b", "d"}, users.Page{}, "b d"},
 		{users.AssignRoles, []string{"d", "b"}, users.Page{Limit: 1}, "b"},
 		{users.AssignRoles, []string{"d", "b"}, users.Page{Limit: 1, After: uuid(3)}, "d"},
 		{users.AssignRoles, []string{"d", "b"}, users.Page{After: uuid(5)}, ""},
 		{users.AssignRoles, nil, users.Page{}, ""},
 	} {
-		ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Allow: c.allow, Grant: c.grant})
+		ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: c.allow, AssignableRoles: roleRefs(c.grant...)})
 		got, err := svc.Roles(ctx, apiKey, c.page)
 		if err != nil || got == nil {
 			t.Fatalf("%v: got %v, %v, want a list", c, got, err)
 		}
 		names := []string{}
-		for _, r := range got {
+		for _, r := range got.Roles {
 			names = append(names, r.Name)
 		}
 		equal(t, "roles", strings.Join(names, " "), c.want)
@@ -573,7 +700,7 @@ func TestCallerReadsBackWhatItCreatedAndNothingElse(t *testing.T) {
 	own := addUser(t, as(t.Context(), limited), svc, "own")
 	hosts := addUser(t, t.Context(), svc, "hosts")
 	twin := limited // the same id, as after a restart
-	nameless := users.Caller{APIKey: apiKey, Allow: users.CreateUsers}
+	nameless := users.Caller{APIKey: apiKey, Permissions: users.CreateUsers}
 	anonymous := addUser(t, as(t.Context(), nameless), svc, "anonymous")
 	for _, c := range []struct {
 		name   string
@@ -590,7 +717,7 @@ func TestCallerReadsBackWhatItCreatedAndNothingElse(t *testing.T) {
 		{"nobody's", limited, unknownID, "forbidden"},
 		{"the host's, as a caller without id", nameless, hosts.ID, "forbidden"},
 		{"its own, as a caller without id", nameless, anonymous.ID, "forbidden"},
-		{"another's", users.Caller{ID: "x", APIKey: apiKey, Allow: users.CreateUsers}, own.ID, "forbidden"},
+		{"another's", users.Caller{ID: "x", APIKey: apiKey, Permissions: users.CreateUsers}, own.ID, "forbidden"},
 	} {
 		u, err := svc.User(as(t.Context(), c.caller), apiKey, c.ref)
 		equal(t, c.name, class(err), c.want)
@@ -607,7 +734,7 @@ func TestCallerIDIsCheckedBeforeItIsStored(t *testing.T) {
 		"": true, "x": true, strings.Repeat("x", users.MaxCallerID): true, "Öffentlich 1": true,
 		strings.Repeat("x", users.MaxCallerID+1): false, "a\x00": false, "a\nb": false, "\xff": false,
 	} {
-		c := users.Caller{ID: id, APIKey: apiKey, Allow: users.CreateUsers}
+		c := users.Caller{ID: id, APIKey: apiKey, Permissions: users.CreateUsers}
 		err := svc.CheckCreate(as(t.Context(), c), apiKey, params("new"))
 		if (err == nil) != want {
 			t.Errorf("%q: got %v, want ok %v", id, err, want)

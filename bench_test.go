@@ -109,7 +109,7 @@ func BenchmarkGate(b *testing.B) {
 	b.ReportMetric(ungatedPeak/gatedPeak, "memory-ratio")
 }
 
-// resetPeak gives unused memory back and starts a new peak (proc(5), clear_refs).
+// resetPeak returns unused memory back and starts a new peak (proc(5), clear_refs).
 func resetPeak(b *testing.B) {
 	debug.FreeOSMemory()
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {

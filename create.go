@@ -2,16 +2,15 @@ package users
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/gousers/users/password"
 )
 
-// Create makes a user of the application with this apiKey, durably and all at
+// Create creates a user of the application with this apiKey, durably and all at
 // once: the user, its credential, its roles, its notification and its
 // idempotency record. It needs the permission CreateUsers.
 //
@@ -20,45 +19,34 @@ import (
 // permission), a *ConflictError (every member that is taken), ErrOverloaded,
 // ErrIdempotencyMismatch, ErrUnauthenticated and ErrUnknownApplication mean
 // that nothing was written, and so does ErrNotFound: the user that this
-// IdempotencyKey made, or a role of p, went away meanwhile. After any other
-// error the outcome may be unknown: the same IdempotencyKey tells.
+// IdempotencyKey created, or a role of p, was deleted meanwhile. After any other
+// error the user may or may not exist: repeat the call with the same
+// IdempotencyKey to find out.
 //
 // Create waits for the store and for the hash, never for a notification. It
-// honours ctx at every step but inside one running hash. Create is safe for
-// concurrent use; of calls that race for one name or address exactly one wins.
+// honors ctx at every step but inside a running hash. Create is safe for
+// concurrent use; of concurrent calls for one name or address exactly one wins.
 func (s *Service) Create(ctx context.Context, apiKey string, p CreateUserParams) (*User, error) {
 	c, err := s.begin(ctx, apiKey, p) // application, caller, BeforeCreate, keys
 	if err != nil {
 		return nil, err
 	}
-	if u, err := s.replay(ctx, c); u != nil || err != nil {
+	if u, err := s.repeated(ctx, c); u != nil || err != nil {
 		return u, err
 	}
 	if err := s.check(ctx, c); err != nil { // every member, permissions, roles
 		return nil, err
 	}
-	if err = s.probe(ctx, c); err == nil {
+	if err = s.checkTaken(ctx, c); err == nil {
 		if err = s.hash(ctx, c); err == nil {
 			err = s.insert(ctx, c)
 		}
 	}
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrIdempotencyKeyUsed) {
-		// A racing twin with the same key may be what we clashed with.
-		if u, err := s.replay(ctx, c); u != nil || err != nil {
-			return u, err
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if s.opts.AfterCreate != nil && !s.hostTx {
-		s.opts.AfterCreate(ctx, *answer(c.user()))
-	}
-	return answer(c.user()), nil
+	return s.finish(ctx, c, err)
 }
 
 // CheckCreate reports what Create would refuse in p before it looks at other
-// users: a *ValidationError, a *ForbiddenError or what stands before them. It
+// users: a *ValidationError, a *ForbiddenError or what comes before them. It
 // hashes nothing, writes nothing and does not say whether a name is free.
 func (s *Service) CheckCreate(ctx context.Context, apiKey string, p CreateUserParams) error {
 	c, err := s.begin(ctx, apiKey, p)
@@ -68,81 +56,144 @@ func (s *Service) CheckCreate(ctx context.Context, apiKey string, p CreateUserPa
 	return s.check(ctx, c)
 }
 
-// PreHash checks p as Create does and hashes its password, so that a Create
-// inside the host's transaction holds no connection for the time of the hash.
-// The result is p with the hash in it, good for that password alone: if p or a
-// hook changes the password afterwards, Create hashes again.
-func (s *Service) PreHash(ctx context.Context, apiKey string, p CreateUserParams) (CreateUserParams, error) {
-	c, err := s.begin(ctx, apiKey, p)
+// Prepared is a user that was checked and whose password was hashed, ready to be
+// created. It prints nothing of what it holds. It is immutable and shares nothing
+// with the parameters: it may be used again when the host retries its transaction.
+type Prepared struct {
+	// A function, because fmt looks through a pointer where the verb does not
+	// fit it, and would show the hash in an unexported field.
+	creation func() creation
+}
+
+// Prepare does what Create does before it writes: it finds the application,
+// authorizes the caller, runs BeforeCreate, checks every member and hashes the
+// password, so that a transaction of the host's holds no connection meanwhile. It
+// does not look whether a name is taken. [Service.CreatePrepared] then creates
+// the user.
+func (s *Service) Prepare(ctx context.Context, apiKey string, p CreateUserParams) (*Prepared, error) {
+	c, err := s.begin(ctx, apiKey, p.clone())
 	if err != nil {
-		return CreateUserParams{}, err
+		return nil, err
 	}
-	if err := s.check(ctx, c); err != nil {
-		return CreateUserParams{}, err
+	u, err := s.repeated(ctx, c)
+	if err != nil {
+		return nil, err
 	}
-	if err := s.hash(ctx, c); err != nil {
-		return CreateUserParams{}, err
+	if c.known = u != nil; !c.known {
+		if err := s.check(ctx, c); err != nil {
+			return nil, err
+		}
+		if err := s.hash(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return &Prepared{func() creation { return *c }}, nil
+}
+
+// CreatePrepared creates the user that [Service.Prepare] checked, with the
+// promises of Create. The application and the caller are those of Prepare, as
+// they were then, whatever ctx carries. It is for [Service.InTx]:
+//
+//	prepared, err := svc.Prepare(ctx, apiKey, p)
+//	…begin…
+//	u, err := svc.InTx(store.WithTx(tx)).CreatePrepared(ctx, prepared)
+//	…commit…
+func (s *Service) CreatePrepared(ctx context.Context, p *Prepared) (*User, error) {
+	if p == nil || p.creation == nil {
+		return nil, errors.New("users: CreatePrepared: nothing was prepared")
+	}
+	c := p.creation()
+	s.date(&c)
+	if u, err := s.repeated(ctx, &c); u != nil || err != nil {
+		return u, err
+	}
+	if c.known { // its record expired since: nothing of c was checked
+		return nil, fmt.Errorf("users: create user: %w", ErrIdempotencyKeyUsed)
+	}
+	return s.finish(ctx, &c, s.insert(ctx, &c))
+}
+
+// finish answers for a creation that was written, or failed with err.
+func (s *Service) finish(ctx context.Context, c *creation, err error) (*User, error) {
+	var hook *HookError
+	if (errors.Is(err, ErrConflict) || errors.Is(err, ErrIdempotencyKeyUsed)) && !errors.As(err, &hook) {
+		// A concurrent request with the same key may have caused the conflict.
+		if u, err := s.repeated(ctx, c); u != nil || err != nil {
+			return u, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	if s.opts.AfterCreate != nil && !s.hostTx {
+		s.opts.AfterCreate(ctx, c.created())
+	}
+	return answer(c.user()), nil
+}
+
+// creation is the state of one call to Create.
+type creation struct {
+	app         Application
+	actor       actor
+	params      CreateUserParams // private copy; BeforeCreate may have amended it
+	faults      faults           // what normalizing found
+	now         time.Time
+	idempotency *IdempotencyRecord // nil without an idempotency key
+	known       bool               // Prepare found a user with this idempotency key
+	record      UserRecord
+}
+
+// date makes c happen now.
+func (s *Service) date(c *creation) {
+	c.now = s.now()
+	if c.idempotency != nil {
+		record := *c.idempotency
+		record.Expires = c.now.Add(IdempotencyLifetime)
+		c.idempotency = &record
+	}
+
+	r := &c.record
+	r.DateCreated, r.DateUpdated = c.now, c.now
+	if r.CreationDate = microseconds(c.params.CreationDate); c.params.CreationDate.IsZero() {
+		r.CreationDate = c.now
 	}
 	if !c.params.Password.IsZero() {
-		hashed, hash := c.params.Password, c.record.Hash
-		p.prehash = func(t password.Text) (password.Hash, bool) { return hash, t.Equal(hashed) }
+		r.PasswordChanged = c.now
 	}
-	return p, nil
 }
 
-// creation is one Create on its way.
-type creation struct {
-	app    Application
-	actor  actor
-	params CreateUserParams // private copy; BeforeCreate may have amended it
-	now    time.Time
-	faults faults  // what normalising found
-	replay *Replay // nil without an idempotency key
-	record UserRecord
-}
-
-func clone(b *bool) *bool {
-	if b == nil {
-		return nil
-	}
-	return new(*b)
-}
-
-func (c *creation) user() User {
-	u := c.record.User
-	u.Roles = slices.Clone(u.Roles)
-	u.DashboardSettings = slices.Clone(u.DashboardSettings)
-	return u
-}
-
-// begin does what needs no judgement of the members: it finds the application
-// and the caller, runs BeforeCreate, and computes the canonical keys.
+// begin authorizes the call, runs BeforeCreate and computes the canonical keys.
 func (s *Service) begin(ctx context.Context, apiKey string, p CreateUserParams) (*creation, error) {
 	app, actor, err := s.authorize(ctx, apiKey, CreateUsers)
 	if err != nil {
 		return nil, err
 	}
-	c := &creation{app: app, actor: actor, now: s.now()}
+	c := &creation{app: app, actor: actor}
 	if p.IdempotencyKey != "" {
 		if validIdempotencyKey(p.IdempotencyKey) {
-			c.replay = &Replay{
-				ReplayKey:   ReplayKey{app.ID, actor.scope(), p.IdempotencyKey},
-				Fingerprint: fingerprint(&p),
-				Expires:     c.now.Add(IdempotencyLifetime),
+			c.idempotency = &IdempotencyRecord{
+				IdempotencyKey: IdempotencyKey{app.ID, actor.scope(), p.IdempotencyKey},
+				Fingerprint:    fingerprint(&p),
 			}
 		} else {
-			c.faults.add("", "invalid_idempotency_key", fmt.Sprintf("the idempotency key must be 1 to %d printing ASCII characters", MaxIdempotencyKey))
+			c.faults.add(FieldError{
+				Code:   "invalid_idempotency_key",
+				Detail: fmt.Sprintf("the idempotency key must be 1 to %d printing ASCII characters", MaxIdempotencyKey),
+				Limit:  MaxIdempotencyKey,
+			})
 		}
 	}
+
 	if s.opts.BeforeCreate != nil {
-		// The hook gets copies: what it changes in place stays out of the caller's values.
-		p.Roles, p.DashboardSettings = slices.Clone(p.Roles), slices.Clone(p.DashboardSettings)
-		p.IsApproved, p.IsLockedOut = clone(p.IsApproved), clone(p.IsLockedOut)
+		p = p.clone() // what the hook changes in place stays out of the caller's values
 		if err := s.opts.BeforeCreate(ctx, app, &p); err != nil {
-			return nil, fmt.Errorf("users: BeforeCreate: %w", err)
+			return nil, hookError("BeforeCreate", err)
 		}
 	}
+
 	c.params = p
+	s.date(c)
 	c.normalize()
 	return c, nil
 }
@@ -153,54 +204,55 @@ func (s *Service) check(ctx context.Context, c *creation) error {
 	if err := s.validate(ctx, c); err != nil {
 		return err
 	}
-	granted := c.actor.canGrant(c.params.Roles)
-	if granted {
-		var err error
-		if granted, err = s.resolveRoles(ctx, c); err != nil {
-			return err
-		}
+	granted, err := s.resolveRoles(ctx, c)
+	if err != nil {
+		return err
 	}
-	if len(c.faults.fields) > 0 {
-		return c.faults.err()
+	c.faults.sort()
+	if err := c.faults.err(); err != nil {
+		return err
 	}
 	if members := c.actor.forbidden(c.app, &c.params, granted); len(members) > 0 {
 		return &ForbiddenError{Members: members}
+	}
+	// Whether a store inside the host's transaction keeps an outbox, only it knows.
+	if c.params.SendEmailNotification && s.outbox == nil && !s.hostTx {
+		return fmt.Errorf("%w; inside a transaction of your own, use Service.InTx", errNoOutbox)
+	}
+	if c.params.SendEmailNotification && c.params.AutoCreatePassword && s.tokens == nil && !s.hostTx {
+		return errNoTokens // the message is a link with a token
 	}
 	return c.fill(s)
 }
 
 // fill makes the record that the store gets.
 func (c *creation) fill(s *Service) (err error) {
-	p, u := &c.params, &c.record.User
-	if u.ID = p.ID; u.ID == "" {
-		if u.ID, err = s.newID(); err != nil {
+	p, r := &c.params, &c.record
+	if r.ID = p.ID; r.ID == "" {
+		if r.ID, err = s.newID(); err != nil {
 			return err
 		}
 	}
-	c.record.ApplicationID, c.record.KeyVersion, c.record.Version = c.app.ID, keyVersion, 1
-	u.UserName, u.Email, u.Name = p.UserName, p.Email, p.Name
-	u.IsApproved = !c.app.RequireApproval
+	r.ApplicationID, r.KeyVersion, r.Version = c.app.ID, keyVersion, 1
+	r.UserName, r.Email = p.UserName, p.Email
+	r.Name, r.DisplayKey = p.Name, displayKey(p.Name)
+	r.IsApproved = !c.app.RequireApproval
 	if p.IsApproved != nil {
-		u.IsApproved = *p.IsApproved
+		r.IsApproved = *p.IsApproved
 	}
-	u.IsLockedOut = p.IsLockedOut != nil && *p.IsLockedOut
-	u.AllowDashboardAccess = p.AllowDashboardAccess
-	u.DashboardSettings = p.DashboardSettings
-	u.CreatedBy = c.actor.ID
-	u.DateCreated, u.DateUpdated = c.now, c.now
-	if u.CreationDate = microseconds(p.CreationDate); p.CreationDate.IsZero() {
-		u.CreationDate = c.now
-	}
-	if c.replay != nil {
-		c.replay.UserID = u.ID
+	r.IsLockedOut = p.IsLockedOut != nil && *p.IsLockedOut
+	r.AllowDashboardAccess, r.DashboardSettings = p.AllowDashboardAccess, p.DashboardSettings
+	r.CreatedBy = c.actor.ID
+	if c.idempotency != nil {
+		c.idempotency.UserID = r.ID
 	}
 	return nil
 }
 
-// probe refuses what is taken before a hash is spent on it. Only the store's
-// write decides.
-func (s *Service) probe(ctx context.Context, c *creation) error {
-	if _, ok := c.prehashed(); ok || c.params.Password.IsZero() {
+// checkTaken refuses what is taken before a hash is spent on it. Only the
+// store's write decides.
+func (s *Service) checkTaken(ctx context.Context, c *creation) error {
+	if c.params.Password.IsZero() {
 		return nil
 	}
 	r := &c.record
@@ -212,43 +264,7 @@ func (s *Service) probe(ctx context.Context, c *creation) error {
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 {
-		return nil
-	}
-	return Clash(r, found)
-}
-
-// Clash gives the *ConflictError for adding r beside found, rows of the same
-// application with its keys, and nil if none clashes. It is for stores, so
-// that all name the same members in the same order.
-func Clash(r *UserRecord, found []UserRecord) error {
-	var name, email, id bool
-	for i := range found {
-		name = name || found[i].NameKey == r.NameKey
-		email = email || found[i].EmailKey == r.EmailKey
-		id = id || found[i].ID == r.ID
-	}
-	var members []string
-	if name {
-		members = append(members, "userName")
-	}
-	if email {
-		members = append(members, "email")
-	}
-	if id {
-		members = append(members, "id")
-	}
-	if members == nil {
-		return nil
-	}
-	return &ConflictError{Members: members}
-}
-
-func (c *creation) prehashed() (password.Hash, bool) {
-	if c.params.prehash == nil {
-		return "", false
-	}
-	return c.params.prehash(c.params.Password)
+	return CheckConflict(r, found)
 }
 
 // hash fills the credential; a user who will set a password later has none.
@@ -256,121 +272,74 @@ func (s *Service) hash(ctx context.Context, c *creation) (err error) {
 	if c.params.Password.IsZero() {
 		return nil
 	}
-	if h, ok := c.prehashed(); ok {
-		c.record.Hash = h
-		return nil
-	}
 	c.record.Hash, err = s.hashPassword(ctx, c.app, c.params.Password)
 	return err
 }
 
-func (s *Service) hashPassword(ctx context.Context, app Application, t password.Text) (h password.Hash, err error) {
-	pw, err := password.Normalize(t)
-	if err != nil {
-		return "", fmt.Errorf("users: hash: %w", err)
-	}
-	err = s.opts.Gate.Do(ctx, app.APIKey, s.opts.Hasher.Memory(""), func() (err error) {
-		if h, err = s.opts.Hasher.Hash(pw); err != nil {
-			return &hasherError{err}
-		}
-		return nil
-	})
-	if overloaded := (*password.OverloadedError)(nil); errors.As(err, &overloaded) {
-		return "", fmt.Errorf("%w: %w", ErrOverloaded, err)
-	}
-	if err != nil {
-		return "", fmt.Errorf("users: hash: %w", err)
-	}
-	return h, nil
-}
-
-// hasherError keeps the text of a Hasher's error closed: code that saw the
-// password made it. errors.Is and errors.As look through it; there is no Unwrap,
-// because loggers print every error of a chain, and it is a pointer, because %#v
-// prints values.
-type hasherError struct{ cause error }
-
-func (e *hasherError) Error() string { return fmt.Sprintf("the Hasher failed with a %T", e.cause) }
-
-func (e *hasherError) Is(target error) bool { return errors.Is(e.cause, target) }
-
-func (e *hasherError) As(target any) bool { return errors.As(e.cause, target) }
-
 // clockSkew is how far ahead of the store's clock this process's may be without
-// delaying a notification: the store judges by its own when a row is due.
+// delaying a notification: the store judges by its own when one is due.
 const clockSkew = 10 * time.Minute
 
 // insert hands everything that must be atomic to the store in one call.
 func (s *Service) insert(ctx context.Context, c *creation) error {
-	n := &NewUser{UserRecord: c.record, Replay: c.replay}
+	n := &NewUser{UserRecord: c.record, Idempotency: c.idempotency, HostTx: s.hostTx}
 	if c.params.SendEmailNotification {
 		id, err := s.newID()
 		if err != nil {
 			return err
 		}
-		n.Notification = &OutboxRow{
-			ID: id, ApplicationID: c.app.ID, UserID: c.record.ID, Kind: KindAccountCreated,
-			State: StatePending, Created: c.now, Due: c.now.Add(-clockSkew),
-		}
+		kind := KindAccountCreated
 		if c.params.AutoCreatePassword {
-			n.Notification.Kind = KindSetPassword
+			kind = KindSetPassword
 		}
+		n.Notifications = []NotificationRecord{{
+			ID: id, ApplicationID: c.app.ID, UserID: c.record.ID, Kind: kind,
+			State: StatePending, Created: c.now, Due: c.now.Add(-clockSkew),
+		}}
 	}
 	if s.opts.OnCreate != nil {
-		n.InTx = func(ctx context.Context) error { return s.opts.OnCreate(ctx, *answer(c.user())) }
+		n.OnCreate = func(ctx context.Context) error {
+			return hookError("OnCreate", s.opts.OnCreate(ctx, c.created()))
+		}
 	}
+
 	if err := s.store.CreateUser(ctx, n); err != nil {
 		return fmt.Errorf("users: create user: %w", err)
 	}
 	return nil
 }
 
-// resolveRoles turns references into roles, each once, in order of ID. It
-// reports false where one lies outside of what the caller may grant, without a
-// look at whether that one exists.
-func (s *Service) resolveRoles(ctx context.Context, c *creation) (granted bool, err error) {
-	refs := c.params.Roles
-	if len(refs) == 0 || len(refs) > MaxRoles {
-		return true, nil
+// created is what hooks learn: copies of their own.
+func (c *creation) created() CreateEvent {
+	return CreateEvent{Application: c.app, User: *answer(c.user()), Extra: cloneExtra(c.params.Extra)}
+}
+
+func (c *creation) user() User {
+	u := c.record.User
+	u.Roles = slices.Clone(u.Roles)
+	u.DashboardSettings = slices.Clone(u.DashboardSettings)
+	return u
+}
+
+// clone returns a copy of p that shares nothing with it.
+func (p CreateUserParams) clone() CreateUserParams {
+	p.Roles, p.DashboardSettings = slices.Clone(p.Roles), slices.Clone(p.DashboardSettings)
+	p.IsApproved, p.IsLockedOut = clone(p.IsApproved), clone(p.IsLockedOut)
+	p.Extra = cloneExtra(p.Extra)
+	return p
+}
+
+func clone(b *bool) *bool {
+	if b == nil {
+		return nil
 	}
-	q := RoleQuery{ApplicationID: c.app.ID}
-	limited := !c.actor.grantsAny()
-	if limited {
-		q.NameKeys = roleKeys(c.actor.Grant)
+	return new(*b)
+}
+
+func cloneExtra(m map[string]json.RawMessage) map[string]json.RawMessage {
+	c := maps.Clone(m)
+	for name, raw := range c {
+		c[name] = slices.Clone(raw)
 	}
-	for i, r := range refs {
-		switch {
-		case c.faults.has(rolePointer(i)):
-		case r.ID != "" && !limited:
-			q.IDs = append(q.IDs, r.ID)
-		case r.Name != "":
-			q.NameKeys = append(q.NameKeys, r.Name)
-		}
-	}
-	if len(q.IDs)+len(q.NameKeys) == 0 { // a query without keys would list every role
-		return !limited, nil
-	}
-	known, err := s.findRoles(ctx, q)
-	if err != nil {
-		return false, err
-	}
-	for i, ref := range refs {
-		if c.faults.has(rolePointer(i)) {
-			continue
-		}
-		at := slices.IndexFunc(known, func(r Role) bool {
-			return (ref.ID == "" || ref.ID == r.ID) && (ref.Name == "" || ref.Name == r.Name)
-		})
-		switch {
-		case at >= 0:
-			c.record.Roles = append(c.record.Roles, known[at])
-		case limited && ref.Name == "":
-			return false, nil
-		default:
-			c.faults.add(rolePointer(i), "unknown_role", "no such role in this application")
-		}
-	}
-	slices.SortFunc(c.record.Roles, func(a, b Role) int { return strings.Compare(a.ID, b.ID) })
-	c.record.Roles = slices.CompactFunc(c.record.Roles, func(a, b Role) bool { return a.ID == b.ID })
-	return true, nil
+	return c
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
@@ -99,8 +100,9 @@ func TestCreateHandsEverythingToTheStoreAtOnce(t *testing.T) {
 		p := params("Alice")
 		p.AutoCreatePassword, p.SendEmailNotification, p.IdempotencyKey = c.auto, c.send, "k"
 		p.Roles = []users.RoleRef{{Name: "editor"}}
+		p.Name = "ALICE A."
 		if c.auto {
-			p.Password, p.ConfirmPassword = password.Text{}, password.Text{}
+			p.Password, p.ConfirmPassword = password.Secret{}, password.Secret{}
 		}
 		seen.take()
 		u, err := svc.Create(as(t.Context(), admin), apiKey, p)
@@ -108,10 +110,11 @@ func TestCreateHandsEverythingToTheStoreAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		calls, args := seen.take()
-		want := words("FindApplication FindReplay FindRoles FindUsers CreateUser")
-		if c.auto { // no hash lies ahead, so nothing is gained by a probe
-			want = words("FindApplication FindReplay FindRoles CreateUser")
+		want := []storefake.Method{storefake.FindApplication, storefake.FindIdempotencyRecord, storefake.FindRoles}
+		if !c.auto { // else no hash lies ahead, and nothing is gained by a look
+			want = append(want, storefake.FindUsers)
 		}
+		want = append(want, storefake.CreateUser)
 		equal(t, c.name+": store calls", calls, want)
 		n := args[len(args)-1].(*users.NewUser)
 		equal(t, c.name+": user", n.User, *u)
@@ -122,21 +125,23 @@ func TestCreateHandsEverythingToTheStoreAtOnce(t *testing.T) {
 		if n.KeyVersion < 1 {
 			t.Errorf("%s: the row does not say by which rules its keys were made", c.name)
 		}
-		if c.auto != (n.Hash == "") {
-			t.Errorf("%s: credential present %v, want %v", c.name, n.Hash != "", !c.auto)
+		if c.auto != n.Hash.IsZero() {
+			t.Errorf("%s: credential present %v, want %v", c.name, !n.Hash.IsZero(), !c.auto)
 		}
-		if n.Replay == nil || n.Replay.Key != "k" || n.Replay.ApplicationID != uuid(1) || n.Replay.UserID != u.ID ||
-			!n.Replay.Expires.Equal(start.Add(users.IdempotencyLifetime)) || n.Replay.Fingerprint == [32]byte{} {
-			t.Errorf("%s: idempotency record %+v", c.name, n.Replay)
+		if n.Idempotency == nil || n.Idempotency.Key != "k" || n.Idempotency.ApplicationID != uuid(1) || n.Idempotency.UserID != u.ID ||
+			!n.Idempotency.Expires.Equal(start.Add(users.IdempotencyLifetime)) || n.Idempotency.Fingerprint == [32]byte{} {
+			t.Errorf("%s: idempotency record %+v", c.name, n.Idempotency)
 		}
+		equal(t, c.name+": display key", n.DisplayKey, "alice a.")
+		equal(t, c.name+": password changed", n.PasswordChanged.IsZero(), c.auto)
 		if !c.send {
-			equal(t, c.name+": notification", n.Notification, nil)
+			equal(t, c.name+": notifications", len(n.Notifications), 0)
 			continue
 		}
-		equal(t, c.name+": notification", n.Notification, &users.OutboxRow{
-			ID: n.Notification.ID, ApplicationID: uuid(1), UserID: u.ID, Kind: c.kind,
+		equal(t, c.name+": notifications", n.Notifications, []users.NotificationRecord{{
+			ID: n.Notifications[0].ID, ApplicationID: uuid(1), UserID: u.ID, Kind: c.kind,
 			State: users.StatePending, Created: start, Due: start.Add(-10 * time.Minute), // at once, even if this clock is ahead of the store's
-		})
+		}})
 	}
 }
 
@@ -189,7 +194,7 @@ func TestConflictNamesEveryClashingMember(t *testing.T) {
 			p := params("x")
 			p.UserName, p.Email, p.ID = c.name, c.email, uuid(c.id)
 			if !hashed {
-				p.AutoCreatePassword, p.Password, p.ConfirmPassword = true, password.Text{}, password.Text{}
+				p.AutoCreatePassword, p.Password, p.ConfirmPassword = true, password.Secret{}, password.Secret{}
 			}
 			_, err := svc.Create(t.Context(), apiKey, p)
 			var conflict *users.ConflictError
@@ -232,7 +237,7 @@ func TestClashNamesMembersInOneOrder(t *testing.T) {
 		{[]users.UserRecord{row("1", "x", "x"), row("2", "x", "a@x.co"), row("3", "alice", "x")}, words("userName email id")},
 		{[]users.UserRecord{row("2", "alice", "a@x.co"), row("3", "alice", "x")}, words("userName email")},
 	} {
-		err := users.Clash(&mine, c.found)
+		err := users.CheckConflict(&mine, c.found)
 		var conflict *users.ConflictError
 		if !errors.As(err, &conflict) {
 			conflict = &users.ConflictError{}
@@ -347,7 +352,7 @@ func TestCancelledCreatesLeaveTheGateFree(t *testing.T) {
 				t.Errorf("%d hashes are still running", left)
 			}
 			// The gate is free: as many as it allows get in without waiting.
-			if wait, busy := svc.Busy(apiKey); busy {
+			if wait, busy := svc.Overloaded(apiKey); busy {
 				t.Errorf("the gate is still busy, for %v", wait)
 			}
 			before := time.Now()
@@ -380,112 +385,178 @@ func TestOverloadSaysWhenToTryAgain(t *testing.T) {
 		if !errors.Is(err, users.ErrOverloaded) || !errors.As(err, &overloaded) || overloaded.RetryAfter < time.Second {
 			t.Errorf("got %v, want ErrOverloaded with a time", err)
 		}
-		if wait, busy := svc.Busy(apiKey); !busy || wait != overloaded.RetryAfter {
-			t.Errorf("Busy: got %v, %v, want %v, true", wait, busy, overloaded.RetryAfter)
+		if wait, busy := svc.Overloaded(apiKey); !busy || wait != overloaded.RetryAfter {
+			t.Errorf("Overloaded: got %v, %v, want %v, true", wait, busy, overloaded.RetryAfter)
 		}
-		if wait, busy := svc.Busy("other"); busy {
+		if wait, busy := svc.Overloaded("other"); busy {
 			t.Errorf("another application, whose line is shorter, must wait for %v as well", wait)
 		}
 		all.Wait()
 	})
 }
 
-func TestPreHashHashesOnce(t *testing.T) {
+// The host's transaction holds no connection for the hash, and what the hook and
+// the checks decided in Prepare stands.
+func TestCreatePreparedOnlyWrites(t *testing.T) {
 	t.Parallel()
-	h := newHasher()
+	h, clock := newHasher(), &clock{}
+	hooks := 0
 	store := memstore.New()
-	svc := newServiceOn(t, store, users.Options{Hasher: h})
-	p, err := svc.PreHash(t.Context(), apiKey, params("alice"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "users after PreHash", count(t, store, "alice"), 0)
-	equal(t, "hashes after PreHash", h.made.Load(), 1)
-	var seen log
-	inTx := svc.WithStore(seen.on(store))
-	if _, err := inTx.Create(t.Context(), apiKey, p); err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "hashes after Create", h.made.Load(), 1)
-	calls, args := seen.take()
-	equal(t, "store calls", calls, words("FindApplication CreateUser")) // no probe: nothing is saved by it
-	pw, _ := password.Normalize(password.New(secret))
-	if m, err := h.Verify(args[1].(*users.NewUser).Hash, pw); !m.OK || err != nil {
-		t.Errorf("the stored hash is not that of the password: %v, %v", m, err)
-	}
-
-}
-
-func TestPreHashIsGoodForItsPasswordAlone(t *testing.T) {
-	t.Parallel()
-	h := newHasher()
-	var seen log
-	svc := newServiceOn(t, seen.on(memstore.New()), users.Options{Hasher: h})
-	p, err := svc.PreHash(t.Context(), apiKey, params("alice"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Password = password.New("a very different lantern")
-	p.ConfirmPassword = p.Password
-	seen.take()
-	if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "hashes", h.made.Load(), 2)
-	_, args := seen.take()
-	if m, err := h.Verify(args[len(args)-1].(*users.NewUser).Hash, []byte("a very different lantern")); !m.OK || err != nil {
-		t.Errorf("the stored hash is not that of the second password: %v, %v", m, err)
-	}
-}
-
-func TestPreHashFollowsAHookThatSetsThePassword(t *testing.T) {
-	t.Parallel()
-	h := newHasher()
-	given := "a very different lantern"
-	svc := newService(t, users.Options{Hasher: h, BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
-		p.Password, p.ConfirmPassword = password.New(given), password.New(given)
+	svc := newServiceOn(t, store, users.Options{Hasher: h, Now: clock.Now, BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
+		hooks++
+		p.Name = "amended"
 		return nil
 	}})
-	p, err := svc.PreHash(t.Context(), apiKey, params("alice"))
+	prepared, err := svc.Prepare(as(t.Context(), limited), apiKey, params("alice"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Password.Reveal() != secret {
-		t.Error("PreHash gives back what the hook made of the parameters, want them as given")
-	}
-	if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+	equal(t, "users after Prepare", count(t, store, "alice"), 0)
+	equal(t, "hashes after Prepare", h.made.Load(), 1)
+
+	clock.add(time.Minute)
+	var seen log
+	u, err := svc.InTx(seen.on(store)).CreatePrepared(t.Context(), prepared)
+	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "hashes of the hook's password", h.made.Load(), 1)
-	given = "yet another good lantern"
-	p.UserName, p.Email = "bob", "bob@example.com"
-	if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
-		t.Fatal(err)
+	equal(t, "hashes after CreatePrepared", h.made.Load(), 1)
+	equal(t, "runs of the hook", hooks, 1)
+	equal(t, "name", u.Name, "amended")
+	equal(t, "the caller of Prepare", u.CreatedBy, limited.ID)
+	equal(t, "the date is that of the write", u.DateCreated, start.Add(time.Minute))
+	calls, args := seen.take()
+	equal(t, "store calls", calls, []storefake.Method{storefake.CreateUser})
+	n := args[0].(*users.NewUser)
+	equal(t, "HostTx", n.HostTx, true)
+	pw, _ := password.Normalize(password.New(secret))
+	if m, err := h.Verify(n.Hash, pw); !m.OK || err != nil {
+		t.Errorf("the stored hash is not that of the password: %v, %v", m, err)
 	}
-	equal(t, "hashes after the hook chose another", h.made.Load(), 2)
 }
 
-func TestPreHashRefusesWhatCreateRefuses(t *testing.T) {
+// What the host does to the parameters afterwards comes too late.
+func TestPreparedSharesNothingWithItsParameters(t *testing.T) {
+	t.Parallel()
+	var extra string
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{OnCreate: func(_ context.Context, e users.CreateEvent) error {
+		extra = string(e.Extra["company"])
+		return nil
+	}})
+	addRole(t, svc, "editor")
+	p := params("alice")
+	p.DashboardSettings = json.RawMessage(`{"a":1}`)
+	p.Extra = map[string]json.RawMessage{"company": json.RawMessage(`"acme"`)}
+	p.Roles = []users.RoleRef{{Name: "editor"}}
+	p.IsApproved, p.IsLockedOut = ptr(false), ptr(true)
+	prepared, err := svc.Prepare(t.Context(), apiKey, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(p.DashboardSettings, "garbage")
+	copy(p.Extra["company"], "garbage")
+	clear(p.Roles)
+	*p.IsApproved, *p.IsLockedOut = true, false
+
+	u, err := svc.CreatePrepared(t.Context(), prepared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "settings", string(u.DashboardSettings), `{"a":1}`)
+	equal(t, "extra", extra, `"acme"`)
+	if len(u.Roles) != 1 || u.IsApproved || !u.IsLockedOut {
+		t.Errorf("got %+v, want what was prepared", u)
+	}
+}
+
+// As in Create, a known key comes before every check and costs no hash.
+func TestPrepareAnswersAKnownIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	h, clock := newHasher(), &clock{}
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{Hasher: h, Now: clock.Now})
+	first, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict, err := users.New(store, &users.Options{Hasher: h, Now: clock.Now, Policy: &password.Policy{MinLength: 200}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepared, err := strict.Prepare(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatalf("under a stricter policy: got %v, want the known key to answer", err)
+	}
+	u, err := strict.CreatePrepared(t.Context(), prepared)
+	if err != nil || u.ID != first.ID {
+		t.Errorf("got %v, %v, want the user of the key", u, err)
+	}
+	equal(t, "hashes", h.made.Load(), 1)
+	equal(t, "another request with the key", class(ignore(strict.Prepare(t.Context(), apiKey, keyed("bob", "k")))), "mismatch")
+
+	clock.add(users.IdempotencyLifetime) // the record is dead: nothing of prepared was checked
+	if _, err := strict.CreatePrepared(t.Context(), prepared); !errors.Is(err, users.ErrIdempotencyKeyUsed) {
+		t.Errorf("after the key's end: got %v, want ErrIdempotencyKeyUsed", err)
+	}
+	equal(t, "users", count(t, store, "alice"), 1)
+}
+
+// A host repeats its transaction after ErrRetryTx with what it has.
+func TestPreparedCanBeUsedAgain(t *testing.T) {
+	t.Parallel()
+	h, store := newHasher(), memstore.New()
+	svc := newServiceOn(t, store, users.Options{Hasher: h})
+	prepared, err := svc.Prepare(t.Context(), apiKey, keyed("alice", "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aborted := svc.InTx(storefake.Failing(store, users.ErrRetryTx, storefake.CreateUser))
+	for range 2 {
+		if _, err := aborted.CreatePrepared(t.Context(), prepared); !errors.Is(err, users.ErrRetryTx) {
+			t.Fatalf("got %v, want ErrRetryTx", err)
+		}
+	}
+	var made []string
+	for range 2 { // the second time the idempotency key answers
+		u, err := svc.InTx(store).CreatePrepared(t.Context(), prepared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, u.ID)
+	}
+	equal(t, "the repeat", made[1], made[0])
+	equal(t, "hashes", h.made.Load(), 1)
+}
+
+func TestPrepareRefusesWhatCreateRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHasher()
 	svc := newService(t, users.Options{Hasher: h})
 	p := params("alice")
 	p.Email = ""
 	for i, err := range []error{
-		ignore(svc.PreHash(t.Context(), apiKey, p)), svc.CheckCreate(t.Context(), apiKey, p),
-		ignore(svc.PreHash(t.Context(), "nobody", p)),
+		ignore(svc.Prepare(t.Context(), apiKey, p)), svc.CheckCreate(t.Context(), apiKey, p),
+		ignore(svc.Prepare(t.Context(), "nobody", p)),
 	} {
 		equal(t, "answer", class(err), []string{"invalid", "invalid", "unknown application"}[i])
 	}
 	equal(t, "hashes", h.made.Load(), 0)
+
 	p = params("alice")
-	p.AutoCreatePassword, p.Password, p.ConfirmPassword = true, password.Text{}, password.Text{}
-	if p, err := svc.PreHash(t.Context(), apiKey, p); err != nil {
+	p.AutoCreatePassword, p.Password, p.ConfirmPassword = true, password.Secret{}, password.Secret{}
+	if prepared, err := svc.Prepare(t.Context(), apiKey, p); err != nil {
 		t.Error(err)
-	} else if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+	} else if _, err := svc.CreatePrepared(t.Context(), prepared); err != nil {
 		t.Error(err)
 	}
 	equal(t, "hashes without a password", h.made.Load(), 0)
+
+	for _, nothing := range []*users.Prepared{nil, {}} {
+		if _, err := svc.CreatePrepared(t.Context(), nothing); err == nil {
+			t.Error("CreatePrepared of nothing: got no error")
+		}
+	}
 }
 
 func ignore[T any](_ T, err error) error { return err }
@@ -501,7 +572,7 @@ func TestWithStoreSharesGateHooksAndRules(t *testing.T) {
 		}
 		var hooked atomic.Int64
 		store := memstore.New()
-		svc := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate, AfterCreate: func(context.Context, users.User) { hooked.Add(1) }})
+		svc := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate, AfterCreate: func(context.Context, users.CreateEvent) { hooked.Add(1) }})
 		twin := svc.WithStore(store)
 		var all sync.WaitGroup
 		for i, s := range []*users.Service{svc, twin, svc, twin} {

@@ -37,6 +37,10 @@ var arrows = map[string][]string{
 	"httpapi":          {".", "password"},
 	"outbox":           {".", "password"},
 	"storetest":        {".", "password"},
+
+	"internal/leaktest":  {"password"},
+	"internal/storefake": {"."},
+	"tools/apidump":      {},
 }
 
 // homes are parts of the standard library that belong to certain packages.
@@ -64,7 +68,7 @@ func (s source) imports() []string {
 	return all
 }
 
-// own gives the directory of a package of this module, and whether it is one.
+// own returns the directory of a package of this module, and whether it is one.
 func own(importPath string) (dir string, ok bool) {
 	if importPath == modulePath {
 		return ".", true

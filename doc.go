@@ -1,7 +1,8 @@
-// Package users is the server side of one operation done completely: creating a
-// user of an application. It validates, authorises, hashes, stores and notifies;
-// the host brings its database, its transaction, its router, its authentication
-// and its mail.
+// Package users creates and stores the users of multi-tenant applications. It
+// validates, authorizes, hashes, stores and notifies, and reads users back. The
+// program that imports it is called the host here: it brings its database, its
+// transaction, its router, its authentication and its mail. Signing users in,
+// listing, changing and deleting them is not part of this version.
 //
 // # Applications
 //
@@ -9,12 +10,14 @@
 // apiKey, and its users, roles and keys are its own:
 //
 //	svc, err := users.New(memstore.New(), nil)
-//	app, err := svc.CreateApplication(ctx, users.Application{APIKey: "acme"})
+//	…
+//	_, err = svc.CreateApplication(ctx, users.Application{APIKey: "acme"})
 //
-// The apiKey authenticates nobody. Who asks is a [Caller], which the host puts
-// into the context with [WithCaller]; what it may do are its permissions, and
-// [AssignRoles] reaches as far as Caller.Grant. A context without a Caller is
-// the host itself and may do everything, unless Options.RequireCaller is set.
+// The apiKey is the name of the application in URLs and logs, not a credential: it
+// authenticates nobody. A [Caller] identifies who makes a request; the host puts it
+// into the context with [WithCaller], and it may do what its [Permissions] say. A
+// call without a Caller is the host's own and has every permission, unless
+// Options.RequireCaller is set.
 //
 // # Creating a user
 //
@@ -25,41 +28,42 @@
 //		ConfirmPassword: password.New(form.Confirm),
 //	})
 //
-// [Service.Create] finds the application, asks whether the caller may, runs
-// Options.BeforeCreate, judges every member at once, hashes the password when
-// its turn has come, and hands user, credential, roles, idempotency record and
+// [Service.Create] finds the application, authorizes the caller, runs
+// Options.BeforeCreate, checks every member at once, hashes the password, of which
+// only so many run at a time (see [password.Gate]), and hands user, credential, roles, idempotency record and
 // notification to the store in one transaction. When it returns nil all of that
-// is durable. A repeat with the same IdempotencyKey gives the same user.
+// is durable. A repeat with the same IdempotencyKey returns the same user.
 //
 // User names are compared as PRECIS UsernameCaseMapped (RFC 8265 section 3.3),
 // addresses after PRECIS and IDNA (RFC 5891): "Alice" and "ＡＬＩＣＥ" are one name.
 // Both keep the spelling in which they were given.
 //
-// Members that give power (roles, isApproved, allowDashboardAccess, a chosen id
-// and the like) need a permission, and never bind from JSON.
+// Privileged members (roles, isApproved, allowDashboardAccess, a chosen id and
+// the like) need a permission, and never bind from JSON.
 //
 // # Plugging in a store
 //
-// A [Store] keeps what it is given, all or nothing, and reports collisions; it
+// A [Store] keeps what it is given, all or nothing, and reports conflicts; it
 // holds no policy. Package memstore keeps it in memory, for tests and demos;
 // package sqlstore in PostgreSQL, MySQL, MariaDB or SQLite. The contract for a
-// store of your own is the comment of Store, and package storetest proves it.
+// store of your own is the comment of Store, and package storetest checks it.
+// The types from [NewUser] to [TokenStore] are for those who write one.
 //
 // To create a user inside a transaction of your own, hash first, so that no
-// connection is held meanwhile, and give the Service a store on that transaction:
+// connection is held meanwhile, and tell the Service that the commit is yours:
 //
-//	p, err = svc.PreHash(ctx, "acme", p)
+//	prepared, err := svc.Prepare(ctx, "acme", p)
 //	…begin…
-//	u, err := svc.WithStore(store.WithTx(tx)).Create(ctx, "acme", p)
+//	u, err := svc.InTx(store.WithTx(tx)).CreatePrepared(ctx, prepared)
 //	…commit…
 //
 // # Notifications
 //
-// Create sends nothing. It writes a row that a relay (package outbox) hands to a
-// [Notifier], at least once and never for a user that was not committed. A user
-// made with AutoCreatePassword has no password: the relay makes a one-time token
-// when it sends the message, and [Service.SetPassword] takes it. Tokens are
-// stored as hashes, passwords as argon2id; the library prints neither.
+// Create sends nothing. With SendEmailNotification it writes a row that a relay
+// (package outbox) hands to a [Notifier], at least once and never for a user that was not committed. A user
+// created with AutoCreatePassword has no password: the relay makes a one-time
+// token when it sends the message, and [Service.SetPassword] takes it. Tokens are
+// stored as hashes, passwords as argon2id; the types that hold them print nothing.
 //
 // # Errors
 //
@@ -67,11 +71,15 @@
 // struct for errors.As:
 //
 //   - [*ValidationError]: every invalid member, with a JSON pointer, a stable code and a sentence.
-//   - [*ConflictError]: every member that is taken.
+//   - [*ConflictError]: every member whose value is taken.
 //   - [*ForbiddenError]: every privileged member that the caller may not set, or none where the operation is refused.
-//   - [ErrUnauthenticated], [ErrUnknownApplication], [ErrNotFound], [ErrIdempotencyMismatch].
-//   - [ErrOverloaded], with a *password.OverloadedError that says when to try again, and [ErrUnavailable].
+//   - [ErrUnauthenticated], [ErrUnknownApplication], [ErrNotFound], [ErrIdempotencyMismatch], [ErrBadToken].
+//   - [ErrOverloaded], with a [password.OverloadedError] that says when to retry.
+//   - [ErrStale], [ErrIdempotencyKeyUsed], [ErrRetryTx], [ErrUnsupported]: what stores return.
+//   - [ErrUnavailable].
 //
-// After the classes that say so nothing was written. Any other error is the
-// host's own, from a hook, a store or the context, and is passed on wrapped.
+// After ErrUnavailable and any error that matches none of these the user may or
+// may not exist: repeat the call with the same idempotency key to find out. After
+// every other class nothing was written. Errors from a hook, a store or the
+// context are returned wrapped; those of hooks as a [*HookError].
 package users

@@ -6,47 +6,33 @@ import (
 )
 
 // The classes of failure. Test for them with errors.Is; the structs below carry
-// the detail for errors.As. An error that is none of these is the host's own
-// (from a hook, a Store or a context) and is passed on wrapped.
+// the detail for errors.As. What a [Store] returns besides is declared beside it.
+// An error that is none of these is the host's own (from a hook, a Store or a
+// context) and is returned wrapped.
 var (
-	// ErrValidation is the class of *ValidationError: members were not understood. Nothing was written.
+	// ErrValidation is the class of *ValidationError: members are invalid. Nothing was written.
 	ErrValidation = errors.New("users: invalid")
 	// ErrUnauthenticated: the caller in the context belongs to another
 	// application, or there is none and Options.RequireCaller asks for one.
 	// Nothing was written.
 	ErrUnauthenticated = errors.New("users: not authenticated")
-	// ErrUnknownApplication: no application has this apiKey.
+	// ErrUnknownApplication: no application has this apiKey. Nothing was written.
 	ErrUnknownApplication = errors.New("users: unknown application")
 	// ErrForbidden is the class of *ForbiddenError: the caller may not do this. Nothing was written.
 	ErrForbidden = errors.New("users: forbidden")
 	// ErrConflict is the class of *ConflictError: a unique member is taken. Nothing was written.
 	ErrConflict = errors.New("users: conflict")
-	// ErrNotFound: what was asked for is not there.
+	// ErrNotFound: what was asked for does not exist. Nothing was written.
 	ErrNotFound = errors.New("users: not found")
 	// ErrIdempotencyMismatch: the idempotency key was used before, by the same
 	// caller, with other parameters. Nothing was written.
 	ErrIdempotencyMismatch = errors.New("users: idempotency key used with other parameters")
-	// ErrIdempotencyKeyUsed is what [UserStore.CreateUser] answers when a live
-	// record of the same key exists. Service.Create turns it into a replay or a
-	// mismatch; hosts see it only where the record vanished in between: try again.
-	ErrIdempotencyKeyUsed = errors.New("users: idempotency key used")
 	// ErrOverloaded: the hashing queue is full. Nothing was written; errors.As
-	// finds a *password.OverloadedError that says when to try again.
+	// finds a *password.OverloadedError that says when to retry.
 	ErrOverloaded = errors.New("users: overloaded")
-	// ErrUnavailable: the store can't be reached now. The outcome of a write may
-	// be unknown: the same idempotency key tells.
-	ErrUnavailable = errors.New("users: store unavailable")
-	// ErrRetryTx: the host's own transaction was aborted by the database
-	// (serialization failure, deadlock) and must be repeated as a whole.
-	ErrRetryTx = errors.New("users: transaction aborted, repeat it")
-	// ErrStale is what [UserStore.UpdateUser] answers when the row has another
-	// version than the update names.
-	ErrStale = errors.New("users: changed by another writer")
 	// ErrBadToken: a set-password token that is unknown, used or expired; the
-	// three can't be told apart.
+	// three can't be told apart. Nothing was written.
 	ErrBadToken = errors.New("users: bad token")
-	// ErrUnsupported: the Store lacks the optional capability that this needs.
-	ErrUnsupported = errors.New("users: the store does not support this")
 )
 
 // FieldError is one invalid member.
@@ -57,12 +43,16 @@ type FieldError struct {
 	Pointer string
 	// Code is stable and meant for programs, for example "required".
 	Code string
-	// Detail is a plain English sentence. It never quotes what was sent.
+	// Detail continues, in plain English, a sentence that begins with the member.
+	// It never quotes what was sent.
 	Detail string
+	// Limit is the number in Detail where the rule is a limit, such as 15 or 256,
+	// for pages that say it in another language; otherwise 0.
+	Limit int
 }
 
 // ValidationError lists every invalid member of one request, in the order of
-// the contract's table. It matches [ErrValidation].
+// [CreateMembers]. It matches [ErrValidation].
 type ValidationError struct{ Fields []FieldError }
 
 func (e *ValidationError) Error() string {
@@ -86,9 +76,9 @@ func (e *ValidationError) Error() string {
 // Is reports whether target is [ErrValidation].
 func (e *ValidationError) Is(target error) bool { return target == ErrValidation }
 
-// ConflictError names every member whose value is already taken in the
-// application: "userName", "email", "id", or "apiKey" and "name" where an
-// application or a role is made. It matches [ErrConflict].
+// ConflictError names every member whose value is already taken: "userName",
+// "email" and "id" of a user, "id" and "name" of a role, "id" and "apiKey" of an
+// application, "kind" of a notification. It matches [ErrConflict].
 type ConflictError struct{ Members []string }
 
 func (e *ConflictError) Error() string {
@@ -101,10 +91,19 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 // ForbiddenError says that the caller may not do this. Members names the
 // privileged members that asked for too much; it is empty where the operation
 // as a whole is refused. It matches [ErrForbidden].
-type ForbiddenError struct{ Members []string }
+type ForbiddenError struct {
+	Members []string
+	// Detail is the sentence of a hook that refused, for the client to read;
+	// empty: the library's own. See HookError.
+	Detail string
+}
 
 func (e *ForbiddenError) Error() string {
-	return membersText(ErrForbidden, "no permission for: ", e.Members)
+	text := membersText(ErrForbidden, "no permission for: ", e.Members)
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
 }
 
 // Is reports whether target is [ErrForbidden].

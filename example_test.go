@@ -2,6 +2,7 @@ package users_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -95,7 +96,7 @@ func ExampleConflictError() {
 func ExampleWithCaller() {
 	svc := exampleService(users.Options{RequireCaller: true})
 	signUp := users.WithCaller(context.Background(), users.Caller{
-		ID: "sign-up form", APIKey: "acme", Allow: users.CreateUsers,
+		ID: "sign-up form", APIKey: "acme", Permissions: users.CreateUsers,
 	})
 	p := exampleParams("alice")
 	p.AllowDashboardAccess = true
@@ -119,7 +120,7 @@ func ExampleService_CreateRole() {
 	}
 	// This caller may make editors, and learns nothing of other roles.
 	desk := users.WithCaller(ctx, users.Caller{
-		ID: "desk", APIKey: "acme", Allow: users.CreateUsers | users.AssignRoles, Grant: []string{"editor"},
+		ID: "desk", APIKey: "acme", Permissions: users.CreateUsers | users.AssignRoles, AssignableRoles: []users.RoleRef{{Name: "editor"}},
 	})
 	p := exampleParams("alice")
 	p.Roles = []users.RoleRef{{Name: "editor"}}
@@ -159,37 +160,73 @@ func ExampleCreateUserParams_idempotencyKey() {
 	// true
 }
 
-// Hooks amend a request, refuse it, or add to its transaction.
+// Hooks amend a request, refuse it with a sentence of the host's own, or add to
+// its transaction. Over HTTP these refusals are a 403 and a 400 with that sentence.
 func ExampleOptions_hooks() {
-	errClosed := errors.New("no new users on this domain")
 	svc := exampleService(users.Options{
-		BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
-			if p.UserName == "mallory" {
-				return errClosed
-			}
-			if p.Name == "" {
-				p.Name = "Friend " + p.UserName
+		BeforeCreate: func(_ context.Context, app users.Application, p *users.CreateUserParams) error {
+			switch {
+			case p.UserName == "mallory":
+				return &users.ForbiddenError{Detail: "this name is not available at " + app.APIKey}
+			case len(p.Extra["company"]) == 0: // a member of the request that is the host's own
+				return &users.ValidationError{Fields: []users.FieldError{
+					{Pointer: "/company", Code: "required", Detail: "is required"},
+				}}
 			}
 			return nil
 		},
-		OnCreate: func(_ context.Context, u users.User) error {
-			fmt.Println("inside of the transaction:", u.UserName)
+		OnCreate: func(_ context.Context, e users.CreateEvent) error {
+			fmt.Printf("inside the transaction: %s of %s\n", e.User.UserName, e.Extra["company"])
 			return nil
 		},
-		AfterCreate: func(_ context.Context, u users.User) {
-			fmt.Println("durable:", u.Name)
+		AfterCreate: func(_ context.Context, e users.CreateEvent) {
+			fmt.Println("durable:", e.User.UserName, "at", e.Application.APIKey)
 		},
 	})
 	ctx := context.Background()
-	_, err := svc.Create(ctx, "acme", exampleParams("alice"))
-	fmt.Println(err)
-	_, err = svc.Create(ctx, "acme", exampleParams("mallory"))
-	fmt.Println(errors.Is(err, errClosed))
+	for _, name := range []string{"alice", "mallory", "bob"} {
+		p := exampleParams(name)
+		if name != "bob" {
+			p.Extra = map[string]json.RawMessage{"company": json.RawMessage(`"Acme"`)}
+		}
+		_, err := svc.Create(ctx, "acme", p)
+		fmt.Println(err)
+	}
 	// Output:
-	// inside of the transaction: alice
-	// durable: Friend alice
+	// inside the transaction: alice of "Acme"
+	// durable: alice at acme
 	// <nil>
-	// true
+	// users: BeforeCreate: users: forbidden: this name is not available at acme
+	// users: BeforeCreate: users: invalid: /company: is required
+}
+
+// Inside a transaction of the host's own, the hash comes first and the commit last.
+func ExampleService_InTx() {
+	ctx := context.Background()
+	store := memstore.New() // sqlstore's WithTx returns a store inside an *sql.Tx
+	svc, err := users.New(store, &users.Options{
+		Hasher:      password.InsecureForTests(),
+		AfterCreate: func(context.Context, users.CreateEvent) { fmt.Println("not printed: the host has not committed") },
+	})
+	if err != nil {
+		panic(err)
+	}
+	if _, err := svc.CreateApplication(ctx, users.Application{APIKey: "acme"}); err != nil {
+		panic(err)
+	}
+
+	prepared, err := svc.Prepare(ctx, "acme", exampleParams("alice")) // checks and hashes
+	if err != nil {
+		panic(err)
+	}
+	// …begin the transaction…
+	u, err := svc.InTx(store).CreatePrepared(ctx, prepared)
+	if err != nil {
+		panic(err)
+	}
+	// …write rows of your own, and commit…
+	fmt.Println(u.UserName)
+	// Output: alice
 }
 
 // An application can ask for approval, which is given later.
@@ -213,13 +250,13 @@ func ExampleService_SetStatus() {
 }
 
 // Under load a caller is told when to come again.
-func ExampleService_Busy() {
+func ExampleService_Overloaded() {
 	gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 1, MaxWait: time.Second})
 	if err != nil {
 		panic(err)
 	}
 	svc := exampleService(users.Options{Gate: gate})
-	if wait, busy := svc.Busy("acme"); busy {
+	if wait, busy := svc.Overloaded("acme"); busy {
 		fmt.Println("try again in", wait)
 	} else {
 		fmt.Println("come in")

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
@@ -28,10 +29,12 @@ var faults = map[string]func(cancel context.CancelFunc) error{
 // repeat with the same key finds or makes exactly one user.
 func TestCreateEndsAsPromisedWhateverTheStoreDoes(t *testing.T) {
 	t.Parallel()
-	for _, method := range words("FindApplication FindReplay FindRoles FindUsers CreateUser") {
+	for _, method := range []storefake.Method{
+		storefake.FindApplication, storefake.FindIdempotencyRecord, storefake.FindRoles, storefake.FindUsers, storefake.CreateUser,
+	} {
 		for name, fault := range faults {
 			for _, when := range []string{"before", "after"} {
-				t.Run(method+"/"+name+" "+when, func(t *testing.T) {
+				t.Run(string(method)+"/"+name+" "+when, func(t *testing.T) {
 					t.Parallel()
 					store, h := memstore.New(), newHasher()
 					gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 1})
@@ -39,11 +42,11 @@ func TestCreateEndsAsPromisedWhateverTheStoreDoes(t *testing.T) {
 						t.Fatal(err)
 					}
 					after := 0
-					sound := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate, AfterCreate: func(context.Context, users.User) { after++ }})
+					sound := newServiceOn(t, store, users.Options{Hasher: h, Gate: gate, AfterCreate: func(context.Context, users.CreateEvent) { after++ }})
 					addRole(t, sound, "editor")
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
-					broken := sound.WithStore(around{store, func(_ context.Context, m string, _ any, do func() error) error {
+					broken := sound.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
 						if m != method {
 							return do()
 						}
@@ -59,17 +62,17 @@ func TestCreateEndsAsPromisedWhateverTheStoreDoes(t *testing.T) {
 						if err := fault(cancel); err != nil {
 							return err
 						}
-						if method == "FindReplay" {
+						if method == storefake.FindIdempotencyRecord {
 							return users.ErrNotFound
 						}
 						return nil
-					}})
+					}))
 					p := keyed("alice", "k")
 					p.Roles, p.SendEmailNotification = []users.RoleRef{{Name: "editor"}}, true
 
 					err = recovered(func() error { _, err := broken.Create(ctx, apiKey, p); return err })
 
-					written := method == "CreateUser" && when == "after"
+					written := method == storefake.CreateUser && when == "after"
 					switch {
 					case name == "late cancel" && written:
 						if err != nil { // it is durable, so it is said
@@ -102,7 +105,7 @@ func TestCreateEndsAsPromisedWhateverTheStoreDoes(t *testing.T) {
 					if wantAfter := map[bool]int{true: 1}[err == nil]; after != wantAfter {
 						t.Errorf("AfterCreate ran %d times, want %d", after, wantAfter)
 					}
-					if _, busy := sound.Busy(apiKey); busy || h.now.Load() != 0 {
+					if _, busy := sound.Overloaded(apiKey); busy || h.now.Load() != 0 {
 						t.Error("the gate is not free")
 					}
 
@@ -114,7 +117,7 @@ func TestCreateEndsAsPromisedWhateverTheStoreDoes(t *testing.T) {
 						t.Errorf("after the repeat: %d users, roles %v", n, u.Roles)
 					}
 					waiting, err := sound.Notifications(t.Context(), apiKey, users.NotificationQuery{})
-					if len(waiting) != 1 || err != nil || waiting[0].UserID != u.ID {
+					if err != nil || len(waiting.Notifications) != 1 || waiting.Notifications[0].UserID != u.ID {
 						t.Errorf("after the repeat: notifications %v, %v, want one", waiting, err)
 					}
 				})
@@ -127,27 +130,27 @@ func TestCreateEndsAsPromisedWhateverTheStoreDoes(t *testing.T) {
 // conflict, which may be the twin's work.
 func TestFailedLookForATwinIsTheAnswer(t *testing.T) {
 	t.Parallel()
-	for _, clash := range []error{&users.ConflictError{Members: []string{"userName"}}, users.ErrIdempotencyKeyUsed} {
+	for _, conflict := range []error{&users.ConflictError{Members: []string{"userName"}}, users.ErrIdempotencyKeyUsed} {
 		store, looks := memstore.New(), 0
-		svc := newServiceOn(t, store, users.Options{}).WithStore(around{store, func(_ context.Context, m string, _ any, do func() error) error {
+		svc := newServiceOn(t, store, users.Options{}).WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
 			switch m {
-			case "CreateUser":
-				return clash
-			case "FindReplay":
+			case storefake.CreateUser:
+				return conflict
+			case storefake.FindIdempotencyRecord:
 				if looks++; looks == 2 {
 					return errStore
 				}
 			}
 			return do()
-		}})
+		}))
 		_, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
 		if !errors.Is(err, errStore) {
 			t.Errorf("got %v, want the store's error", err)
 		}
-		// Without a twin the clash is the answer.
+		// Without a twin the conflict is the answer.
 		_, err = svc.Create(t.Context(), apiKey, keyed("alice", "k"))
-		if !errors.Is(err, clash) {
-			t.Errorf("got %v, want %v", err, clash)
+		if !errors.Is(err, conflict) {
+			t.Errorf("got %v, want %v", err, conflict)
 		}
 	}
 }
@@ -159,32 +162,33 @@ func TestOtherOperationsPassTheStoresErrorOn(t *testing.T) {
 	role, user := addRole(t, sound, "editor"), addUser(t, t.Context(), sound, "alice")
 	ctx := t.Context()
 	for _, c := range []struct {
-		op, calls string
-		do        func(svc *users.Service) error
+		op    string
+		calls []storefake.Method
+		do    func(svc *users.Service) error
 	}{
-		{"CreateApplication", "CreateApplication", func(svc *users.Service) error {
+		{"CreateApplication", []storefake.Method{storefake.CreateApplication}, func(svc *users.Service) error {
 			return ignore(svc.CreateApplication(ctx, users.Application{}))
 		}},
-		{"Application", "FindApplication", func(svc *users.Service) error { return ignore(svc.Application(ctx, apiKey)) }},
-		{"CreateRole", "FindApplication CreateRole", func(svc *users.Service) error {
+		{"Application", []storefake.Method{storefake.FindApplication}, func(svc *users.Service) error { return ignore(svc.Application(ctx, apiKey)) }},
+		{"CreateRole", []storefake.Method{storefake.FindApplication, storefake.CreateRole}, func(svc *users.Service) error {
 			return ignore(svc.CreateRole(ctx, apiKey, users.Role{Name: "new"}))
 		}},
-		{"Role", "FindApplication FindRoles", func(svc *users.Service) error {
+		{"Role", []storefake.Method{storefake.FindApplication, storefake.FindRoles}, func(svc *users.Service) error {
 			return ignore(svc.Role(ctx, apiKey, users.RoleRef{ID: role.ID}))
 		}},
-		{"Roles", "FindApplication FindRoles", func(svc *users.Service) error { return ignore(svc.Roles(ctx, apiKey, users.Page{})) }},
-		{"User", "FindApplication FindUsers", func(svc *users.Service) error { return ignore(svc.User(ctx, apiKey, user.ID)) }},
-		{"SetStatus", "FindApplication FindUsers UpdateUser", func(svc *users.Service) error {
+		{"Roles", []storefake.Method{storefake.FindApplication, storefake.ListRoles}, func(svc *users.Service) error { return ignore(svc.Roles(ctx, apiKey, users.Page{})) }},
+		{"User", []storefake.Method{storefake.FindApplication, storefake.FindUsers}, func(svc *users.Service) error { return ignore(svc.User(ctx, apiKey, user.ID)) }},
+		{"SetStatus", []storefake.Method{storefake.FindApplication, storefake.FindUsers, storefake.SetUserStatus}, func(svc *users.Service) error {
 			return ignore(svc.SetStatus(ctx, apiKey, user.ID, users.Status{IsLockedOut: ptr(true)}))
 		}},
-		{"CheckCreate", "FindApplication FindRoles", func(svc *users.Service) error {
+		{"CheckCreate", []storefake.Method{storefake.FindApplication, storefake.FindRoles}, func(svc *users.Service) error {
 			p := params("new")
 			p.Roles = []users.RoleRef{{ID: role.ID}}
 			return svc.CheckCreate(ctx, apiKey, p)
 		}},
-		{"Purge", "Purge", func(svc *users.Service) error { return ignore(svc.Purge(ctx, 1)) }},
-		{"replay", "FindApplication FindReplay FindUsers", func(svc *users.Service) error {
-			p := keyed("replayed", "k")
+		{"Purge", []storefake.Method{storefake.Purge}, func(svc *users.Service) error { return ignore(svc.Purge(ctx, 1)) }},
+		{"repeated key", []storefake.Method{storefake.FindApplication, storefake.FindIdempotencyRecord, storefake.FindUsers}, func(svc *users.Service) error {
+			p := keyed("repeated", "k")
 			if err := ignore(sound.Create(ctx, apiKey, p)); err != nil {
 				t.Fatal(err)
 			}
@@ -194,14 +198,14 @@ func TestOtherOperationsPassTheStoresErrorOn(t *testing.T) {
 		var seen log
 		equal(t, c.op, c.do(sound.WithStore(seen.on(store))), nil)
 		calls, _ := seen.take()
-		equal(t, c.op+": calls", calls, words(c.calls))
+		equal(t, c.op+": calls", calls, c.calls)
 		for _, broken := range calls {
-			err := c.do(sound.WithStore(around{store, func(_ context.Context, m string, _ any, do func() error) error {
+			err := c.do(sound.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
 				if m == broken {
 					return errStore
 				}
 				return do()
-			}}))
+			})))
 			if !errors.Is(err, errStore) || class(err) != err.Error() {
 				t.Errorf("%s, %s fails: got %v, want the store's error and no class", c.op, broken, err)
 			}
@@ -257,12 +261,12 @@ func TestFailingHasherIsAnErrorWithoutClass(t *testing.T) {
 		if !errors.Is(err, errStore) {
 			t.Errorf("got %v, want the hasher's error", err)
 		}
-		err = recovered(func() error { return ignore(svc.PreHash(t.Context(), apiKey, params("alice"))) })
+		err = recovered(func() error { return ignore(svc.Prepare(t.Context(), apiKey, params("alice"))) })
 		if !errors.Is(err, errStore) {
-			t.Errorf("PreHash: got %v, want the hasher's error", err)
+			t.Errorf("Prepare: got %v, want the hasher's error", err)
 		}
 		equal(t, "users", count(t, store, "alice"), 0)
-		if wait, busy := svc.Busy(apiKey); busy {
+		if wait, busy := svc.Overloaded(apiKey); busy {
 			t.Errorf("the gate is busy for %v", wait)
 		}
 	}
@@ -277,5 +281,5 @@ func (h brokenHasher) Hash([]byte) (password.Hash, error) {
 	if h.panics {
 		panic(errStore)
 	}
-	return "", errStore
+	return password.Hash{}, errStore
 }

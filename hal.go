@@ -2,29 +2,110 @@ package users
 
 import "time"
 
-// Link is a HAL link object (draft-kelly-json-hal section 5).
-type Link struct {
+// Form is one of the two JSON forms of answers. A host that writes handlers of
+// its own beside package httpapi shows users and roles as that package does:
+//
+//	json.NewEncoder(w).Encode(users.HAL.User(u, "/v1/acme", false))
+type Form int
+
+// The forms. base, in their methods, is the URL or path of the application
+// without a slash at the end, such as "/v1/acme".
+const (
+	Plain Form = iota // application/json: an array of links, each with its relation inside
+	HAL               // application/hal+json (draft-kelly-json-hal)
+)
+
+// MediaType returns the media type of f.
+func (f Form) MediaType() string {
+	if f == HAL {
+		return "application/hal+json"
+	}
+	return "application/json"
+}
+
+// User returns u in this form, for a JSON encoder; with embedRoles, with its
+// roles in full. There is a link to the roles only where there are roles: who sees
+// a user with roles may also read these.
+func (f Form) User(u *User, base string, embedRoles bool) any {
+	members := userMembers{
+		u.ID, u.UserName, u.Email, u.Name, u.IsApproved, u.IsLockedOut, u.CreationDate, u.DateCreated, u.DateUpdated,
+	}
+	self := link{Href: UserPath(base, u.ID)}
+	roles := link{Href: base + "/roles"}
+
+	// The encoder would copy a value: both return pointers.
+	if f == HAL {
+		v := &halUser{userMembers: members, Roles: roleNames(u.Roles), Links: halLinks{Self: self}}
+		if len(u.Roles) > 0 {
+			v.Links.Roles = &roles
+		}
+		if embedRoles {
+			v.Embed, v.Embedded = []string{"roles"}, &halEmbedded{halRoles(u.Roles, base)}
+		}
+		return v
+	}
+	v := &plainUser{userMembers: members, Links: make([]relLink, 1, 2)}
+	v.Links[0] = relLink{"self", self}
+	if len(u.Roles) > 0 {
+		v.Links = append(v.Links, relLink{"roles", roles})
+	}
+	if embedRoles {
+		v.Embed, v.Roles = []string{"roles"}, plainRoles(u.Roles, base)
+	} else {
+		v.Roles = roleNames(u.Roles)
+	}
+	return v
+}
+
+// Role returns r in this form, for a JSON encoder.
+func (f Form) Role(r Role, base string) any {
+	if f == HAL {
+		return newHALRole(r, base)
+	}
+	return newPlainRole(r, base)
+}
+
+// Roles returns a page of roles in this form, for a JSON encoder. self is the
+// URL of the page, next that of the one after it or empty.
+func (f Form) Roles(roles []Role, base, self, next string) any {
+	if f == HAL {
+		v := halRolePage{halLinks{Self: link{Href: self}}, halEmbedded{halRoles(roles, base)}}
+		if next != "" {
+			v.Links.Next = &link{Href: next}
+		}
+		return v
+	}
+	v := plainRolePage{plainRoles(roles, base), []relLink{{"self", link{Href: self}}}}
+	if next != "" {
+		v.Links = append(v.Links, relLink{"next", link{Href: next}})
+	}
+	return v
+}
+
+// UserPath is where the user with this id is found below base, which is the
+// URL or path of its application without a slash at the end.
+func UserPath(base, id string) string { return base + "/users/" + id }
+
+// RolePath is where the role with this id is found below base.
+func RolePath(base, id string) string { return base + "/roles/" + id }
+
+// link is a HAL link object (draft-kelly-json-hal section 5).
+type link struct {
 	Href      string `json:"href"`
 	Templated bool   `json:"templated"`
 }
 
-// RelLink is a link of the plain form: the relation stands inside.
-type RelLink struct {
+// relLink is a link of the plain form, with the relation inside.
+type relLink struct {
 	Rel string `json:"rel"`
-	Link
+	link
 }
 
-// HALLinks are the links of a resource in HAL. Each relation is one object.
-type HALLinks struct {
-	Self  Link  `json:"self"`
-	Roles *Link `json:"roles,omitempty"`
-	Next  *Link `json:"next,omitempty"`
-}
-
-// RoleName is a role in short, as every user shows it.
-type RoleName struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
+// halLinks are the links of a resource in HAL. Each relation is one object.
+type halLinks struct {
+	Self  link  `json:"self"`
+	Roles *link `json:"roles,omitempty"`
+	Next  *link `json:"next,omitempty"`
 }
 
 // userMembers are the members of a user that both forms show.
@@ -40,143 +121,79 @@ type userMembers struct {
 	DateUpdated  time.Time `json:"dateUpdated"`
 }
 
-// UserHAL is a user in application/hal+json.
-type UserHAL struct {
+type halUser struct {
 	userMembers
-	Roles    []RoleName     `json:"roles"`
-	Embed    []string       `json:"embed,omitempty"`
-	Links    HALLinks       `json:"_links"`
-	Embedded *EmbeddedRoles `json:"_embedded,omitempty"`
+	Roles    []roleName   `json:"roles"`
+	Embed    []string     `json:"embed,omitempty"`
+	Links    halLinks     `json:"_links"`
+	Embedded *halEmbedded `json:"_embedded,omitempty"`
 }
 
-// EmbeddedRoles are the roles that a HAL resource embeds.
-type EmbeddedRoles struct {
-	Roles []RoleHAL `json:"roles"`
+type halEmbedded struct {
+	Roles []halRole `json:"roles"`
 }
 
-// RoleHAL is a role in application/hal+json.
-type RoleHAL struct {
+type halRole struct {
 	Role
-	Links HALLinks `json:"_links"`
+	Links halLinks `json:"_links"`
 }
 
-// RolesHAL is a page of roles in application/hal+json.
-type RolesHAL struct {
-	Links    HALLinks      `json:"_links"`
-	Embedded EmbeddedRoles `json:"_embedded"`
+type halRolePage struct {
+	Links    halLinks    `json:"_links"`
+	Embedded halEmbedded `json:"_embedded"`
 }
 
-// UserPlain is a user in application/json. Roles is []RoleName or, embedded, []RolePlain.
-type UserPlain struct {
+type plainUser struct {
 	userMembers
-	Roles any       `json:"roles"`
+	Roles any       `json:"roles"` // []roleName or, embedded, []plainRole
 	Embed []string  `json:"embed,omitempty"`
-	Links []RelLink `json:"links"`
+	Links []relLink `json:"links"`
 }
 
-// RolePlain is a role in application/json.
-type RolePlain struct {
+type plainRole struct {
 	Role
-	Links []RelLink `json:"links"`
+	Links []relLink `json:"links"`
 }
 
-// RolesPlain is a page of roles in application/json.
-type RolesPlain struct {
-	Roles []RolePlain `json:"roles"`
-	Links []RelLink   `json:"links"`
+type plainRolePage struct {
+	Roles []plainRole `json:"roles"`
+	Links []relLink   `json:"links"`
 }
 
-// UserPath is where the user with this id is found below base, which is the
-// URL or path of its application without a slash at the end.
-func UserPath(base, id string) string { return base + "/users/" + id }
-
-// RolePath is where the role with this id is found below base.
-func RolePath(base, id string) string { return base + "/roles/" + id }
-
-// HALUser gives u in HAL, with its roles in full where embedRoles asks for them.
-// The roles link stands only where there are roles: who sees a user with roles
-// may also read these.
-func HALUser(u *User, base string, embedRoles bool) UserHAL {
-	h := UserHAL{userMembers: members(u), Roles: roleNames(u.Roles), Links: HALLinks{Self: Link{Href: UserPath(base, u.ID)}}}
-	if len(u.Roles) > 0 {
-		h.Links.Roles = &Link{Href: base + "/roles"}
-	}
-	if embedRoles {
-		h.Embed = []string{"roles"}
-		h.Embedded = &EmbeddedRoles{halRoles(u.Roles, base)}
-	}
-	return h
+// roleName is a role in short, as every user shows it.
+type roleName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
-// PlainUser gives u in plain JSON, with its roles in full where embedRoles asks for them.
-func PlainUser(u *User, base string, embedRoles bool) UserPlain {
-	p := UserPlain{userMembers: members(u), Links: make([]RelLink, 1, 2)}
-	p.Links[0] = RelLink{"self", Link{Href: UserPath(base, u.ID)}}
-	if len(u.Roles) > 0 {
-		p.Links = append(p.Links, RelLink{"roles", Link{Href: base + "/roles"}})
-	}
-	if embedRoles {
-		p.Embed = []string{"roles"}
-		p.Roles = plainRoles(u.Roles, base)
-	} else {
-		p.Roles = roleNames(u.Roles)
-	}
-	return p
-}
-
-// HALRole gives r in HAL.
-func HALRole(r Role, base string) RoleHAL {
-	return RoleHAL{r, HALLinks{Self: Link{Href: RolePath(base, r.ID)}}}
-}
-
-// PlainRole gives r in plain JSON.
-func PlainRole(r Role, base string) RolePlain {
-	return RolePlain{r, []RelLink{{"self", Link{Href: RolePath(base, r.ID)}}}}
-}
-
-// HALRoles gives a page of roles in HAL; self is the URL of the page, next that
-// of the one after it or empty.
-func HALRoles(roles []Role, base, self, next string) RolesHAL {
-	h := RolesHAL{HALLinks{Self: Link{Href: self}}, EmbeddedRoles{halRoles(roles, base)}}
-	if next != "" {
-		h.Links.Next = &Link{Href: next}
-	}
-	return h
-}
-
-// PlainRoles gives a page of roles in plain JSON; self and next as in [HALRoles].
-func PlainRoles(roles []Role, base, self, next string) RolesPlain {
-	p := RolesPlain{plainRoles(roles, base), []RelLink{{"self", Link{Href: self}}}}
-	if next != "" {
-		p.Links = append(p.Links, RelLink{"next", Link{Href: next}})
-	}
-	return p
-}
-
-func members(u *User) userMembers {
-	return userMembers{u.ID, u.UserName, u.Email, u.Name, u.IsApproved, u.IsLockedOut, u.CreationDate, u.DateCreated, u.DateUpdated}
-}
-
-func roleNames(roles []Role) []RoleName {
-	names := make([]RoleName, len(roles))
+func roleNames(roles []Role) []roleName {
+	names := make([]roleName, len(roles))
 	for i, r := range roles {
-		names[i] = RoleName{r.ID, r.Name}
+		names[i] = roleName{r.ID, r.Name}
 	}
 	return names
 }
 
-func halRoles(roles []Role, base string) []RoleHAL {
-	out := make([]RoleHAL, len(roles))
-	for i, r := range roles {
-		out[i] = HALRole(r, base)
-	}
-	return out
+func newHALRole(r Role, base string) halRole {
+	return halRole{r, halLinks{Self: link{Href: RolePath(base, r.ID)}}}
 }
 
-func plainRoles(roles []Role, base string) []RolePlain {
-	out := make([]RolePlain, len(roles))
+func halRoles(roles []Role, base string) []halRole {
+	all := make([]halRole, len(roles))
 	for i, r := range roles {
-		out[i] = PlainRole(r, base)
+		all[i] = newHALRole(r, base)
 	}
-	return out
+	return all
+}
+
+func newPlainRole(r Role, base string) plainRole {
+	return plainRole{r, []relLink{{"self", link{Href: RolePath(base, r.ID)}}}}
+}
+
+func plainRoles(roles []Role, base string) []plainRole {
+	all := make([]plainRole, len(roles))
+	for i, r := range roles {
+		all[i] = newPlainRole(r, base)
+	}
+	return all
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
@@ -27,7 +28,7 @@ const (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 
-// newService gives a Service with the application "acme" on a new memstore. It
+// newService returns a Service with the application "acme" on a new memstore. It
 // hashes insecurely and its clock stands at start, unless o says otherwise.
 func newService(t testing.TB, o users.Options) *users.Service {
 	t.Helper()
@@ -87,21 +88,25 @@ func params(name string) users.CreateUserParams {
 func as(ctx context.Context, c users.Caller) context.Context { return users.WithCaller(ctx, c) }
 
 // limited may create users and no more.
-var limited = users.Caller{ID: "limited", APIKey: apiKey, Allow: users.CreateUsers}
+var limited = users.Caller{ID: "limited", APIKey: apiKey, Permissions: users.CreateUsers}
 
 // admin may do everything.
-var admin = users.Caller{ID: "admin", APIKey: apiKey, Allow: users.All}
+var admin = users.Caller{ID: "admin", APIKey: apiKey, Permissions: users.AllPermissions}
 
-// class puts an error into one word.
+// class puts an error into one word: the first class that it matches.
 func class(err error) string {
-	for word, target := range map[string]error{
-		"invalid": users.ErrValidation, "unauthenticated": users.ErrUnauthenticated,
-		"unknown application": users.ErrUnknownApplication, "forbidden": users.ErrForbidden,
-		"conflict": users.ErrConflict, "not found": users.ErrNotFound, "mismatch": users.ErrIdempotencyMismatch,
-		"overloaded": users.ErrOverloaded, "stale": users.ErrStale, "canceled": context.Canceled,
+	for _, c := range []struct {
+		word   string
+		target error
+	}{
+		{"invalid", users.ErrValidation}, {"unauthenticated", users.ErrUnauthenticated},
+		{"unknown application", users.ErrUnknownApplication}, {"forbidden", users.ErrForbidden},
+		{"conflict", users.ErrConflict}, {"not found", users.ErrNotFound}, {"mismatch", users.ErrIdempotencyMismatch},
+		{"overloaded", users.ErrOverloaded}, {"stale", users.ErrStale}, {"unsupported", users.ErrUnsupported},
+		{"canceled", context.Canceled},
 	} {
-		if errors.Is(err, target) {
-			return word
+		if errors.Is(err, c.target) {
+			return c.word
 		}
 	}
 	if err == nil {
@@ -134,7 +139,7 @@ func equal[T any](t testing.TB, what string, got, want T) {
 	}
 }
 
-// count gives how many users hold one of these names or their addresses.
+// count returns how many users hold one of these names or their addresses.
 func count(t testing.TB, store users.Store, names ...string) int {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -153,7 +158,7 @@ func count(t testing.TB, store users.Store, names ...string) int {
 	return len(found)
 }
 
-// ids gives UUIDs that count from 1.
+// ids returns UUIDs that count from 1.
 func ids() func() (string, error) {
 	var n atomic.Int64
 	return func() (string, error) { return uuid(n.Add(1)), nil }
@@ -180,79 +185,24 @@ func (c *clock) add(d time.Duration) {
 	c.now = now.Add(d)
 }
 
-// around is a Store that lets a test come between the Service and its store:
-// call gets the name of the method, what it was given, and do, which runs it.
-// It has none of the optional capabilities.
-type around struct {
-	users.Store
-	call func(ctx context.Context, method string, arg any, do func() error) error
-}
-
-func aroundCall[T any](s around, ctx context.Context, method string, arg any, do func() (T, error)) (out T, err error) {
-	err = s.call(ctx, method, arg, func() (err error) {
-		out, err = do()
-		return err
-	})
-	if err != nil {
-		out = *new(T)
-	}
-	return out, err
-}
-
-func (s around) CreateApplication(ctx context.Context, a users.Application) error {
-	return s.call(ctx, "CreateApplication", a, func() error { return s.Store.CreateApplication(ctx, a) })
-}
-
-func (s around) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
-	return aroundCall(s, ctx, "FindApplication", q, func() (users.Application, error) { return s.Store.FindApplication(ctx, q) })
-}
-
-func (s around) CreateRole(ctx context.Context, app string, r users.RoleRecord) error {
-	return s.call(ctx, "CreateRole", r, func() error { return s.Store.CreateRole(ctx, app, r) })
-}
-
-func (s around) FindRoles(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
-	return aroundCall(s, ctx, "FindRoles", q, func() ([]users.RoleRecord, error) { return s.Store.FindRoles(ctx, q) })
-}
-
-func (s around) CreateUser(ctx context.Context, n *users.NewUser) error {
-	return s.call(ctx, "CreateUser", n, func() error { return s.Store.CreateUser(ctx, n) })
-}
-
-func (s around) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
-	return aroundCall(s, ctx, "FindUsers", q, func() ([]users.UserRecord, error) { return s.Store.FindUsers(ctx, q) })
-}
-
-func (s around) UpdateUser(ctx context.Context, u users.UserUpdate) error {
-	return s.call(ctx, "UpdateUser", u, func() error { return s.Store.UpdateUser(ctx, u) })
-}
-
-func (s around) FindReplay(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
-	return aroundCall(s, ctx, "FindReplay", k, func() (users.Replay, error) { return s.Store.FindReplay(ctx, k) })
-}
-
-func (s around) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	return aroundCall(s, ctx, "Purge", limit, func() (int, error) { return s.Store.Purge(ctx, before, limit) })
-}
-
-// log records the methods that were called.
+// log records the methods of a store that were called.
 type log struct {
 	mu    sync.Mutex
-	calls []string
+	calls []storefake.Method
 	args  []any
 }
 
-func (l *log) on(store users.Store) around {
-	return around{store, func(_ context.Context, method string, arg any, do func() error) error {
+func (l *log) on(store users.Store) users.Store {
+	return storefake.Around(store, func(_ context.Context, m storefake.Method, arg any, do func() error) error {
 		l.mu.Lock()
-		l.calls, l.args = append(l.calls, method), append(l.args, arg)
+		l.calls, l.args = append(l.calls, m), append(l.args, arg)
 		l.mu.Unlock()
 		return do()
-	}}
+	})
 }
 
-// take gives what was called since the last take.
-func (l *log) take() (calls []string, args []any) {
+// take returns what was called since the last take.
+func (l *log) take() (calls []storefake.Method, args []any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	calls, args = l.calls, l.args
@@ -299,3 +249,12 @@ func sorted(s []string) []string {
 }
 
 func words(s string) []string { return strings.Fields(s) }
+
+// roleRefs names roles by their names.
+func roleRefs(names ...string) []users.RoleRef {
+	refs := make([]users.RoleRef, len(names))
+	for i, n := range names {
+		refs[i].Name = n
+	}
+	return refs
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -84,7 +86,8 @@ func TestOnCreateErrorUndoesEverything(t *testing.T) {
 		store, after := memstore.New(), 0
 		fail := true
 		svc := newServiceOn(t, store, users.Options{
-			OnCreate: func(_ context.Context, u users.User) error {
+			OnCreate: func(_ context.Context, e users.CreateEvent) error {
+				u := e.User
 				if u.UserName != "alice" || u.ID == "" || len(u.Roles) != 1 {
 					t.Errorf("OnCreate got %+v", u)
 				}
@@ -97,7 +100,7 @@ func TestOnCreateErrorUndoesEverything(t *testing.T) {
 				}
 				return errHost
 			},
-			AfterCreate: func(context.Context, users.User) { after++ },
+			AfterCreate: func(context.Context, users.CreateEvent) { after++ },
 		})
 		addRole(t, svc, "editor")
 		p := keyed("alice", "k")
@@ -108,7 +111,7 @@ func TestOnCreateErrorUndoesEverything(t *testing.T) {
 		}
 		equal(t, "users", count(t, store, "alice"), 0)
 		waiting, err := svc.Notifications(t.Context(), apiKey, users.NotificationQuery{})
-		if len(waiting) != 0 || err != nil {
+		if err != nil || len(waiting.Notifications) != 0 {
 			t.Errorf("%s: notifications %v, %v, want none", how, waiting, err)
 		}
 		equal(t, "AfterCreate", after, 0)
@@ -122,7 +125,7 @@ func TestOnCreateErrorUndoesEverything(t *testing.T) {
 	}
 }
 
-// recovered runs f and gives its error, or the one that it panics with.
+// recovered runs f and returns its error, or the one that it panics with.
 func recovered(f func() error) (err error) {
 	defer func() {
 		switch r := recover().(type) {
@@ -141,7 +144,8 @@ func TestAfterCreateRunsOnceWhenTheUserIsDurable(t *testing.T) {
 	store := memstore.New()
 	var svc *users.Service
 	var seen []string
-	svc = newServiceOn(t, store, users.Options{AfterCreate: func(ctx context.Context, u users.User) {
+	svc = newServiceOn(t, store, users.Options{AfterCreate: func(ctx context.Context, e users.CreateEvent) {
+		u := e.User
 		if _, err := svc.User(ctx, apiKey, u.ID); err != nil {
 			t.Errorf("the user is not there yet: %v", err)
 		}
@@ -150,7 +154,7 @@ func TestAfterCreateRunsOnceWhenTheUserIsDurable(t *testing.T) {
 	}})
 	p := keyed("alice", "k")
 	p.DashboardSettings = json.RawMessage(`{}`)
-	for range 3 { // one and two replays
+	for range 3 { // one and two repeats
 		u, err := svc.Create(t.Context(), apiKey, p)
 		if err != nil {
 			t.Fatal(err)
@@ -163,16 +167,11 @@ func TestAfterCreateRunsOnceWhenTheUserIsDurable(t *testing.T) {
 	}
 	inTx := p
 	inTx.UserName, inTx.Email = "bob", "bob@example.com"
-	if _, err := svc.WithStore(hostTx{store}).Create(t.Context(), apiKey, inTx); err != nil {
+	if _, err := svc.InTx(store).Create(t.Context(), apiKey, inTx); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "AfterCreate ran for", seen, []string{"alice"})
 }
-
-// hostTx says that the host ends the transaction.
-type hostTx struct{ users.Store }
-
-func (hostTx) InHostTx() {}
 
 func TestValidateDashboardSettingsNamesTheMembersInside(t *testing.T) {
 	t.Parallel()
@@ -261,4 +260,55 @@ func TestEmptySettingsAreKeptOnlyForWhoMaySetThem(t *testing.T) {
 		equal(t, name+": settings that are kept", string(u.DashboardSettings), c.kept)
 		equal(t, name+": settings that are judged", strings.Join(judged, ","), c.kept)
 	}
+}
+
+// One table of the host's and two applications: a hook needs to know both.
+func TestHooksLearnTheApplicationAndWhatElseWasAsked(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	learn := func(hook string, e users.CreateEvent) {
+		seen = append(seen, fmt.Sprintf("%s %s %s %s", hook, e.Application.APIKey, e.User.UserName, e.Extra["company"]))
+		e.Extra["company"][0] = 'X' // a copy
+		delete(e.Extra, "company")
+	}
+	svc := newService(t, users.Options{
+		BeforeCreate: func(_ context.Context, app users.Application, p *users.CreateUserParams) error {
+			learn("BeforeCreate", users.CreateEvent{Application: app, User: users.User{UserName: p.UserName}, Extra: maps.Clone(p.Extra)})
+			p.Extra = map[string]json.RawMessage{"company": json.RawMessage(`"amended"`)}
+			return nil
+		},
+		OnCreate:    func(_ context.Context, e users.CreateEvent) error { learn("OnCreate", e); return nil },
+		AfterCreate: func(_ context.Context, e users.CreateEvent) { learn("AfterCreate", e) },
+	})
+	addApplication(t, svc, users.Application{APIKey: "other"})
+	p := params("alice")
+	p.Extra = map[string]json.RawMessage{"company": json.RawMessage(`"asked"`)}
+	if _, err := svc.Create(t.Context(), "other", p); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the hooks", seen, []string{
+		`BeforeCreate other alice "asked"`, `OnCreate other alice "amended"`, `AfterCreate other alice "amended"`,
+	})
+	equal(t, "the caller's own", string(p.Extra["company"]), `"asked"`)
+}
+
+// Whatever class a hook's error has, it is known for a hook's.
+func TestErrorsOfHooksAreMarked(t *testing.T) {
+	t.Parallel()
+	p := params("alice")
+	p.DashboardSettings = json.RawMessage(`{}`)
+	for _, fail := range []error{errHost, users.ErrNotFound, &users.ForbiddenError{Detail: "no new users on Sundays"}, &users.ConflictError{}} {
+		for hook, o := range map[string]users.Options{
+			"BeforeCreate":              {BeforeCreate: func(context.Context, users.Application, *users.CreateUserParams) error { return fail }},
+			"OnCreate":                  {OnCreate: func(context.Context, users.CreateEvent) error { return fail }},
+			"ValidateDashboardSettings": {ValidateDashboardSettings: func(context.Context, users.Application, json.RawMessage) error { return fail }},
+		} {
+			_, err := newService(t, o).Create(t.Context(), apiKey, p)
+			var marked *users.HookError
+			if !errors.As(err, &marked) || marked.Hook != hook || !errors.Is(err, fail) || errors.Unwrap(marked) != fail {
+				t.Errorf("%s fails with %v: got %v, want a *HookError with it", hook, fail, err)
+			}
+		}
+	}
+	equal(t, "the sentence", (&users.ForbiddenError{Detail: "no new users on Sundays"}).Error(), "users: forbidden: no new users on Sundays")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// newULID gives a fresh ULID. The entropy is crypto/rand's for each id: a
+// newULID returns a fresh ULID. The entropy is crypto/rand's for each id: a
 // monotonic source would overflow within a millisecond and run backwards with
 // the clock, and ulid.Make draws from math/rand.
 func newULID() (string, error) {
@@ -20,7 +20,7 @@ func newULID() (string, error) {
 	return id.String(), nil
 }
 
-// parseID gives the canonical form of a ULID (26 characters, upper case) or a
+// parseID returns the canonical form of a ULID (26 characters, upper case) or a
 // UUID (36 characters with hyphens, lower case; RFC 9562 section 4). Letters of
 // either case are read, other forms are not ids.
 func parseID(s string) (string, bool) {

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -24,13 +26,13 @@ func validIdempotencyKey(k string) bool {
 	return k != "" && len(k) <= MaxIdempotencyKey
 }
 
-// replay answers a known idempotency key with its user as it is now, and nil
+// repeated returns the user of a known idempotency key as it is now, and nil
 // where there is no key or it is free.
-func (s *Service) replay(ctx context.Context, c *creation) (*User, error) {
-	if c.replay == nil {
+func (s *Service) repeated(ctx context.Context, c *creation) (*User, error) {
+	if c.idempotency == nil {
 		return nil, nil
 	}
-	r, err := s.store.FindReplay(ctx, c.replay.ReplayKey)
+	r, err := s.store.FindIdempotencyRecord(ctx, c.idempotency.IdempotencyKey)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, nil
@@ -38,7 +40,7 @@ func (s *Service) replay(ctx context.Context, c *creation) (*User, error) {
 		return nil, fmt.Errorf("users: find idempotency key: %w", err)
 	case !r.Expires.After(c.now):
 		return nil, nil
-	case r.Fingerprint != c.replay.Fingerprint:
+	case r.Fingerprint != c.idempotency.Fingerprint:
 		return nil, ErrIdempotencyMismatch
 	}
 	recs, err := s.findUsers(ctx, UserQuery{ApplicationID: c.app.ID, IDs: []string{r.UserID}})
@@ -66,9 +68,16 @@ func fingerprint(p *CreateUserParams) [32]byte {
 		p.IsApproved != nil, p.IsApproved != nil && *p.IsApproved, p.IsLockedOut != nil, p.IsLockedOut != nil && *p.IsLockedOut))
 	b = binary.AppendVarint(b, p.CreationDate.Unix())
 	b = binary.AppendUvarint(b, uint64(p.CreationDate.Nanosecond()))
+	b = binary.AppendUvarint(b, uint64(len(p.Roles)))
 	for _, r := range p.Roles {
 		b = appendFramed(b, r.ID)
 		b = appendFramed(b, r.Name)
+	}
+	if len(p.Extra) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(p.Extra)) {
+			b = appendFramed(b, name)
+			b = appendFramed(b, p.Extra[name])
+		}
 	}
 	return sha256.Sum256(b)
 }

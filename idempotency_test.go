@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
@@ -24,7 +25,7 @@ func keyed(name, key string) users.CreateUserParams {
 func TestIdempotencyKeyGivesTheSameUserAsItIsNow(t *testing.T) {
 	t.Parallel()
 	store, h, ran := memstore.New(), newHasher(), 0
-	svc := newServiceOn(t, store, users.Options{Hasher: h, AfterCreate: func(context.Context, users.User) { ran++ }})
+	svc := newServiceOn(t, store, users.Options{Hasher: h, AfterCreate: func(context.Context, users.CreateEvent) { ran++ }})
 	first, err := svc.Create(t.Context(), apiKey, keyed("alice", "k"))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +38,7 @@ func TestIdempotencyKeyGivesTheSameUserAsItIsNow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "replay", again, now)
+	equal(t, "repeat", again, now)
 	if again.ID != first.ID || !again.IsLockedOut {
 		t.Errorf("got %+v, want %s as it is now", again, first.ID)
 	}
@@ -45,7 +46,7 @@ func TestIdempotencyKeyGivesTheSameUserAsItIsNow(t *testing.T) {
 	equal(t, "AfterCreate", ran, 1)
 }
 
-// A replay is answered before validation: it never fails because a rule, a role
+// A repeat is answered before validation: it never fails because a rule, a role
 // or a permission changed since.
 func TestReplayOutlivesTheRulesItWasMadeUnder(t *testing.T) {
 	t.Parallel()
@@ -64,15 +65,15 @@ func TestReplayOutlivesTheRulesItWasMadeUnder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	weaker := users.Caller{ID: admin.ID, APIKey: apiKey, Allow: users.CreateUsers}
+	weaker := users.Caller{ID: admin.ID, APIKey: apiKey, Permissions: users.CreateUsers}
 	again, err := stricter.Create(as(t.Context(), weaker), apiKey, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "replay", again, first)
-	weaker.Allow = 0
+	equal(t, "repeat", again, first)
+	weaker.Permissions = 0
 	_, err = stricter.Create(as(t.Context(), weaker), apiKey, p)
-	equal(t, "replay by who may not create any more", class(err), "forbidden")
+	equal(t, "repeat by who may not create any more", class(err), "forbidden")
 }
 
 // Each member is part of the request that a key stands for, except the password.
@@ -85,6 +86,7 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 		p.IsApproved, p.IsLockedOut, p.AllowDashboardAccess = ptr(true), ptr(true), true
 		p.DashboardSettings = json.RawMessage(`{"a":1}`)
 		p.CreationDate = start
+		p.Extra = map[string]json.RawMessage{"company": json.RawMessage(`"a"`), "plan": json.RawMessage(`1`)}
 		return p
 	}
 	cases := map[string]struct {
@@ -93,7 +95,7 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 	}{
 		"nothing":               {func(p *users.CreateUserParams) {}, "ok"},
 		"password":              {func(p *users.CreateUserParams) { p.Password = password.New("something else entirely") }, "ok"},
-		"confirmPassword":       {func(p *users.CreateUserParams) { p.ConfirmPassword = password.Text{} }, "ok"},
+		"confirmPassword":       {func(p *users.CreateUserParams) { p.ConfirmPassword = password.Secret{} }, "ok"},
 		"creationDate, zone":    {func(p *users.CreateUserParams) { p.CreationDate = start.In(time.FixedZone("", 3600)) }, "ok"},
 		"userName":              {func(p *users.CreateUserParams) { p.UserName = "bob" }, "mismatch"},
 		"userName, case":        {func(p *users.CreateUserParams) { p.UserName = "Alice" }, "mismatch"},
@@ -112,6 +114,9 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 		"roles":                 {func(p *users.CreateUserParams) { p.Roles = p.Roles[:1] }, "mismatch"},
 		"roles, by id":          {func(p *users.CreateUserParams) { p.Roles[0] = users.RoleRef{ID: "editor"} }, "mismatch"},
 		"id":                    {func(p *users.CreateUserParams) { p.ID = "" }, "mismatch"},
+		"extra":                 {func(p *users.CreateUserParams) { p.Extra["plan"] = json.RawMessage(`2`) }, "mismatch"},
+		"extra, a name":         {func(p *users.CreateUserParams) { p.Extra["x"] = p.Extra["plan"]; delete(p.Extra, "plan") }, "mismatch"},
+		"extra, none":           {func(p *users.CreateUserParams) { p.Extra = nil }, "mismatch"},
 		// What moves from one member to the next is another request.
 		"name and id":     {func(p *users.CreateUserParams) { p.Name, p.ID = "Alice"+p.ID[:1], p.ID[1:] }, "mismatch"},
 		"roles, a shared": {func(p *users.CreateUserParams) { p.Roles = []users.RoleRef{{Name: "editor", ID: "chief"}} }, "mismatch"},
@@ -164,7 +169,7 @@ func TestFingerprintSaysNothingOfThePassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, args := seen.take()
-		prints = append(prints, args[len(args)-1].(*users.NewUser).Replay.Fingerprint)
+		prints = append(prints, args[len(args)-1].(*users.NewUser).Idempotency.Fingerprint)
 	}
 	equal(t, "fingerprints", prints[0], prints[1])
 }
@@ -179,11 +184,11 @@ func TestIdempotencyKeysAreScopedToApplicationAndCaller(t *testing.T) {
 		caller *users.Caller
 	}{
 		{apiKey, nil},
-		{apiKey, &users.Caller{APIKey: apiKey, Allow: users.CreateUsers}}, // a caller without id is not the host
-		{apiKey, &users.Caller{ID: "a", APIKey: apiKey, Allow: users.CreateUsers}},
-		{apiKey, &users.Caller{ID: "b", APIKey: apiKey, Allow: users.CreateUsers}},
+		{apiKey, &users.Caller{APIKey: apiKey, Permissions: users.CreateUsers}}, // a caller without id is not the host
+		{apiKey, &users.Caller{ID: "a", APIKey: apiKey, Permissions: users.CreateUsers}},
+		{apiKey, &users.Caller{ID: "b", APIKey: apiKey, Permissions: users.CreateUsers}},
 		{"other", nil},
-		{"other", &users.Caller{ID: "a", APIKey: "other", Allow: users.CreateUsers}},
+		{"other", &users.Caller{ID: "a", APIKey: "other", Permissions: users.CreateUsers}},
 	} {
 		ctx := t.Context()
 		if c.caller != nil {
@@ -198,7 +203,7 @@ func TestIdempotencyKeysAreScopedToApplicationAndCaller(t *testing.T) {
 		made[u.ID] = p.UserName
 		again, err := svc.Create(ctx, c.key, p)
 		if err != nil || again.ID != u.ID {
-			t.Errorf("%d: the replay got %v, %v", i, again, err)
+			t.Errorf("%d: the repeat got %v, %v", i, again, err)
 		}
 	}
 	equal(t, "users", len(made), 6)
@@ -251,7 +256,7 @@ func TestPurgeDeletesDeadKeysOnly(t *testing.T) {
 func TestRefusedRequestDoesNotUseTheKeyUp(t *testing.T) {
 	t.Parallel()
 	boom := false
-	svc := newService(t, users.Options{OnCreate: func(context.Context, users.User) error {
+	svc := newService(t, users.Options{OnCreate: func(context.Context, users.CreateEvent) error {
 		if boom {
 			return fmt.Errorf("no")
 		}
@@ -317,7 +322,7 @@ func TestRacingCreatesWithOneKeyGiveOneUserToAll(t *testing.T) {
 // The twin wins after our look for the key: while we hash, or at the store itself.
 func TestTwinThatWinsInBetweenGivesItsUser(t *testing.T) {
 	t.Parallel()
-	for _, when := range []string{"FindRoles", "FindUsers", "CreateUser"} {
+	for _, when := range []storefake.Method{storefake.FindRoles, storefake.FindUsers, storefake.CreateUser} {
 		for twin, want := range map[string]string{"alice": "ok", "bob": "mismatch"} {
 			store := memstore.New()
 			setup := newServiceOn(t, store, users.Options{})
@@ -328,7 +333,7 @@ func TestTwinThatWinsInBetweenGivesItsUser(t *testing.T) {
 				return p
 			}
 			var won *users.User
-			svc := setup.WithStore(around{store, func(ctx context.Context, method string, _ any, do func() error) error {
+			svc := setup.WithStore(storefake.Around(store, func(ctx context.Context, method storefake.Method, _ any, do func() error) error {
 				if method == when && won == nil {
 					var err error
 					if won, err = setup.Create(ctx, apiKey, ask(twin)); err != nil {
@@ -336,9 +341,9 @@ func TestTwinThatWinsInBetweenGivesItsUser(t *testing.T) {
 					}
 				}
 				return do()
-			}})
+			}))
 			u, err := svc.Create(t.Context(), apiKey, ask("alice"))
-			equal(t, when+", "+twin, class(err), want)
+			equal(t, string(when)+", "+twin, class(err), want)
 			if err == nil && u.ID != won.ID {
 				t.Errorf("%s: got %s, want the twin's %s", when, u.ID, won.ID)
 			}
@@ -384,7 +389,7 @@ func TestHookThatIsNoPureFunctionDoesNotTurnARepeatIntoAMismatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "replay", again, first)
+	equal(t, "repeat", again, first)
 	equal(t, "name", again.Name, "number 1")
 	equal(t, "times that the hook ran", n, 2)
 }

@@ -15,17 +15,19 @@ import (
 
 // keyVersion is the version of the rules in this file. It is stored with each
 // user, so that rows can be found whose keys came from older rules. A change that
-// gives any accepted name or address another key, or refuses what was accepted,
+// changes the key of any accepted name or address, or refuses what was accepted,
 // takes the next number.
 const keyVersion = 1
 
-// The longest user name, e-mail address and display name. They hold for what
-// was sent and for the key made of it, which can be longer (U+0130 becomes two
-// characters).
+// The longest user name, e-mail address and display name, in characters (Unicode
+// code points) or bytes. They apply to what was sent and to the key made of it,
+// which can be longer (U+0130 becomes two characters).
 const (
 	MaxUserName    = 256 // characters
-	MaxEmail       = 254 // octets; RFC 5321 section 4.5.3.1.3, less the two angle brackets
+	MaxEmail       = 254 // bytes; RFC 5321 section 4.5.3.1.3, less the two angle brackets
 	MaxDisplayName = 256 // characters
+
+	maxDisplayKey = 1024 // bytes
 
 	maxLocalPart = 64  // octets; RFC 5321 section 4.5.3.1.1
 	maxLabel     = 63  // octets; RFC 1035 section 2.3.4
@@ -33,30 +35,41 @@ const (
 )
 
 // ruleError says which rule a value breaks. code is stable; detail continues a
-// sentence that begins with the member's name, and never quotes the value.
-type ruleError struct{ code, detail string }
+// sentence that begins with the member's name, and never quotes the value; limit
+// is the number in it, where the rule is one.
+type ruleError struct {
+	code, detail string
+	limit        int
+}
 
 func (e *ruleError) Error() string { return e.detail }
 
+func rule(code, detail string) *ruleError { return &ruleError{code: code, detail: detail} }
+
+func tooLong(limit int, unit string) *ruleError {
+	return &ruleError{codeTooLong, fmt.Sprintf("must be at most %d %s", limit, unit), limit}
+}
+
 var (
-	errControl    = &ruleError{"invalid_characters", "must not contain control, formatting or invisible characters"}
-	errUnassigned = &ruleError{"unassigned_character", "must not contain characters that Unicode 15.0 does not define"}
-	errIdentifier = &ruleError{"invalid_characters", "must consist of letters, digits and punctuation, without spaces, symbols, emoji or compatibility characters"}
-	errDirection  = &ruleError{"mixed_direction", "must not mix right-to-left and left-to-right characters, nor begin with a digit or end with punctuation if it is written right to left"}
-	errUnstable   = &ruleError{"unstable", "must not contain characters that have no stable lower-case form"}
+	errControl    = rule("invalid_characters", "must not contain control, formatting or invisible characters")
+	errUnassigned = rule("unassigned_character", "must not contain characters that Unicode 15.0 does not define")
+	errIdentifier = rule("invalid_characters", "must consist of letters, digits and punctuation, without spaces, symbols, emoji or compatibility characters")
+	errDirection  = rule("mixed_direction", "must not mix right-to-left and left-to-right characters, nor begin with a digit or end with punctuation if it is written right to left")
+	errUnstable   = rule("unstable", "must not contain characters that have no stable lower-case form")
 
-	errNameCharacters = &ruleError{"invalid_characters", `must not contain any of / \ ? # % { } < > "`}
-	errNameMark       = &ruleError{"invalid_characters", "must not begin with a combining mark"}
-	errNameReserved   = &ruleError{"reserved", `must not be "." or ".."`}
-	errNameID         = &ruleError{"looks_like_id", "must not have the form of an id (ULID or UUID)"}
-	errNameAddress    = &ruleError{"not_own_email", "a user name with an @ must be the user's own e-mail address"}
+	errNameCharacters = rule("invalid_characters", `must not contain any of / \ ? # % { } < > "`)
+	errNameMark       = rule("invalid_characters", "must not begin with a combining mark")
+	errNameReserved   = rule("reserved", `must not be "." or ".."`)
+	errNameID         = rule("looks_like_id", "must not have the form of an id (ULID or UUID)")
+	errNameAddress    = rule("not_own_email", "must be the user's own e-mail address if it contains an @")
 
-	errEmailForm   = &ruleError{"invalid_email", `must be a plain e-mail address with one "@", such as name@example.com`}
-	errEmailLong   = &ruleError{codeTooLong, "must be at most 254 bytes"}
-	errEmailLocal  = &ruleError{"invalid_email", `must have at most 64 bytes before the "@": letters, digits and any of !#$%&'*+-/=?^_{|}~ or a backquote, with single dots between them`}
-	errEmailDomain = &ruleError{"invalid_email", `must have a valid domain name with at least one dot after the "@"`}
+	errEmailForm   = rule("invalid_email", `must be a plain e-mail address with one "@", such as name@example.com`)
+	errEmailLong   = tooLong(MaxEmail, "bytes")
+	errEmailLocal  = rule("invalid_email", `must have at most 64 bytes before the "@": letters, digits and any of !#$%&'*+-/=?^_{|}~ or a backquote, with single dots between them`)
+	errEmailDomain = rule("invalid_email", `must have a valid domain name with at least one dot after the "@"`)
 
-	errRoleSpace = &ruleError{"surrounding_space", "must not begin or end with a space"}
+	errRoleID    = rule("invalid_id", "must have an id that is a ULID or a UUID")
+	errRoleSpace = rule("surrounding_space", "must not begin or end with a space")
 )
 
 var (
@@ -71,7 +84,7 @@ var (
 	labelProfile = precis.NewIdentifier(precis.LowerCase(), precis.Norm(norm.NFC))
 )
 
-// userNameKey gives the canonical key of a user name: its form under the PRECIS
+// userNameKey returns the canonical key of a user name: its form under the PRECIS
 // profile UsernameCaseMapped (RFC 8265 section 3.3; a userpart, so no spaces),
 // applied until stable. Names that differ in case, in width or in composition
 // have one key.
@@ -80,8 +93,8 @@ var (
 // unless it equals the key of the user's own address.
 //
 // Beyond the profile are refused: what would not survive as a segment of a URL
-// path or is special in markup, joiners (which tell two names apart invisibly),
-// a leading combining mark (which would join what stands before the name), and
+// path or is special in markup, joiners (which distinguish two names invisibly),
+// a leading combining mark (which would join what precedes the name), and
 // what reads as an id, because ids and names share the reference in URLs.
 func userNameKey(s string) (key string, err error) {
 	if err := checkUserName(s); err != nil {
@@ -121,11 +134,11 @@ func checkUserName(s string) error {
 	return nil
 }
 
-// emailKey gives the canonical key of an e-mail address: the local part as a
+// emailKey returns the canonical key of an e-mail address: the local part as a
 // user name is mapped (case, width and NFC), the domain in lower case and its
 // ASCII form (IDNA2008, RFC 5891 section 4). The key is an address itself and
 // at most 254 octets long. It is for comparing only: mail goes to the address as
-// given, because a server may tell cases apart.
+// given, because a server may distinguish cases.
 //
 // The address is that of RFC 5321 section 4.1.2 and RFC 6531 section 3.3,
 // without quoted local parts, comments and address literals. Non-ASCII
@@ -188,7 +201,7 @@ func localPartKey(s string) (string, error) {
 	return key, nil
 }
 
-// domainKey gives the ASCII form of a domain that can be reached from anywhere:
+// domainKey returns the ASCII form of a domain that can be reached from anywhere:
 // two labels or more, no trailing dot, not below localhost (RFC 6761 section
 // 6.3). A last label that is a number would make an IPv4 address of it for
 // inet_aton; no top-level domain is one (RFC 3696 section 2).
@@ -262,7 +275,7 @@ func idnaDomain(s string) (string, error) {
 	return key, nil
 }
 
-// identifier gives s as mapped by p until stable, and refuses what p, the Bidi
+// identifier returns s as mapped by p until stable, and refuses what p, the Bidi
 // Rule (RFC 5893 section 2; only if there are right-to-left characters, RFC 8265
 // section 3.3) and the further rules of this package do not allow.
 func identifier(p *precis.Profile, s string) (string, error) {
@@ -309,7 +322,7 @@ func untilStable(f func(string) (string, error), s string) (string, error) {
 	return "", errUnstable
 }
 
-// roleNameKey gives the canonical key of a role's name: its NFC (UAX #15).
+// roleNameKey returns the canonical key of a role's name: its NFC (UAX #15).
 // Nothing else is mapped, so names that differ in case are different roles.
 func roleNameKey(s string) (string, error) {
 	if err := checkText(s, MaxRoleName); err != nil {
@@ -342,6 +355,18 @@ func checkDisplayName(s string) error {
 	return nil
 }
 
+// displayKey returns the form in which display names are sorted and searched:
+// lower case in NFC, cut to what a store must hold. It is no unique key, so that
+// it may follow the Unicode version of the Go release.
+func displayKey(name string) string {
+	key := norm.NFC.String(strings.ToLower(norm.NFC.String(name)))
+	for len(key) > maxDisplayKey {
+		_, last := utf8.DecodeLastRuneInString(key)
+		key = key[:len(key)-last]
+	}
+	return key
+}
+
 // checkText applies what holds for each kind of name: valid UTF-8, the length in
 // characters, nothing hidden, and nothing that Unicode 15.0 leaves unassigned.
 // The last is because PRECIS, IDNA and NFC follow the Unicode version of the Go
@@ -349,13 +374,13 @@ func checkDisplayName(s string) error {
 // all others.
 func checkText(s string, limit int) error {
 	if s == "" {
-		return &ruleError{codeRequired, "is required"}
+		return rule(codeRequired, "is required")
 	}
 	if !utf8.ValidString(s) {
-		return &ruleError{"invalid_utf8", "must be valid UTF-8"}
+		return rule("invalid_utf8", "must be valid UTF-8")
 	}
 	if len(s) > limit && utf8.RuneCountInString(s) > limit {
-		return &ruleError{codeTooLong, fmt.Sprintf("must be at most %d characters", limit)}
+		return tooLong(limit, "characters")
 	}
 	var err error
 	for _, r := range s {

@@ -646,7 +646,7 @@ func ownKey(t testing.TB, f func(string) (string, error), s string) (key string,
 	return key, true
 }
 
-// The short way for ASCII gives what PRECIS and IDNA give.
+// The short way for ASCII returns what PRECIS and IDNA give.
 func TestASCIIShortCutsAgree(t *testing.T) {
 	t.Parallel()
 	var all []string
@@ -681,13 +681,13 @@ func checkShortCuts(t testing.TB, s string) {
 	got, err := identifier(nameProfile, s)
 	want, wantErr := precisIdentifier(nameProfile, s)
 	if (got != want || (err == nil) != (wantErr == nil)) && len(s) <= MaxUserName {
-		t.Errorf("identifier(%q) = %q, %v; PRECIS gives %q, %v", s, got, err, want, wantErr)
+		t.Errorf("identifier(%q) = %q, %v; PRECIS returns %q, %v", s, got, err, want, wantErr)
 	}
 	want, wantErr = idnaDomain(s)
 	switch {
 	case isPlainDomain(s):
 		if wantErr != nil || want != s {
-			t.Errorf("plain domain %q: IDNA gives %q, %v", s, want, wantErr)
+			t.Errorf("plain domain %q: IDNA returns %q, %v", s, want, wantErr)
 		}
 	case wantErr == nil && want == s && !strings.HasSuffix(s, ".") && !strings.Contains(s, "xn--"):
 		t.Errorf("domain %q is not plain, but its own ASCII form", s)
@@ -897,7 +897,7 @@ func FuzzRoleNameKey(f *testing.F) {
 	})
 }
 
-// asciiUpper gives s in upper case if it is ASCII.
+// asciiUpper returns s in upper case if it is ASCII.
 func asciiUpper(s string) (string, bool) { return strings.ToUpper(s), isASCII(s) }
 
 func BenchmarkKeys(b *testing.B) {

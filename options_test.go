@@ -38,7 +38,7 @@ func TestNilOptionsAreReadyForProduction(t *testing.T) {
 	}
 	_, args := seen.take()
 	hash := args[len(args)-1].(*users.NewUser).Hash
-	if !strings.HasPrefix(string(hash), "$argon2id$v=19$m=19456,t=2,p=1$") {
+	if !strings.HasPrefix(hash.Reveal(), "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("the default hash is not argon2id with 19 MiB")
 	}
 	p := params("bob")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -15,7 +16,8 @@ const (
 	MaxRoles           = 100  // roles of one user
 )
 
-// Role is a named set of rights whose meaning is the host's.
+// Role is a named set of rights whose meaning is the host's. Its JSON has the
+// members of an answer, without links; see [Form] for those.
 type Role struct {
 	ID string `json:"id"`
 	// Name is unique in the application; NFC, 1 to 128 characters, compared exactly.
@@ -28,41 +30,70 @@ type Role struct {
 // RoleRef names an existing role by ID, by Name, or by both, which must then agree.
 type RoleRef struct{ ID, Name string }
 
-// CreateRole adds a role; r's Name and Description count. It needs the
+// names reports whether ref names r.
+func (ref RoleRef) names(r Role) bool {
+	return (ref.ID == "" || ref.ID == r.ID) && (ref.Name == "" || ref.Name == r.Name)
+}
+
+// RoleList is a page of roles.
+type RoleList struct {
+	Roles []Role // in order of ID; never nil
+	Next  string // Page.After of the next page; empty: this is the last
+}
+
+// CreateRole adds a role; only Name and Description of r are used. It needs the
 // permission ManageRoles. A taken name is a *ConflictError.
 func (s *Service) CreateRole(ctx context.Context, apiKey string, r Role) (*Role, error) {
-	app, _, err := s.authorize(ctx, apiKey, ManageRoles)
+	app, rec, err := s.newRole(ctx, apiKey, r)
 	if err != nil {
 		return nil, err
 	}
-	var fields []FieldError
+
+	if rec.ID, err = s.newID(); err != nil {
+		return nil, err
+	}
+	rec.DateCreated = s.now()
+	rec.DateUpdated = rec.DateCreated
+	if err := s.store.CreateRole(ctx, app.ID, rec); err != nil {
+		return nil, fmt.Errorf("users: create role: %w", err)
+	}
+	return &rec.Role, nil
+}
+
+// CheckCreateRole reports what CreateRole would refuse in r before it looks at
+// other roles: a *ValidationError or what comes before it. It writes nothing and
+// does not say whether the name is free.
+func (s *Service) CheckCreateRole(ctx context.Context, apiKey string, r Role) error {
+	_, _, err := s.newRole(ctx, apiKey, r)
+	return err
+}
+
+// newRole authorizes the creation of r and checks its members.
+func (s *Service) newRole(ctx context.Context, apiKey string, r Role) (Application, RoleRecord, error) {
+	app, _, err := s.authorize(ctx, apiKey, ManageRoles)
+	if err != nil {
+		return Application{}, RoleRecord{}, err
+	}
+
+	var f faults
 	key, err := roleNameKey(r.Name)
 	switch {
 	case r.Name == "":
-		fields = append(fields, FieldError{"/name", codeRequired, "is required"})
+		f.add(required("/name"))
 	case err != nil:
-		fields = append(fields, fieldError("/name", err))
+		f.addErr("/name", err)
 	}
 	if err := checkDescription(r.Description); err != nil {
-		fields = append(fields, fieldError("/description", err))
+		f.addErr("/description", err)
 	}
-	if len(fields) > 0 {
-		return nil, &ValidationError{fields}
+	if err := f.err(); err != nil {
+		return Application{}, RoleRecord{}, err
 	}
-	id, err := s.newID()
-	if err != nil {
-		return nil, err
-	}
-	now := s.now()
-	r = Role{ID: id, Name: key, Description: r.Description, DateCreated: now, DateUpdated: now}
-	if err := s.store.CreateRole(ctx, app.ID, RoleRecord{Role: r, NameKey: key}); err != nil {
-		return nil, fmt.Errorf("users: create role: %w", err)
-	}
-	return &r, nil
+	return app, RoleRecord{Role: Role{Name: key, Description: r.Description}, NameKey: key}, nil
 }
 
-// Role gives one role. A caller who may only grant certain roles sees those;
-// any other is ErrNotFound to it.
+// Role returns one role. It needs ReadUsers, ManageRoles, AssignAnyRole or
+// AssignRoles; with the last alone, roles that are not assignable are ErrNotFound.
 func (s *Service) Role(ctx context.Context, apiKey string, ref RoleRef) (*Role, error) {
 	app, c, err := s.authorize(ctx, apiKey, 0)
 	if err != nil {
@@ -72,32 +103,33 @@ func (s *Service) Role(ctx context.Context, apiKey string, ref RoleRef) (*Role, 
 	if err != nil {
 		return nil, err
 	}
-	id, isID := parseID(ref.ID)
-	name, err := roleNameKey(ref.Name)
-	if ref.ID != "" && !isID || ref.Name != "" && err != nil || ref == (RoleRef{}) {
+
+	ref, err = canonicalRef(ref)
+	if err != nil || ref == (RoleRef{}) {
 		return nil, ErrNotFound
 	}
 	q := RoleQuery{ApplicationID: app.ID}
-	if isID {
-		q.IDs = []string{id}
+	if ref.ID != "" {
+		q.IDs = []string{ref.ID}
 	} else {
-		q.NameKeys = []string{name}
+		q.NameKeys = []string{ref.Name}
 	}
 	found, err := s.findRoles(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range found {
-		if visible(r) && (ref.Name == "" || name == r.Name) {
+		if visible.covers(r) && ref.names(r) {
 			return &r, nil
 		}
 	}
 	return nil, ErrNotFound
 }
 
-// Roles lists the application's roles in order of ID, a page at a time (see
-// [Page]). A caller with AssignRoles alone sees the roles it may grant.
-func (s *Service) Roles(ctx context.Context, apiKey string, p Page) ([]Role, error) {
+// Roles lists the application's roles in order of ID, a page at a time. It needs
+// ReadUsers, ManageRoles, AssignAnyRole or AssignRoles; with the last alone, it
+// lists the roles that are assignable.
+func (s *Service) Roles(ctx context.Context, apiKey string, p Page) (*RoleList, error) {
 	app, c, err := s.authorize(ctx, apiKey, 0)
 	if err != nil {
 		return nil, err
@@ -106,57 +138,192 @@ func (s *Service) Roles(ctx context.Context, apiKey string, p Page) ([]Role, err
 	if err != nil {
 		return nil, err
 	}
-	p, err = p.checked()
-	if err != nil {
+	if p, err = p.checked(); err != nil {
 		return nil, err
 	}
-	q := RoleQuery{ApplicationID: app.ID, Page: p}
-	if !c.seesAllRoles() {
-		// The few it may grant, looked up by name, then cut to the page.
-		q.Page, q.NameKeys = Page{}, roleKeys(c.Grant)
-		if len(q.NameKeys) == 0 {
-			return []Role{}, nil
+
+	var found []Role
+	if visible.any {
+		recs, err := s.store.ListRoles(ctx, app.ID, p.more())
+		if err != nil {
+			return nil, fmt.Errorf("users: list roles: %w", err)
 		}
+		found = plain(recs)
+	} else { // the few that it may assign, then cut to the page
+		found, err = s.findRoles(ctx, visible.query(app))
+		if err != nil {
+			return nil, err
+		}
+		found = slices.DeleteFunc(found, func(r Role) bool { return !visible.covers(r) || r.ID <= p.After })
 	}
-	found, err := s.findRoles(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	found = slices.DeleteFunc(found, func(r Role) bool { return !visible(r) || r.ID <= p.After })
-	return found[:min(len(found), p.Limit)], nil
+	roles, next := cut(found, p, func(r Role) string { return r.ID })
+	return &RoleList{roles, next}, nil
 }
 
 func (s *Service) findRoles(ctx context.Context, q RoleQuery) ([]Role, error) {
+	if len(q.IDs)+len(q.NameKeys) == 0 {
+		return []Role{}, nil
+	}
 	recs, err := s.store.FindRoles(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("users: find roles: %w", err)
 	}
+	return plain(recs), nil
+}
+
+func plain(recs []RoleRecord) []Role {
 	roles := make([]Role, len(recs))
 	for i, r := range recs {
 		roles[i] = r.Role
 	}
-	return roles, nil
+	return roles
 }
 
-// roleKeys gives the keys of those names that can be role names.
-func roleKeys(names []string) []string {
-	keys := make([]string, 0, len(names))
-	for _, n := range names {
-		if k, err := roleNameKey(n); err == nil {
-			keys = append(keys, k)
+// canonicalRef returns ref with the id and the name in their canonical forms.
+func canonicalRef(ref RoleRef) (RoleRef, error) {
+	id, ok := parseID(ref.ID)
+	if !ok && ref.ID != "" {
+		return RoleRef{}, errRoleID
+	}
+	if ref.ID = id; isZeroID(id) {
+		ref.ID = ""
+	}
+	if ref.Name == "" {
+		return ref, nil
+	}
+	name, err := roleNameKey(ref.Name)
+	return RoleRef{ref.ID, name}, err
+}
+
+// grant is the roles that a caller may assign, or see.
+type grant struct {
+	any  bool
+	refs []RoleRef // canonical; counts unless any
+}
+
+// assignable returns the roles that a may give to users.
+func (a actor) assignable() grant {
+	if a.may(AssignAnyRole) {
+		return grant{any: true}
+	}
+	var g grant
+	if a.may(AssignRoles) {
+		for _, ref := range a.AssignableRoles {
+			// What no role can be called assigns nothing.
+			if ref, err := canonicalRef(ref); err == nil && ref != (RoleRef{}) {
+				g.refs = append(g.refs, ref)
+			}
 		}
 	}
-	return keys
+	return g
+}
+
+// visibleRoles returns the roles that a may see.
+func (a actor) visibleRoles() (grant, error) {
+	if a.Permissions&(ManageRoles|ReadUsers|AssignAnyRole) != 0 {
+		return grant{any: true}, nil
+	}
+	if !a.may(AssignRoles) {
+		return grant{}, &ForbiddenError{}
+	}
+	return a.assignable(), nil
+}
+
+func (g grant) covers(r Role) bool {
+	return g.any || slices.ContainsFunc(g.refs, func(ref RoleRef) bool { return ref.names(r) })
+}
+
+// mayCover decides before any role is looked up, so that a limited caller
+// learns nothing about which other roles exist: it reports whether the role that
+// ref names can be one of g's.
+func (g grant) mayCover(ref RoleRef) bool {
+	return g.any || slices.ContainsFunc(g.refs, func(own RoleRef) bool {
+		return (own.ID == "" || ref.ID == "" || own.ID == ref.ID) && (own.Name == "" || ref.Name == "" || own.Name == ref.Name)
+	})
+}
+
+// namesSame reports whether one of g's references has the id or the name of ref,
+// whether such a role exists or not.
+func (g grant) namesSame(ref RoleRef) bool {
+	return g.any || slices.ContainsFunc(g.refs, func(own RoleRef) bool {
+		return own.ID != "" && own.ID == ref.ID || own.Name != "" && own.Name == ref.Name
+	})
+}
+
+// query finds the roles of a limited grant.
+func (g grant) query(app Application) RoleQuery { return roleQuery(app, g.refs) }
+
+func roleQuery(app Application, refs []RoleRef) RoleQuery {
+	q := RoleQuery{ApplicationID: app.ID}
+	for _, ref := range refs {
+		if ref.ID != "" {
+			q.IDs = append(q.IDs, ref.ID)
+		} else if ref.Name != "" {
+			q.NameKeys = append(q.NameKeys, ref.Name)
+		}
+	}
+	return q
+}
+
+// resolveRoles turns the references of c into roles, each once, in order of ID.
+// It reports false where one lies outside of what the caller may assign, without
+// a look at whether that one exists.
+func (s *Service) resolveRoles(ctx context.Context, c *creation) (granted bool, err error) {
+	refs, g := c.params.Roles, c.actor.assignable()
+	if len(refs) == 0 {
+		return true, nil
+	}
+	if !g.any && len(g.refs) == 0 {
+		return false, nil
+	}
+	if len(refs) > MaxRoles { // a fault of its own
+		return true, nil
+	}
+
+	wanted := slices.Clone(refs)
+	for i := range wanted {
+		if c.faults.has(rolePointer(i)) {
+			wanted[i] = RoleRef{}
+		} else if !g.mayCover(wanted[i]) {
+			return false, nil
+		}
+	}
+	q := g.query(c.app)
+	if g.any {
+		q = roleQuery(c.app, wanted)
+	}
+	known, err := s.findRoles(ctx, q)
+	if err != nil {
+		return false, err
+	}
+
+	for i, ref := range wanted {
+		if ref == (RoleRef{}) {
+			continue
+		}
+		at := slices.IndexFunc(known, func(r Role) bool { return ref.names(r) && g.covers(r) })
+		switch {
+		case at >= 0:
+			c.record.Roles = append(c.record.Roles, known[at])
+		case !g.namesSame(ref):
+			return false, nil
+		default:
+			c.faults.add(FieldError{Pointer: rolePointer(i), Code: "unknown_role", Detail: "no such role in this application"})
+		}
+	}
+	slices.SortFunc(c.record.Roles, func(a, b Role) int { return strings.Compare(a.ID, b.ID) })
+	c.record.Roles = slices.CompactFunc(c.record.Roles, func(a, b Role) bool { return a.ID == b.ID })
+	return true, nil
 }
 
 func checkDescription(s string) error {
 	switch {
 	case !utf8.ValidString(s):
-		return &ruleError{"invalid_utf8", "must be valid UTF-8"}
+		return rule("invalid_utf8", "must be valid UTF-8")
 	case utf8.RuneCountInString(s) > MaxRoleDescription:
-		return &ruleError{codeTooLong, fmt.Sprintf("must be at most %d characters", MaxRoleDescription)}
-	case slices.Contains([]byte(s), 0):
-		return &ruleError{"invalid_characters", "must not hold a NUL character"}
+		return tooLong(MaxRoleDescription, "characters")
+	case strings.ContainsRune(s, 0):
+		return rule("invalid_characters", "must not hold a NUL character")
 	}
 	return nil
 }

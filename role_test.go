@@ -1,12 +1,14 @@
 package users_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 )
 
@@ -76,28 +78,49 @@ func TestRolesAreListedInPages(t *testing.T) {
 	for _, c := range []struct {
 		page users.Page
 		want string
+		next bool
 	}{
-		{users.Page{}, "r0 r1 r2 r3 r4"},
-		{users.Page{Limit: 2}, "r0 r1"},
-		{users.Page{Limit: 2, After: uuid(3)}, "r2 r3"},
-		{users.Page{Limit: 2, After: uuid(5)}, "r4"},
-		{users.Page{Limit: users.MaxPage, After: uuid(6)}, ""},
+		{users.Page{}, "r0 r1 r2 r3 r4", false},
+		{users.Page{Limit: 2}, "r0 r1", true},
+		{users.Page{Limit: 2, After: uuid(3)}, "r2 r3", true},
+		{users.Page{Limit: 2, After: uuid(5)}, "r4", false},
+		{users.Page{Limit: 5}, "r0 r1 r2 r3 r4", false}, // a full page is no reason for another
+		{users.Page{Limit: 3, After: uuid(3)}, "r2 r3 r4", false},
+		{users.Page{Limit: users.MaxPage, After: uuid(6)}, "", false},
 	} {
 		got, err := svc.Roles(t.Context(), apiKey, c.page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var names []string
-		for _, r := range got {
+		for _, r := range got.Roles {
 			names = append(names, r.Name)
 		}
 		equal(t, fmt.Sprint(c.page), strings.Join(names, " "), c.want)
+		equal(t, fmt.Sprint(c.page, ": a next page"), got.Next != "", c.next)
 	}
 	for _, p := range []users.Page{{Limit: -1}, {Limit: users.MaxPage + 1}, {After: "r0"}, {Limit: -1, After: "x"}} {
 		_, err := svc.Roles(t.Context(), apiKey, p)
 		equal(t, fmt.Sprint(p), class(err), "invalid")
 		_, err = svc.Notifications(t.Context(), apiKey, users.NotificationQuery{Page: p})
 		equal(t, fmt.Sprint(p), class(err), "invalid")
+	}
+}
+
+func TestCheckCreateRoleRefusesWhatCreateRoleRefusesAndWritesNothing(t *testing.T) {
+	t.Parallel()
+	var seen log
+	svc := newServiceOn(t, seen.on(memstore.New()), users.Options{})
+	seen.take()
+	for _, r := range []users.Role{{Name: "editor"}, {}, {Name: "x", Description: "\x00"}, {Name: "\xff", Description: strings.Repeat("x", 1025)}} {
+		for who, ctx := range map[string]context.Context{"host": t.Context(), "limited": as(t.Context(), limited)} {
+			got := svc.CheckCreateRole(ctx, apiKey, r)
+			calls, _ := seen.take()
+			equal(t, "store calls", calls, []storefake.Method{storefake.FindApplication})
+			_, want := svc.CreateRole(ctx, apiKey, r)
+			equal(t, fmt.Sprintf("%s, %+v", who, r), got, want)
+			seen.take()
+		}
 	}
 }
 
@@ -113,7 +136,7 @@ func TestPageStartsAfterAnIdInAnyCase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "roles", got, []users.Role{b})
+	equal(t, "roles", got.Roles, []users.Role{b})
 }
 
 func TestListingIsCutAtTheDefaultPage(t *testing.T) {
@@ -123,8 +146,12 @@ func TestListingIsCutAtTheDefaultPage(t *testing.T) {
 		addRole(t, svc, fmt.Sprint("r", i))
 	}
 	got, err := svc.Roles(t.Context(), apiKey, users.Page{})
-	if len(got) != users.DefaultPage || err != nil {
-		t.Errorf("got %d roles, %v, want %d", len(got), err, users.DefaultPage)
+	if err != nil || len(got.Roles) != users.DefaultPage {
+		t.Fatalf("got %v, %v, want %d roles", got, err, users.DefaultPage)
+	}
+	rest, err := svc.Roles(t.Context(), apiKey, users.Page{After: got.Next})
+	if err != nil || len(rest.Roles) != 1 || rest.Next != "" {
+		t.Errorf("the next page: got %v, %v, want the last role", rest, err)
 	}
 }
 

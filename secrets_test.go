@@ -3,74 +3,29 @@ package users_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/leaktest"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
 
-// leaks tells in which form a text holds a secret, if it does.
-func leaks(text, secret string) (form string, found bool) {
-	normal, _ := password.Normalize(password.New(secret))
-	for _, s := range []string{secret, string(normal)} {
-		b := []byte(s)
-		quoted, _ := json.Marshal(s)
-		for form, leak := range map[string]string{
-			"plain":            s,
-			"JSON":             strings.Trim(string(quoted), `"`),
-			"Go":               strings.Trim(fmt.Sprintf("%q", s), `"`),
-			"ASCII":            strings.Trim(fmt.Sprintf("%+q", s), `"`),
-			"URL":              url.QueryEscape(s),
-			"hex":              hex.EncodeToString(b),
-			"HEX":              strings.ToUpper(hex.EncodeToString(b)),
-			"base64":           base64.RawStdEncoding.EncodeToString(b),
-			"base64 for URLs":  base64.RawURLEncoding.EncodeToString(b),
-			"bytes":            strings.Trim(fmt.Sprint(b), "[]"),
-			"bytes in Go":      strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}"),
-			"first characters": s[:8],
-			"last characters":  s[len(s)-8:],
-		} {
-			if strings.Contains(text, leak) {
-				return form, true
-			}
-		}
-	}
-	return "", false
-}
-
-func TestLeaksAreFound(t *testing.T) {
-	t.Parallel()
-	quoted, _ := json.Marshal(secret)
-	for _, text := range []string{
-		"x" + secret + "x", fmt.Sprintf("%q", secret), fmt.Sprintf("%+q", secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret),
-		fmt.Sprint([]byte(secret)), fmt.Sprintf("%#v", []byte(secret)), string(quoted), base64.StdEncoding.EncodeToString([]byte(secret)),
-	} {
-		if _, found := leaks(text, secret); !found {
-			t.Errorf("the secret is not found in %s", text)
-		}
-	}
-}
-
-// exposed is every text that comes out of v when it is printed, logged or marshalled.
-// hidden puts it into unexported fields as well, where fmt asks no method.
-func exposed(v any, hidden bool) map[string]string {
+// exposed is every text that comes out of v when it is printed, logged or marshaled,
+// also from unexported fields, where fmt asks no method.
+func exposed(v any) map[string]string {
 	out := map[string]string{}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T"} {
 		out[verb] = fmt.Sprintf(verb, v)
 		out["nested "+verb] = fmt.Sprintf(verb, struct{ V, W any }{v, []any{v}})
-		if hidden {
-			out["hidden "+verb] = fmt.Sprintf(verb, struct{ v, w any }{v, []any{v}})
-		}
+		out["hidden "+verb] = fmt.Sprintf(verb, struct{ v, w any }{v, []any{v}})
 	}
 	var text, js bytes.Buffer
 	for _, h := range []slog.Handler{
@@ -96,14 +51,14 @@ func exposed(v any, hidden bool) map[string]string {
 
 func searchFor(t *testing.T, what string, v any, secrets ...string) {
 	t.Helper()
-	search(t, what, exposed(v, true), secrets...)
+	search(t, what, exposed(v), secrets...)
 }
 
 func search(t *testing.T, what string, texts map[string]string, secrets ...string) {
 	t.Helper()
 	for how, text := range texts {
 		for _, s := range secrets {
-			if form, found := leaks(text, s); found {
+			if form, found := leaktest.Find(text, s); found {
 				t.Errorf("%s holds a secret (%s) under %s: %s", what, form, how, text)
 			}
 		}
@@ -130,14 +85,14 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 	t.Cleanup(func() { close(endHash) })
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	breaks := func(method string, fail func() error) func(users.Store) users.Store {
+	breaks := func(method storefake.Method, fail func() error) func(users.Store) users.Store {
 		return func(s users.Store) users.Store {
-			return around{s, func(_ context.Context, m string, _ any, do func() error) error {
+			return storefake.Around(s, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
 				if m == method {
 					return fail()
 				}
 				return do()
-			}}
+			})
 		}
 	}
 	fails := func() error { return errStore }
@@ -170,13 +125,13 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		{name: "hasher fails", options: users.Options{Hasher: brokenHasher{password.InsecureForTests(), false}}, want: "error"},
 		{name: "hasher tells", options: users.Options{Hasher: tellingHasher{password.InsecureForTests()}}, want: "error"},
 		{name: "hasher panics", options: users.Options{Hasher: brokenHasher{password.InsecureForTests(), true}}, want: "error"},
-		{name: "store fails to look", store: breaks("FindUsers", fails), want: "error"},
-		{name: "store fails to write", store: breaks("CreateUser", fails), want: "error"},
-		{name: "store panics", store: breaks("CreateUser", func() error { panic(errStore) }), want: "error"},
+		{name: "store fails to look", store: breaks(storefake.FindUsers, fails), want: "error"},
+		{name: "store fails to write", store: breaks(storefake.CreateUser, fails), want: "error"},
+		{name: "store panics", store: breaks(storefake.CreateUser, func() error { panic(errStore) }), want: "error"},
 		{name: "BeforeCreate fails", options: users.Options{BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
 			return fmt.Errorf("refused: %v %+v %#v %s: %w", p, *p, p.Password, p.ConfirmPassword, errHost)
 		}}, want: "error"},
-		{name: "OnCreate fails", options: users.Options{OnCreate: func(_ context.Context, u users.User) error { return fmt.Errorf("%+v: %w", u, errHost) }}, want: "error"},
+		{name: "OnCreate fails", options: users.Options{OnCreate: func(_ context.Context, e users.CreateEvent) error { return fmt.Errorf("%+v: %w", e, errHost) }}, want: "error"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -212,15 +167,9 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 			_, args := seen.take()
 			for _, arg := range args {
 				searchFor(t, "what the store got", arg, secrets...)
-				if n, ok := arg.(*users.NewUser); ok && n.Hash != "" {
-					hash := string(n.Hash)
-					// Hidden in a field, or behind a pointer under a verb that does
-					// not fit it, a hash can be seen: it is a string to fmt then.
-					search(t, "NewUser", exposed(*n, false), hash)
-					for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-						search(t, "a pointer to NewUser", map[string]string{verb: fmt.Sprintf(verb, n)}, hash)
-					}
-					secrets = append(secrets, hash)
+				if n, ok := arg.(*users.NewUser); ok && !n.Hash.IsZero() {
+					secrets = append(secrets, n.Hash.Reveal())
+					searchFor(t, "NewUser", n, secrets...)
 				}
 			}
 			searchFor(t, "the error", err, secrets...)
@@ -240,20 +189,20 @@ type told string
 func (e told) Error() string { return string(e) }
 
 func (tellingHasher) Hash(pw []byte) (password.Hash, error) {
-	return "", fmt.Errorf("hash %q: %w", pw, told(pw))
+	return password.Hash{}, fmt.Errorf("hash %q: %w", pw, told(pw))
 }
 
-func TestPreHashedParametersDoNotShowTheHash(t *testing.T) {
+func TestPreparedDoesNotShowTheHash(t *testing.T) {
 	t.Parallel()
 	h := &keepingHasher{Hasher: password.InsecureForTests()}
 	svc := newService(t, users.Options{Hasher: h})
-	p, err := svc.PreHash(t.Context(), apiKey, params("alice"))
+	p, err := svc.Prepare(t.Context(), apiKey, params("alice"))
 	if err != nil || h.last == "" {
 		t.Fatal(h.last == "", err)
 	}
-	searchFor(t, "PreHash", p, secret, h.last)
-	searchFor(t, "PreHash behind a pointer", &p, secret, h.last)
-	searchFor(t, "PreHash in a list", []users.CreateUserParams{p}, secret, h.last)
+	searchFor(t, "Prepared", p, secret, h.last)
+	searchFor(t, "Prepared itself", *p, secret, h.last)
+	searchFor(t, "Prepared in a list", []*users.Prepared{p}, secret, h.last)
 }
 
 type keepingHasher struct {
@@ -263,7 +212,7 @@ type keepingHasher struct {
 
 func (h *keepingHasher) Hash(pw []byte) (password.Hash, error) {
 	made, err := h.Hasher.Hash(pw)
-	h.last = string(made)
+	h.last = made.Reveal()
 	return made, err
 }
 
@@ -279,10 +228,10 @@ func TestStoreGetsNoPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls, args := seen.take()
-	if !slices.Contains(calls, "CreateUser") {
+	if !slices.Contains(calls, storefake.CreateUser) {
 		t.Fatal("nothing was written")
 	}
 	for i, arg := range args {
-		searchFor(t, calls[i], arg, secret)
+		searchFor(t, string(calls[i]), arg, secret)
 	}
 }

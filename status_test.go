@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 )
 
@@ -80,8 +81,8 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 
 	// Another writer is faster three times.
 	tries := 0
-	svc := plain.WithStore(around{store, func(ctx context.Context, m string, _ any, do func() error) error {
-		if m == "UpdateUser" {
+	svc := plain.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.SetUserStatus {
 			if tries++; tries <= 3 {
 				if _, err := plain.SetStatus(ctx, apiKey, u.ID, users.Status{IsApproved: ptr(false)}); err != nil {
 					t.Error(err)
@@ -89,7 +90,7 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 			}
 		}
 		return do()
-	}})
+	}))
 	got, err := svc.SetStatus(t.Context(), apiKey, u.ID, users.Status{IsLockedOut: ptr(true)})
 	if err != nil || !got.IsLockedOut || got.IsApproved || tries != 4 {
 		t.Errorf("got %+v, %v after %d tries, want both changes after 4", got, err, tries)
@@ -97,13 +98,13 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 
 	// A snapshot never shows the other writer's version.
 	tries = 0
-	svc = plain.WithStore(around{store, func(_ context.Context, m string, _ any, do func() error) error {
-		if m == "UpdateUser" {
+	svc = plain.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.SetUserStatus {
 			tries++
 			return users.ErrStale
 		}
 		return do()
-	}})
+	}))
 	_, err = svc.SetStatus(t.Context(), apiKey, u.ID, users.Status{IsLockedOut: ptr(true)})
 	if !errors.Is(err, users.ErrStale) || tries != 1 {
 		t.Errorf("got %v after %d tries, want ErrStale after 1", err, tries)
@@ -111,13 +112,13 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 
 	// A caller that gave up is not kept.
 	ctx, cancel := context.WithCancel(t.Context())
-	svc = plain.WithStore(around{store, func(_ context.Context, m string, _ any, do func() error) error {
-		if m == "UpdateUser" {
+	svc = plain.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.SetUserStatus {
 			cancel()
 			return users.ErrStale
 		}
 		return do()
-	}})
+	}))
 	_, err = svc.SetStatus(ctx, apiKey, u.ID, users.Status{IsLockedOut: ptr(true)})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)

@@ -2,39 +2,114 @@ package users
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gousers/users/password"
 )
 
 // Store keeps applications, roles, users and idempotency records. It holds no
-// policy: it persists what it is given, all or nothing, and reports collisions.
-// The Service has validated, normalised and authorised everything before.
+// policy: it persists what it is given, all or nothing, and reports conflicts.
+// The [Service] has validated, normalized and authorized everything before.
 //
 // The contract, which package storetest checks clause by clause:
 //
-//   - Every method is safe for concurrent use and honours ctx: when ctx is done
-//     before the write took effect, nothing is written and the error matches
-//     the context's.
+//   - Every method is safe for concurrent use, except on a Store inside a
+//     transaction of the host's, and honors ctx: when ctx is done before the
+//     write took effect, nothing is written and the error matches the context's.
 //   - Everything but an application's own id and apiKey belongs to one
-//     application; nothing is ever found or clashes across applications.
-//   - Keys (ids, apiKeys, NameKey, EmailKey, Replay keys) are compared byte for
-//     byte: no collation, no padding, no case folding.
-//   - Values come back as they were given: times to the microsecond in UTC from
-//     year 1 to 9999, DashboardSettings byte for byte, strings unchanged.
+//     application; nothing is ever found or in conflict across applications.
+//   - Keys (ids, apiKeys, NameKey, EmailKey, idempotency keys) are compared byte
+//     for byte: no collation, no padding, no case folding.
+//   - Values are returned as they were given: times to the microsecond in UTC
+//     from year 1 to 9999, DashboardSettings byte for byte, strings unchanged.
 //   - Slices, maps and pointers passed in stay the caller's, those returned are
 //     the caller's own: a Store copies.
-//   - What is absent is answered with [ErrNotFound] by single look-ups and with
-//     an empty slice by the Find methods that take lists.
+//   - What is absent is [ErrNotFound] for methods that return or change one thing,
+//     and an empty slice for those that return a slice. An application that does
+//     not exist is [ErrUnknownApplication] where the method says so, and otherwise
+//     like one without contents.
+//   - A Find method without keys finds nothing; what lists is called List. The
+//     order of ids is that of their bytes.
 //   - A back end that can't be reached is [ErrUnavailable], wrapped with its cause.
 //
-// Optional capabilities are separate interfaces that a Store may implement as
-// well: [OutboxStore], [TokenStore], [HostTx].
+// # Capabilities
+//
+// What not every Store can do is a small interface of its own, which a Store may
+// implement as well: [OutboxStore], [TokenStore]. Without it the methods of
+// [Service] that need it return [ErrUnsupported]. A Store that wraps another,
+// for logging or metrics, has a method
+//
+//	Unwrap() users.Store
+//
+// and then need not repeat the capabilities of the one inside; see [StoreAs].
+//
+// # Transactions of the host's own
+//
+// A Store can write inside a transaction that the host begins and ends, as the
+// one that sqlstore's WithTx returns does. It promises besides, and RunTx of
+// package storetest checks:
+//
+//   - Writes become durable only when the host commits, and not if it rolls back.
+//   - A call that returns an error has written nothing, even if the host ignores
+//     the error and commits.
+//   - An error other than ErrRetryTx and ErrUnavailable leaves the transaction
+//     usable; on PostgreSQL that takes a savepoint.
+//   - Of two transactions that race, the one whose write comes second is answered
+//     as if it began after the end of the first. Where the isolation level does
+//     not allow that, it is ErrRetryTx, and the repeated transaction is answered so.
+//   - A NewUser without HostTx is refused.
+//
+// # How the contract grows
+//
+// A field is added to a struct below only where a Store that ignores it still
+// answers truly. Everything else is a new interface: an older Store must never
+// return nil and drop what it did not know of.
 type Store interface {
 	ApplicationStore
 	RoleStore
 	UserStore
-	ReplayStore
+	IdempotencyStore
+}
+
+// What a Store returns, beside [ErrNotFound], [ErrUnknownApplication] and
+// [*ConflictError].
+var (
+	// ErrStale: the row changed since it was read, or its lease belongs to another
+	// worker by now. Nothing was written.
+	ErrStale = errors.New("users: changed by another writer")
+	// ErrIdempotencyKeyUsed is returned by [UserStore.CreateUser] when a live
+	// record of the same key exists. [Service.Create] turns it into the user of
+	// that key or a mismatch; hosts see it only where the record vanished in
+	// between: retry the whole operation.
+	ErrIdempotencyKeyUsed = errors.New("users: idempotency key used")
+	// ErrRetryTx: the database aborted the host's own transaction (serialization
+	// failure, deadlock). Roll it back and repeat it as a whole.
+	ErrRetryTx = errors.New("users: transaction aborted, retry it")
+	// ErrUnavailable: the Store can't be reached now. The outcome of a write may
+	// be unknown: repeat it with the same idempotency key to find out.
+	ErrUnavailable = errors.New("users: store unavailable")
+	// ErrUnsupported: the Store lacks the capability that this needs.
+	ErrUnsupported = errors.New("users: the store does not support this")
+)
+
+// StoreAs returns the first value of type T in the chain of s: s itself, or what
+// its method Unwrap() Store leads to, as errors.As does for errors. It is how a
+// [Service] finds capabilities, so that a wrapper keeps those of what it wraps.
+func StoreAs[T any](s Store) (T, bool) {
+	for s != nil {
+		if t, ok := s.(T); ok {
+			return t, true
+		}
+
+		wrapper, ok := s.(interface{ Unwrap() Store })
+		if !ok {
+			break
+		}
+		s = wrapper.Unwrap()
+	}
+	var none T
+	return none, false
 }
 
 // ApplicationStore keeps applications.
@@ -42,7 +117,7 @@ type ApplicationStore interface {
 	// CreateApplication adds a. A taken ID or APIKey is a *ConflictError with
 	// the members "id" and "apiKey".
 	CreateApplication(ctx context.Context, a Application) error
-	// FindApplication gives the application with q's ID or, if that is empty,
+	// FindApplication returns the application with q's ID or, if that is empty,
 	// its APIKey; ErrUnknownApplication if there is none.
 	FindApplication(ctx context.Context, q ApplicationQuery) (Application, error)
 }
@@ -56,10 +131,12 @@ type RoleStore interface {
 	// *ConflictError with the members "id" and "name"; an application that does
 	// not exist is ErrUnknownApplication.
 	CreateRole(ctx context.Context, applicationID string, r RoleRecord) error
-	// FindRoles gives the roles of q.ApplicationID whose ID is in q.IDs or whose
-	// NameKey is in q.NameKeys, each once, in order of ID. With neither it
-	// lists all roles in order of ID, a page at a time.
+	// FindRoles returns the roles of q.ApplicationID whose ID is in q.IDs or
+	// whose NameKey is in q.NameKeys, each once, in order of ID.
 	FindRoles(ctx context.Context, q RoleQuery) ([]RoleRecord, error)
+	// ListRoles returns the roles of the application in order of ID: those with
+	// an ID greater than p.After, at most p.Limit of them (0: all).
+	ListRoles(ctx context.Context, applicationID string, p Page) ([]RoleRecord, error)
 }
 
 // RoleRecord is a role as it is stored.
@@ -68,75 +145,115 @@ type RoleRecord struct {
 	NameKey string
 }
 
-// RoleQuery selects roles of one application.
+// RoleQuery selects roles of one application by any of the keys.
 type RoleQuery struct {
 	ApplicationID string
 	IDs, NameKeys []string
-	// Page applies to a listing (no IDs and no NameKeys): roles whose ID is
-	// greater than After, at most Limit of them (0 is no limit).
-	Page Page
 }
 
 // UserStore keeps users.
 type UserStore interface {
 	// CreateUser writes everything in n in one transaction: the user with its
-	// credential, its role links, n.Replay, n.Notification; then it runs n.InTx
-	// inside that transaction. When it returns nil all of that is durable, on
-	// any error that it can vouch for none of it is. It never changes n.
+	// credential, its role links, n.Idempotency, n.Notifications; then it runs
+	// n.OnCreate inside that transaction. When it returns nil all of that is durable
+	// together; if it returns an error and knows that the transaction was rolled
+	// back, nothing was stored. It never changes n.
 	//
-	// A clash with the unique keys of the application (ID, NameKey, EmailKey) is
-	// a *ConflictError that names every clashing member in the order "userName",
-	// "email", "id". A live n.Replay key is ErrIdempotencyKeyUsed, and that
-	// comes before a conflict; a record whose Expires is not after n.DateCreated
-	// is dead and is replaced. An application that does not exist is
+	// A conflict with the unique keys of the application (ID, NameKey, EmailKey)
+	// is a *ConflictError that names every member in conflict, as CheckConflict
+	// does. A live n.Idempotency key is ErrIdempotencyKeyUsed, and that comes
+	// before a conflict; a record whose Expires is not after n.DateCreated is
+	// dead and is replaced. An application that does not exist is
 	// ErrUnknownApplication, a role of n.Roles that does not exist in it is
-	// ErrNotFound. An error of n.InTx undoes everything and is returned wrapped.
-	// A Store that keeps no outbox answers ErrUnsupported to an n with a
-	// Notification.
+	// ErrNotFound. An error of n.OnCreate rolls everything back and is returned
+	// wrapped. A Store that keeps no outbox returns ErrUnsupported for an n with
+	// Notifications.
 	//
-	// A store that owns its transaction repeats it after a serialization
-	// failure or a deadlock, n.InTx included; a clash with the row of its own
-	// earlier attempt (same ID) is then success.
+	// A Store that owns its transaction retries it after a serialization failure
+	// or a deadlock, n.OnCreate included; a conflict with the row of its own earlier
+	// attempt (same ID) is then success.
 	CreateUser(ctx context.Context, n *NewUser) error
-	// FindUsers gives every user of q.ApplicationID whose ID is in q.IDs, whose
+	// FindUsers returns every user of q.ApplicationID whose ID is in q.IDs, whose
 	// NameKey is in q.NameKeys or whose EmailKey is in q.EmailKeys, each once, in
 	// order of ID. With KeysOnly only ApplicationID, ID, NameKey and EmailKey
 	// need to be filled.
 	FindUsers(ctx context.Context, q UserQuery) ([]UserRecord, error)
-	// UpdateUser changes what u names and adds one to the version, if the
+	// SetUserStatus changes what u names and adds one to the version, if the
 	// stored version is u.IfVersion: otherwise ErrStale. A user that does not
 	// exist is ErrNotFound.
-	UpdateUser(ctx context.Context, u UserUpdate) error
+	SetUserStatus(ctx context.Context, u StatusUpdate) error
 }
 
 // UserRecord is a user as it is stored. Times are UTC, truncated to microseconds.
 type UserRecord struct {
+	// User has its Roles in full, as they are now, in order of ID.
 	User
 	ApplicationID string
-	// NameKey (at most 1,024 bytes) and EmailKey (at most 320 bytes) are the
-	// canonical keys, each unique in the application.
+	// NameKey and EmailKey are the canonical keys, each unique in the application.
+	// A Store must hold 1,024 bytes of the first and 320 bytes of the second.
 	NameKey, EmailKey string
 	// KeyVersion is the version of the rules that made the keys.
 	KeyVersion int
+	// DisplayKey is the form of Name in which it is sorted and searched; at most
+	// 1,024 bytes, not unique.
+	DisplayKey string
 	// Hash is empty while the user has no usable password.
-	Hash    password.Hash
-	Login   LoginState
-	Version int64 // 1 for a new user
+	Hash            password.Hash
+	PasswordChanged time.Time // zero: never had one
+	EmailVerified   time.Time // zero: not verified
+	Login           LoginState
+	// Version counts changes; sign-ins are none. The Service sets it to 1 for a
+	// new user, the Store adds one for each change.
+	Version int64
 }
 
-// LoginState counts failed sign-ins.
+// LoginState is what sign-ins leave behind.
 type LoginState struct {
-	Failures    int
+	Failures    int       // since the last success
 	LockedUntil time.Time // zero: not locked
+	LastLogin   time.Time // zero: never
 }
 
-// NewUser is everything that comes into being with a user, atomically.
+// NewUser is everything that is created together with a user, atomically.
 type NewUser struct {
-	// UserRecord holds the user. Of each element of Roles the ID counts.
+	// UserRecord holds the user. Of each element of Roles only the ID is used.
 	UserRecord
-	Replay       *Replay                         // nil: no idempotency key
-	Notification *OutboxRow                      // nil: nothing to tell
-	InTx         func(ctx context.Context) error // nil: no host code; see Options.OnCreate
+	Idempotency   *IdempotencyRecord   // nil: no idempotency key
+	Notifications []NotificationRecord // at most one of each kind
+	// OnCreate is host code to run inside the transaction; nil: none. See Options.OnCreate.
+	OnCreate func(ctx context.Context) error
+	// HostTx says that the Service knows that the host ends the transaction
+	// (see Service.InTx). A Store inside such a transaction refuses a NewUser
+	// without it: what follows a commit must not run before it.
+	HostTx bool
+}
+
+// CheckConflict returns the *ConflictError of adding r beside existing, which
+// are rows of the same application that share a key with it, and nil if none
+// does. Stores should use it, so that all name the same members in the same
+// order: "userName", "email", "id".
+func CheckConflict(r *UserRecord, existing []UserRecord) error {
+	var name, email, id bool
+	for i := range existing {
+		name = name || existing[i].NameKey == r.NameKey
+		email = email || existing[i].EmailKey == r.EmailKey
+		id = id || existing[i].ID == r.ID
+	}
+
+	var members []string
+	if name {
+		members = append(members, "userName")
+	}
+	if email {
+		members = append(members, "email")
+	}
+	if id {
+		members = append(members, "id")
+	}
+	if members == nil {
+		return nil
+	}
+	return &ConflictError{Members: members}
 }
 
 // UserQuery selects users of one application by any of the keys.
@@ -146,136 +263,33 @@ type UserQuery struct {
 	KeysOnly                 bool
 }
 
-// UserUpdate changes one user; nil members stay as they are.
-type UserUpdate struct {
+// StatusUpdate changes the status of one user; nil members stay as they are.
+type StatusUpdate struct {
 	ApplicationID, ID       string
 	IfVersion               int64
-	Hash                    *password.Hash
 	IsApproved, IsLockedOut *bool
-	Login                   *LoginState
 	DateUpdated             time.Time
 }
 
-// ReplayStore keeps idempotency records. They are written by CreateUser only.
-type ReplayStore interface {
-	// FindReplay gives the record, dead or alive; ErrNotFound if there is none.
-	FindReplay(ctx context.Context, k ReplayKey) (Replay, error)
-	// Purge deletes up to limit idempotency records and, where the Store keeps
-	// them, set-password tokens whose Expires is not after before, of all
-	// applications, and reports how many.
+// IdempotencyStore keeps idempotency records. Only CreateUser writes them.
+type IdempotencyStore interface {
+	// FindIdempotencyRecord returns the record, dead or alive; ErrNotFound if
+	// there is none.
+	FindIdempotencyRecord(ctx context.Context, k IdempotencyKey) (IdempotencyRecord, error)
+	// Purge deletes up to limit of what the Store keeps with an Expires that is
+	// not after before, of all applications, and returns how many: idempotency
+	// records and, in a [TokenStore], tokens. A limit of 0 or less deletes none.
 	Purge(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// ReplayKey names an idempotency record: the application, whose key it is, and the key.
-type ReplayKey struct{ ApplicationID, Scope, Key string }
+// IdempotencyKey names an idempotency record: the application, whose key it is,
+// and the key.
+type IdempotencyKey struct{ ApplicationID, Caller, Key string }
 
-// Replay remembers which user an idempotency key made.
-type Replay struct {
-	ReplayKey
-	Fingerprint [32]byte // of the parameters, the password left out
+// IdempotencyRecord remembers which user an idempotency key created.
+type IdempotencyRecord struct {
+	IdempotencyKey
+	Fingerprint [32]byte // of the parameters without the password
 	UserID      string
 	Expires     time.Time
-}
-
-// HostTx is a capability of a Store whose writes become durable only when the
-// host commits a transaction of its own, such as sqlstore's WithTx gives. A
-// Service on such a Store does not call Options.AfterCreate.
-type HostTx interface{ InHostTx() }
-
-// The states of an OutboxRow. Delivered rows are deleted.
-const (
-	StatePending   = "pending"
-	StateAbandoned = "abandoned"
-)
-
-// OutboxRow is a notification that waits to be delivered.
-type OutboxRow struct {
-	ID            string    `json:"id"`
-	ApplicationID string    `json:"-"`
-	UserID        string    `json:"userId"`
-	Kind          string    `json:"kind"`                // KindAccountCreated, KindSetPassword
-	State         string    `json:"state"`               // StatePending or StateAbandoned
-	LastError     string    `json:"lastError,omitempty"` // at most 512 bytes
-	Attempts      int       `json:"attempts"`
-	Created       time.Time `json:"created"`
-	Due           time.Time `json:"due"`
-}
-
-// OutboxStore is the capability of a Store to hand out the notifications that
-// CreateUser wrote. A lease is a duration, judged by the store's own clock
-// alone: workers whose clocks differ share the work all the same.
-type OutboxStore interface {
-	// Enqueue adds r, due now. It does nothing and returns nil when a pending
-	// row of the same application, user and kind exists, or when a token of the
-	// user was created less than minGap before r.Created (a [TokenStore] knows).
-	// Of calls that race for one user one adds a row. A user that does not
-	// exist is ErrNotFound.
-	Enqueue(ctx context.Context, r OutboxRow, minGap time.Duration) error
-	// Claim leases up to c.Limit pending rows that are due and not leased to
-	// anyone, the longest due first, over all applications, adds one to
-	// their Attempts, and gives them.
-	Claim(ctx context.Context, c Claim) ([]OutboxRow, error)
-	// Settle ends the lease that s.Worker holds on a row. A worker whose lease
-	// has passed to another (or whose row is gone) gets ErrStale and changes nothing.
-	Settle(ctx context.Context, s Settlement) error
-	// FindNotifications gives the rows of one application in order of ID.
-	FindNotifications(ctx context.Context, q NotificationQuery) ([]OutboxRow, error)
-	// Retry makes an abandoned row pending, due now, with no attempts;
-	// ErrNotFound if there is no such abandoned row.
-	Retry(ctx context.Context, applicationID, id string) error
-}
-
-// Claim says who takes rows, for how long and how many.
-type Claim struct {
-	Worker string // unique to the claiming worker
-	Lease  time.Duration
-	Limit  int
-}
-
-// Settlement is the outcome of one delivery.
-type Settlement struct {
-	ApplicationID, ID, Worker string
-	// State is empty when the row was delivered (it is deleted), StatePending
-	// for another try in RetryIn, or StateAbandoned.
-	State     string
-	LastError string // at most 512 bytes
-	RetryIn   time.Duration
-	// NotTried takes the attempt back that Claim counted: the row was not
-	// handed to the notifier.
-	NotTried bool
-}
-
-// NotificationQuery selects notifications of one application. No States means all.
-type NotificationQuery struct {
-	ApplicationID string // set by the Service
-	States        []string
-	Page          Page
-}
-
-// TokenStore is the capability of a Store to keep one-time set-password tokens,
-// by their SHA-256 alone.
-type TokenStore interface {
-	// CreateToken adds t. A user that does not exist is ErrNotFound.
-	CreateToken(ctx context.Context, t TokenRecord) error
-	// FindToken gives the token, dead or alive; ErrNotFound if there is none.
-	FindToken(ctx context.Context, applicationID string, sum [32]byte) (TokenRecord, error)
-	// RedeemToken sets the user's hash, adds one to the version and deletes all
-	// tokens of the user, in one transaction, if the token exists and expires
-	// after r.Now: otherwise ErrBadToken and nothing changes. Of several calls
-	// with one token exactly one succeeds.
-	RedeemToken(ctx context.Context, r Redemption) error
-}
-
-// TokenRecord is a set-password token as it is stored.
-type TokenRecord struct {
-	ApplicationID, UserID string
-	Sum                   [32]byte // SHA-256 of the token
-	Created, Expires      time.Time
-}
-
-// Redemption uses a token up.
-type Redemption struct {
-	TokenRecord
-	Hash password.Hash
-	Now  time.Time // becomes the user's DateUpdated
 }

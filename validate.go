@@ -31,16 +31,13 @@ const (
 // first finding is the most basic one.
 type faults struct{ fields []FieldError }
 
-func (f *faults) add(pointer, code, detail string) {
-	if pointer == "" || !f.has(pointer) {
-		f.fields = append(f.fields, FieldError{pointer, code, detail})
+func (f *faults) add(e FieldError) {
+	if e.Pointer == "" || !f.has(e.Pointer) {
+		f.fields = append(f.fields, e)
 	}
 }
 
-func (f *faults) addErr(pointer string, err error) {
-	fe := fieldError(pointer, err)
-	f.add(fe.Pointer, fe.Code, fe.Detail)
-}
+func (f *faults) addErr(pointer string, err error) { f.add(fieldError(pointer, err)) }
 
 func (f *faults) has(pointer string) bool {
 	return slices.ContainsFunc(f.fields, func(e FieldError) bool { return e.Pointer == pointer })
@@ -53,36 +50,36 @@ func (f *faults) under(pointer string) bool {
 	})
 }
 
+// err returns the findings as a *ValidationError, in the order in which they
+// were made, and nil if there is none.
 func (f *faults) err() error {
 	if len(f.fields) == 0 {
 		return nil
 	}
-	fields := slices.Clone(f.fields)
-	slices.SortStableFunc(fields, func(a, b FieldError) int {
-		return cmp.Or(memberRank(a.Pointer)-memberRank(b.Pointer), roleIndex(a.Pointer)-roleIndex(b.Pointer))
-	})
-	return &ValidationError{fields}
+	return &ValidationError{slices.Clone(f.fields)}
 }
 
-// contractMembers is the contract's table of members in its order.
-var contractMembers = [...]string{
-	"userName", "email", "password", "confirmPassword", "autoCreatePassword", "sendEmailNotification",
-	"allowDashboardAccess", "dashboardSettings", "creationDate", "isApproved", "isLockedOut", "name",
-	"roles", "dateCreated", "dateUpdated", "id", "embed",
+// sort puts the findings into the order of CreateMembers.
+func (f *faults) sort() {
+	slices.SortStableFunc(f.fields, func(a, b FieldError) int {
+		return cmp.Or(memberRank(a.Pointer)-memberRank(b.Pointer), roleIndex(a.Pointer)-roleIndex(b.Pointer))
+	})
 }
 
 func memberRank(pointer string) int {
 	member, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-	if at := slices.Index(contractMembers[:], member); at >= 0 {
-		return at
+	at := slices.IndexFunc(createMembers[:], func(m createMember) bool { return m.name == member })
+	if at < 0 {
+		return len(createMembers)
 	}
-	return len(contractMembers)
+	return at
 }
 
-// MergeFaults gives one ValidationError of several, in the order of the
-// contract's table. Where two of them judge the same member the first is kept:
-// a member that could not be read at all is not also "required".
-func MergeFaults(errs ...*ValidationError) *ValidationError {
+// JoinValidation returns one *ValidationError of several, in the order of
+// [CreateMembers]; nil if none of them has fields. Where two of them concern the
+// same member the first is kept: a member that could not be read at all is not
+// also "required".
+func JoinValidation(errs ...*ValidationError) error {
 	var all faults
 	for _, e := range errs {
 		if e == nil {
@@ -90,25 +87,29 @@ func MergeFaults(errs ...*ValidationError) *ValidationError {
 		}
 		for _, f := range e.Fields {
 			if f.Pointer == "" || !all.under(f.Pointer) {
-				all.add(f.Pointer, f.Code, f.Detail)
+				all.add(f)
 			}
 		}
 	}
-	merged, _ := all.err().(*ValidationError)
-	return merged
+	all.sort()
+	return all.err()
 }
 
-// fieldError makes the finding at pointer of an error of a rule.
+// fieldError returns the finding at pointer of an error of a rule.
 func fieldError(pointer string, err error) FieldError {
-	var rule *ruleError
+	var broken *ruleError
 	var refusal *password.Refusal
 	switch {
-	case errors.As(err, &rule):
-		return FieldError{pointer, rule.code, rule.detail}
+	case errors.As(err, &broken):
+		return FieldError{pointer, broken.code, broken.detail, broken.limit}
 	case errors.As(err, &refusal):
-		return FieldError{pointer, refusal.Code, refusal.Detail}
+		return FieldError{pointer, refusal.Code, refusal.Detail, refusal.Limit}
 	}
-	return FieldError{pointer, "invalid", "is not valid"}
+	return FieldError{Pointer: pointer, Code: "invalid", Detail: "is not valid"}
+}
+
+func required(pointer string) FieldError {
+	return FieldError{Pointer: pointer, Code: codeRequired, Detail: "is required"}
 }
 
 // shape is what validator judges: members that are required, and how many roles
@@ -123,9 +124,9 @@ type shape struct {
 
 // shapeFaults translates validator's findings: field and tag to the answer.
 var shapeFaults = map[[2]string]FieldError{
-	{"UserName", "required"}: {"/userName", codeRequired, "is required"},
-	{"Email", "required"}:    {"/email", codeRequired, "is required"},
-	{"Roles", "max"}:         {"/roles", "too_many", "must be at most 100 roles"},
+	{"UserName", "required"}: required("/userName"),
+	{"Email", "required"}:    required("/email"),
+	{"Roles", "max"}:         {"/roles", "too_many", fmt.Sprintf("must hold at most %d roles", MaxRoles), MaxRoles},
 }
 
 type shapeValidator = validator.Validate
@@ -156,7 +157,7 @@ func (c *creation) normalize() {
 		f.addErr("/userName", errNameAddress)
 	}
 	if id, ok := parseID(p.ID); !ok && p.ID != "" {
-		f.add("/id", "invalid_id", "must be a ULID or a UUID")
+		f.add(FieldError{Pointer: "/id", Code: "invalid_id", Detail: "must be a ULID or a UUID"})
 	} else if p.ID = id; isZeroID(id) {
 		p.ID = ""
 	}
@@ -173,25 +174,13 @@ func (c *creation) normalize() {
 
 func (c *creation) normalizeRoles() {
 	refs := slices.Clone(c.params.Roles)
-	for i := range refs {
-		r := &refs[i]
-		id, ok := parseID(r.ID)
-		if !ok && r.ID != "" {
-			c.faults.add(rolePointer(i), "invalid_id", "the id must be a ULID or a UUID")
-			continue
-		}
-		if r.ID = id; isZeroID(id) {
-			r.ID = ""
-		}
-		if r.Name == "" {
-			if r.ID == "" {
-				c.faults.add(rolePointer(i), codeRequired, "must name a role by name or id")
-			}
-			continue
-		}
+	for i, given := range refs {
 		var err error
-		if r.Name, err = roleNameKey(r.Name); err != nil {
+		switch refs[i], err = canonicalRef(given); {
+		case err != nil:
 			c.faults.addErr(rolePointer(i), err)
+		case refs[i] == (RoleRef{}):
+			c.faults.add(FieldError{Pointer: rolePointer(i), Code: codeRequired, Detail: "must name a role by name or id"})
 		}
 	}
 	c.params.Roles = refs
@@ -219,57 +208,17 @@ func (s *Service) validate(ctx context.Context, c *creation) error {
 	p, f := &c.params, &c.faults
 	if err := s.shapes.Struct(shape{p.UserName, p.Email, len(p.Roles)}); err != nil {
 		for _, e := range err.(validator.ValidationErrors) { // a struct can have no other error
-			fe := shapeFaults[[2]string{e.StructField(), e.Tag()}]
-			f.add(fe.Pointer, fe.Code, fe.Detail)
+			f.add(shapeFaults[[2]string{e.StructField(), e.Tag()}])
 		}
 	}
 	if err := checkDisplayName(p.Name); err != nil {
 		f.addErr("/name", err)
 	}
 	if y := p.CreationDate.UTC().Year(); y < 1 || y > 9999 {
-		f.add("/creationDate", "out_of_range", "must lie in the years 1 to 9999")
+		f.add(FieldError{Pointer: "/creationDate", Code: "out_of_range", Detail: "must lie in the years 1 to 9999"})
 	}
 	s.validatePassword(c)
 	return s.validateDashboard(ctx, c)
-}
-
-func (s *Service) validatePassword(c *creation) {
-	p, f := &c.params, &c.faults
-	switch {
-	case p.AutoCreatePassword:
-		const detail = "must be absent when autoCreatePassword is true"
-		if !p.Password.IsZero() {
-			f.add("/password", "excluded", detail)
-		}
-		if !p.ConfirmPassword.IsZero() {
-			f.add("/confirmPassword", "excluded", detail)
-		}
-		return
-	case p.Password.IsZero():
-		f.add("/password", codeRequired, "is required unless autoCreatePassword is true")
-	default:
-		s.checkPassword(f, "/password", p.Password, p.UserName, p.Email, p.Name)
-	}
-	switch {
-	case p.ConfirmPassword.IsZero():
-		f.add("/confirmPassword", codeRequired, "is required unless autoCreatePassword is true")
-	case !p.Password.IsZero() && !p.ConfirmPassword.Equal(p.Password):
-		f.add("/confirmPassword", "mismatch", "must be equal to password")
-	}
-}
-
-// checkPassword applies the policy and the hasher's own limit. words are what
-// this user's password must not be.
-func (s *Service) checkPassword(f *faults, pointer string, t password.Text, words ...string) {
-	if err := s.opts.Policy.Check(t, words...); err != nil {
-		f.addErr(pointer, err)
-		return
-	}
-	if s.maxPwBytes > 0 {
-		if pw, err := password.Normalize(t); err == nil && len(pw) > s.maxPwBytes {
-			f.add(pointer, codeTooLong, fmt.Sprintf("must be at most %d bytes", s.maxPwBytes))
-		}
-	}
 }
 
 func (s *Service) validateDashboard(ctx context.Context, c *creation) error {
@@ -289,7 +238,8 @@ func (s *Service) validateDashboard(ctx context.Context, c *creation) error {
 	err := s.opts.ValidateDashboardSettings(ctx, c.app, slices.Clone(raw))
 	if refused := (*ValidationError)(nil); errors.As(err, &refused) {
 		for _, fe := range refused.Fields {
-			c.faults.add(at+fe.Pointer, fe.Code, fe.Detail)
+			fe.Pointer = at + fe.Pointer
+			c.faults.add(fe)
 		}
 		if len(refused.Fields) == 0 {
 			c.faults.addErr(at, refused)
@@ -297,7 +247,7 @@ func (s *Service) validateDashboard(ctx context.Context, c *creation) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("users: ValidateDashboardSettings: %w", err)
+		return hookError("ValidateDashboardSettings", err)
 	}
 	return nil
 }
@@ -306,20 +256,20 @@ func (s *Service) validateDashboard(ctx context.Context, c *creation) error {
 // its size and its depth.
 func checkObject(raw []byte) error {
 	if len(raw) > MaxDashboardSettings {
-		return &ruleError{codeTooLong, fmt.Sprintf("must be at most %d bytes", MaxDashboardSettings)}
+		return tooLong(MaxDashboardSettings, "bytes")
 	}
 	switch {
 	case !bytes.HasPrefix(trimJSON(raw), []byte("{")):
-		return &ruleError{"invalid_type", "must be a JSON object"}
+		return rule("invalid_type", "must be a JSON object")
 	case jsonDepth(raw) > MaxDashboardDepth:
-		return &ruleError{"too_deep", fmt.Sprintf("must be at most %d levels deep", MaxDashboardDepth)}
+		return &ruleError{"too_deep", fmt.Sprintf("must be at most %d levels deep", MaxDashboardDepth), MaxDashboardDepth}
 	case !jsontext.Value(raw).IsValid():
-		return &ruleError{"invalid_json", "must be one JSON object without duplicate members or invalid UTF-8, and nothing after it"}
+		return rule("invalid_json", "must be one JSON object without duplicate members or invalid UTF-8, and nothing after it")
 	}
 	return nil
 }
 
-// jsonDepth gives the levels of objects and arrays in JSON, which need not be valid.
+// jsonDepth returns the levels of objects and arrays in JSON, which need not be valid.
 func jsonDepth(raw []byte) (deepest int) {
 	depth, inString := 0, false
 	for i := 0; i < len(raw); i++ {

@@ -298,11 +298,11 @@ func TestMergeFaultsKeepsTheFirstFindingOfAMember(t *testing.T) {
 	checking := &users.ValidationError{Fields: []users.FieldError{
 		finding("/email", "required"), finding("/userName", "required"), finding("/roles", "too_many"), finding("/roles/0", "required"), finding("", "key"),
 	}}
-	got := users.MergeFaults(nil, decoding, checking)
+	got := users.JoinValidation(nil, decoding, checking)
 	equal(t, "merged", findings(t, got), []string{
 		"/userName type", "/email required", "/roles/0 required", "/roles/1/name type", "/embed invalid", " offset", " key",
 	})
-	if got := users.MergeFaults(nil, &users.ValidationError{}); got != nil {
+	if got := users.JoinValidation(nil, &users.ValidationError{}); got != nil {
 		t.Errorf("got %v, want nil where nothing was found", got)
 	}
 	equal(t, "the arguments are left alone", decoding.Fields[0].Pointer, "/embed")

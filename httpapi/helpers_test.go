@@ -12,6 +12,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
@@ -27,57 +28,135 @@ const (
 // api is a handler on a memstore with the applications demo and other, and the
 // roles editor and viewer in demo.
 type api struct {
-	http.Handler
-	svc            *users.Service
+	*httpapi.Handler
+	host           *users.Service // on the same store, without the hooks and faults of a test
 	store          *memstore.Store
+	demo           *users.Application
 	editor, viewer *users.Role
 	t              testing.TB
 }
 
+// setup is what a test can change before the handler is made.
 type setup struct {
-	service users.Options
-	http    httpapi.Options
-	store   func(*memstore.Store) users.Store
+	service      users.Options
+	http         httpapi.Options
+	authenticate httpapi.Authenticator
+	store        func(users.Store) users.Store
 }
 
 func newAPI(t testing.TB, change func(*setup)) *api {
 	t.Helper()
 	s := setup{
 		service: users.Options{Hasher: password.InsecureForTests()},
-		http: httpapi.Options{Prefix: "/v1", Authenticate: httpapi.BearerTokens(
-			httpapi.Token{Token: adminToken, Caller: users.Caller{ID: "admin", APIKey: "demo", Allow: users.All}},
-			httpapi.Token{Token: limitedToken, Caller: users.Caller{ID: "limited", APIKey: "demo", Allow: users.CreateUsers}},
-			httpapi.Token{Token: nobodyToken, Caller: users.Caller{ID: "nobody", APIKey: "demo"}},
-			httpapi.Token{Token: otherToken, Caller: users.Caller{ID: "other", APIKey: "other", Allow: users.All}},
-			httpapi.Token{Token: adminToken, Caller: users.Caller{ID: "ghost", APIKey: "ghost", Allow: users.All}},
-		)},
+		http:    httpapi.Options{Prefix: "/v1"},
+		authenticate: httpapi.BearerTokens(
+			bearer(adminToken, users.Caller{ID: "admin", APIKey: "demo", Permissions: users.AllPermissions}),
+			bearer(limitedToken, users.Caller{ID: "limited", APIKey: "demo", Permissions: users.CreateUsers}),
+			bearer(nobodyToken, users.Caller{ID: "nobody", APIKey: "demo"}),
+			bearer(otherToken, users.Caller{ID: "other", APIKey: "other", Permissions: users.AllPermissions}),
+			bearer(adminToken, users.Caller{ID: "ghost", APIKey: "ghost", Permissions: users.AllPermissions}),
+		),
+		store: func(s users.Store) users.Store { return s },
 	}
 	if change != nil {
 		change(&s)
 	}
+
 	a := &api{store: memstore.New(), t: t}
-	plain := must(users.New(a.store, nil))(t)
-	for _, key := range []string{"demo", "other"} {
-		must(plain.CreateApplication(t.Context(), users.Application{APIKey: key}))(t)
+	a.host = newService(t, a.store, &users.Options{Hasher: password.InsecureForTests()})
+	a.demo = a.application("demo")
+	a.application("other")
+	a.editor = a.role(users.Role{Name: "editor", Description: "edits"})
+	a.viewer = a.role(users.Role{Name: "viewer"})
+
+	var err error
+	a.Handler, err = httpapi.New(newService(t, s.store(a.store), &s.service), s.authenticate, &s.http)
+	if err != nil {
+		t.Fatal(err)
 	}
-	a.editor = must(plain.CreateRole(t.Context(), "demo", users.Role{Name: "editor", Description: "edits"}))(t)
-	a.viewer = must(plain.CreateRole(t.Context(), "demo", users.Role{Name: "viewer"}))(t)
-	var store users.Store = a.store
-	if s.store != nil {
-		store = s.store(a.store)
-	}
-	a.svc = must(users.New(store, &s.service))(t)
-	a.Handler = must(httpapi.New(a.svc, &s.http))(t)
 	return a
 }
 
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
+func newService(t testing.TB, store users.Store, o *users.Options) *users.Service {
+	t.Helper()
+	svc, err := users.New(store, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc
+}
+
+func (a *api) application(apiKey string) *users.Application {
+	a.t.Helper()
+	app, err := a.host.CreateApplication(context.Background(), users.Application{APIKey: apiKey})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return app
+}
+
+func (a *api) role(r users.Role) *users.Role {
+	a.t.Helper()
+	made, err := a.host.CreateRole(context.Background(), "demo", r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return made
+}
+
+// user makes a user of demo without a password.
+func (a *api) user(ctx context.Context, name, idempotencyKey string) *users.User {
+	a.t.Helper()
+	u, err := a.host.Create(ctx, "demo", users.CreateUserParams{
+		UserName: name, Email: name + "@example.com", AutoCreatePassword: true, IdempotencyKey: idempotencyKey,
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return u
+}
+
+// token returns a set-password token of the user with this id.
+func (a *api) token(id string) string {
+	a.t.Helper()
+	token, err := a.host.IssueSetPasswordToken(context.Background(), "demo", id)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return token.Secret.Reveal()
+}
+
+func bearer(token string, c users.Caller) httpapi.BearerToken {
+	return httpapi.BearerToken{Secret: password.New(token), Caller: c}
+}
+
+// failing makes methods of the store fail with err.
+func failing(err error, ms ...storefake.Method) func(*setup) {
+	return func(s *setup) {
+		s.store = func(store users.Store) users.Store { return storefake.Failing(store, err, ms...) }
+	}
+}
+
+// creating puts f around the store's CreateUser.
+func creating(f func(ctx context.Context, n *users.NewUser, do func() error) error) func(*setup) {
+	return func(s *setup) {
+		s.store = func(store users.Store) users.Store {
+			return storefake.Around(store, func(ctx context.Context, m storefake.Method, arg any, do func() error) error {
+				if m != storefake.CreateUser {
+					return do()
+				}
+				return f(ctx, arg.(*users.NewUser), do)
+			})
 		}
-		return v
+	}
+}
+
+// authenticating makes err the outcome of the Authenticator.
+func authenticating(err error) func(*setup) {
+	return func(s *setup) {
+		s.authenticate = func(*http.Request, string) (users.Caller, error) {
+			return users.Caller{APIKey: "demo", Permissions: users.AllPermissions}, err
+		}
 	}
 }
 
@@ -109,10 +188,12 @@ func (a *api) do(r *http.Request) *httptest.ResponseRecorder {
 }
 
 func (a *api) post(body string, headers ...string) *httptest.ResponseRecorder {
+	a.t.Helper()
 	return a.do(request("POST", "/v1/demo/users", body, headers...))
 }
 
 func (a *api) get(path string, headers ...string) *httptest.ResponseRecorder {
+	a.t.Helper()
 	return a.do(request("GET", path, "", headers...))
 }
 
@@ -124,7 +205,10 @@ func body(name, more string) string {
 	return `{"userName":"` + name + `","email":"` + name + `@example.com","password":"` + goodPassword + `","confirmPassword":"` + goodPassword + `"` + more + `}`
 }
 
-type fault struct{ Pointer, Code, Detail string }
+type fault struct {
+	Pointer, Code, Detail string
+	Limit                 int
+}
 
 type problem struct {
 	Type, Title, Detail, Instance, Message, Details string
@@ -132,7 +216,7 @@ type problem struct {
 	Errors                                          []fault
 }
 
-// codes gives the problem's errors as "pointer code".
+// codes returns the problem's errors as "pointer code".
 func codes(t testing.TB, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	var list []string
@@ -152,44 +236,4 @@ func decode[T any](t testing.TB, w *httptest.ResponseRecorder) (v T) {
 
 func logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-// faultyStore lets a test replace single steps of a store.
-type faultyStore struct {
-	*memstore.Store
-	createUser func(ctx context.Context, n *users.NewUser) error
-	findUsers  func(users.UserQuery) ([]users.UserRecord, error)
-
-	findRoles func(found []users.RoleRecord)
-
-	findApplication error
-}
-
-func (s *faultyStore) FindRoles(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
-	found, err := s.Store.FindRoles(ctx, q)
-	if s.findRoles != nil {
-		s.findRoles(found)
-	}
-	return found, err
-}
-
-func (s *faultyStore) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
-	if s.findApplication != nil {
-		return users.Application{}, s.findApplication
-	}
-	return s.Store.FindApplication(ctx, q)
-}
-
-func (s *faultyStore) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
-	if s.findUsers != nil {
-		return s.findUsers(q)
-	}
-	return s.Store.FindUsers(ctx, q)
-}
-
-func (s *faultyStore) CreateUser(ctx context.Context, n *users.NewUser) error {
-	if s.createUser != nil {
-		return s.createUser(ctx, n)
-	}
-	return s.Store.CreateUser(ctx, n)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/internal/leaktest"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
@@ -135,14 +138,11 @@ func TestHeadersOfMiddlewareStay(t *testing.T) {
 func TestWhatTheStoreMadeUpIsA500AndNothingElse(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	a := newAPI(t, func(s *setup) {
-		s.http.Logger = logger(&log)
-		s.store = func(m *memstore.Store) users.Store {
-			return &faultyStore{Store: m, findUsers: func(users.UserQuery) ([]users.UserRecord, error) {
-				return []users.UserRecord{{User: users.User{ID: "x", UserName: "\xff"}}}, nil
-			}}
-		}
-	})
+	a := newAPI(t, func(s *setup) { s.http.Logger = logger(&log) })
+	made := &users.NewUser{UserRecord: users.UserRecord{ApplicationID: a.demo.ID, NameKey: "ann", EmailKey: "e", User: users.User{ID: "x", UserName: "\xff"}}}
+	if err := a.store.CreateUser(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
 	w := a.get("/v1/demo/users/ann")
 	p := decode[problem](t, w)
 	if w.Code != 500 || p.Instance == "" || !strings.Contains(log.String(), p.Instance) || strings.Contains(w.Body.String(), "userName") {
@@ -155,12 +155,12 @@ func TestWhatTheStoreMadeUpIsA500AndNothingElse(t *testing.T) {
 
 func TestCreatedThatCannotBeShownHasNoLocation(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, func(s *setup) {
-		s.store = func(m *memstore.Store) users.Store {
-			return &faultyStore{Store: m, findRoles: func(found []users.RoleRecord) { found[0].Description = "\xff" }}
-		}
-	})
-	w := a.post(body("ann", `"roles":["editor"],"embed":["roles"]`))
+	a := newAPI(t, nil)
+	made := users.RoleRecord{Role: users.Role{ID: "x", Name: "made up", Description: "\xff"}, NameKey: "made up"}
+	if err := a.store.CreateRole(t.Context(), a.demo.ID, made); err != nil {
+		t.Fatal(err)
+	}
+	w := a.post(body("ann", `"roles":["made up"],"embed":["roles"]`))
 	if location, ok := w.Header()["Location"]; w.Code != 500 || ok {
 		t.Errorf("got %d, Location %q, want 500 without", w.Code, location)
 	}
@@ -327,24 +327,6 @@ func TestRoles(t *testing.T) {
 	if w := a.do(request("POST", "/v1/demo/roles", `{"name":1}`, "Authorization", "Bearer "+limitedToken)); w.Code != 403 {
 		t.Errorf("limited: got %d, want 403", w.Code)
 	}
-	// Following next meets every role once.
-	seen, pages := 0, 0
-	for at := "/v1/demo/roles?limit=1"; at != ""; pages++ {
-		page := decode[struct {
-			Roles []struct{ Name string }
-			Links []struct{ Rel, Href string }
-		}](t, a.get(at))
-		seen += len(page.Roles)
-		at = ""
-		for _, l := range page.Links {
-			if l.Rel == "next" {
-				at = l.Href
-			}
-		}
-	}
-	if seen != 3 || pages < 3 || pages > 4 {
-		t.Errorf("got %d roles on %d pages, want 3 on 3 or 4", seen, pages)
-	}
 	for _, q := range []string{"limit=0", "limit=x", "limit=1001", "after=x"} {
 		if w := a.get("/v1/demo/roles?" + q); w.Code != 400 {
 			t.Errorf("%s: got %d, want 400", q, w.Code)
@@ -352,23 +334,86 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-func TestRolesWithoutALimitComeInPagesToo(t *testing.T) {
+func TestNextLeadsThroughAllRolesAndToNoEmptyPage(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, nil)
-	for i := range users.DefaultPage - 2 { // editor and viewer are there
-		must(a.svc.CreateRole(t.Context(), "demo", users.Role{Name: fmt.Sprint("role", i)}))(t)
+	type link struct{ Rel, Href string }
+	next := map[string]func(*httptest.ResponseRecorder) (roles int, next string){
+		"application/json": func(w *httptest.ResponseRecorder) (roles int, next string) {
+			p := decode[struct {
+				Roles []struct{}
+				Links []link
+			}](t, w)
+			for _, l := range p.Links {
+				if l.Rel == "next" {
+					next = l.Href
+				}
+			}
+			return len(p.Roles), next
+		},
+		"application/hal+json": func(w *httptest.ResponseRecorder) (roles int, next string) {
+			p := decode[struct {
+				Links struct{ Next link }        `json:"_links"`
+				In    struct{ Roles []struct{} } `json:"_embedded"`
+			}](t, w)
+			return len(p.In.Roles), p.Links.Next.Href
+		},
 	}
-	type page struct {
-		Links struct{ Next struct{ Href string } } `json:"_links"`
-		In    struct{ Roles []struct{} }           `json:"_embedded"`
+	for _, tt := range []struct {
+		roles int
+		query string
+		want  []int // roles on each page
+	}{
+		{4, "?limit=1", []int{1, 1, 1, 1}},
+		{4, "?limit=2", []int{2, 2}},
+		{4, "?limit=3", []int{3, 1}},
+		{4, "?limit=4", []int{4}},
+		{users.DefaultPage, "", []int{users.DefaultPage}},
+		{users.DefaultPage + 1, "", []int{users.DefaultPage, 1}},
+	} {
+		a := newAPI(t, nil)
+		for i := range tt.roles - 2 { // editor and viewer are there
+			a.role(users.Role{Name: fmt.Sprint("role", i)})
+		}
+		for accept, read := range next {
+			var got []int
+			for at := "/v1/demo/roles" + tt.query; at != "" && len(got) <= len(tt.want); {
+				var n int
+				n, at = read(a.get(at, "Accept", accept))
+				got = append(got, n)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%d roles, %q, %s: got pages of %v, want %v", tt.roles, tt.query, accept, got, tt.want)
+			}
+		}
 	}
-	p := decode[page](t, a.get("/v1/demo/roles", "Accept", "application/hal+json"))
-	if len(p.In.Roles) != users.DefaultPage || p.Links.Next.Href == "" {
-		t.Fatalf("got %d roles, next %q", len(p.In.Roles), p.Links.Next.Href)
+}
+
+func TestRequestOfARoleWithFaultsNeverReachesTheStoresWrite(t *testing.T) {
+	t.Parallel()
+	wrote := 0
+	a := newAPI(t, func(s *setup) {
+		s.store = func(store users.Store) users.Store {
+			return storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+				if m == storefake.CreateRole {
+					wrote++
+				}
+				return do()
+			})
+		}
+	})
+	for _, in := range []string{
+		`{"name":1}`, `{"name":"x","description":1}`, `{"name":1,"description":1}`, `{"name":"x"}junk`, `{"name":"x","name":"y"}`, `{"name":"x",`,
+		`{}`, `{"name":"x","description":"\u0000"}`,
+	} {
+		if w := a.do(request("POST", "/v1/demo/roles", in)); w.Code != 400 {
+			t.Errorf("%s: got %d %s, want 400", in, w.Code, w.Body)
+		}
 	}
-	p = decode[page](t, a.get(p.Links.Next.Href, "Accept", "application/hal+json"))
-	if len(p.In.Roles) != 0 || p.Links.Next.Href != "" {
-		t.Errorf("after the last: got %d roles, next %q", len(p.In.Roles), p.Links.Next.Href)
+	if wrote != 0 {
+		t.Errorf("the store was asked to write %d roles, want none", wrote)
+	}
+	if w := a.do(request("POST", "/v1/demo/roles", `{"name":"x"}`)); w.Code != 201 || wrote != 1 {
+		t.Errorf("without faults: got %d and %d writes, want 201 and 1", w.Code, wrote)
 	}
 }
 
@@ -384,13 +429,16 @@ func TestBodyIsNotReadForARefusalThatIsKnownBefore(t *testing.T) {
 }
 
 func testBodyIsNotRead(t *testing.T) {
-	gate := must(password.NewGate(&password.GateOptions{Slots: 1, Queue: 1}))(t)
+	gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	a := newAPI(t, func(s *setup) {
 		s.service.Gate = gate
-		tokens := s.http.Authenticate
-		s.http.Authenticate = func(r *http.Request, apiKey string) (users.Caller, error) {
+		tokens := s.authenticate
+		s.authenticate = func(r *http.Request, apiKey string) (users.Caller, error) {
 			if r.Header.Get("Authorization") == "Host" {
-				return users.Caller{ID: "x", APIKey: "other", Allow: users.All}, nil
+				return users.Caller{ID: "x", APIKey: "other", Permissions: users.AllPermissions}, nil
 			}
 			return tokens(r, apiKey)
 		}
@@ -473,6 +521,7 @@ func TestFailuresAreClassified(t *testing.T) {
 		{fmt.Errorf("db: %w", users.ErrUnavailable), 503, "5"},
 		{users.ErrIdempotencyKeyUsed, 503, "1"},
 		{users.ErrRetryTx, 503, "1"},
+		{users.ErrStale, 503, "1"},
 		{fmt.Errorf("%w: %w", users.ErrOverloaded, &password.OverloadedError{RetryAfter: 1500 * time.Millisecond}), 503, "2"},
 		{context.DeadlineExceeded, 503, "5"},
 		{errors.New("secret cause"), 500, ""},
@@ -480,9 +529,7 @@ func TestFailuresAreClassified(t *testing.T) {
 		var log bytes.Buffer
 		a := newAPI(t, func(s *setup) {
 			s.http.Logger = logger(&log)
-			s.store = func(m *memstore.Store) users.Store {
-				return &faultyStore{Store: m, createUser: func(context.Context, *users.NewUser) error { return tt.err }}
-			}
+			failing(tt.err, storefake.CreateUser)(s)
 		})
 		w := a.post(body("ann", ""))
 		if w.Code != tt.status || w.Header().Get("Retry-After") != tt.retry {
@@ -500,19 +547,42 @@ func TestFailuresAreClassified(t *testing.T) {
 	}
 }
 
-func TestAuthenticateFailures(t *testing.T) {
+func TestAuthenticatorFailures(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]int{
 		httpapi.ErrNoCredentials: 401, httpapi.ErrInvalidToken: 401, users.ErrUnauthenticated: 401, users.ErrUnknownApplication: 401,
-		users.ErrUnavailable: 503, users.ErrNotFound: 500, users.ErrForbidden: 500, errors.New("x"): 500,
+		users.ErrUnavailable: 503, context.DeadlineExceeded: 503, context.Canceled: 503,
+		users.ErrNotFound: 500, users.ErrForbidden: 500, users.ErrValidation: 500, users.ErrConflict: 500, users.ErrBadToken: 500,
+		users.ErrUnsupported: 500, users.ErrOverloaded: 500, users.ErrIdempotencyMismatch: 500, errors.New("x"): 500,
+		&users.ForbiddenError{Detail: "not from there"}: 403, &users.ValidationError{Fields: []users.FieldError{{Code: "x", Detail: "not from there"}}}: 400,
 	} {
-		a := newAPI(t, func(s *setup) {
-			s.http.Authenticate = func(*http.Request, string) (users.Caller, error) {
-				return users.Caller{APIKey: "demo", Allow: users.All}, fmt.Errorf("host: %w", err)
-			}
-		})
-		if w := a.get("/v1/demo/roles"); w.Code != want {
+		a := newAPI(t, authenticating(fmt.Errorf("host: %w", err)))
+		w := a.get("/v1/demo/roles")
+		if w.Code != want {
 			t.Errorf("%v: got %d, want %d", err, w.Code, want)
+		}
+		if says := strings.Contains(w.Body.String(), "not from there"); says != (want == 400 || want == 403) {
+			t.Errorf("%v: got %s", err, w.Body)
+		}
+	}
+}
+
+// A host that forgets the APIKey learns it from its log; one that returns nobody
+// refuses.
+func TestCallerWithoutAnAPIKeyIsTheHostsMistake(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[int]users.Caller{
+		500: {ID: "ann", Permissions: users.AllPermissions},
+		401: {},
+	} {
+		var log bytes.Buffer
+		a := newAPI(t, func(s *setup) {
+			s.authenticate = func(*http.Request, string) (users.Caller, error) { return c, nil }
+			s.http.Logger = logger(&log)
+		})
+		w := a.get("/v1/demo/roles")
+		if w.Code != want || strings.Contains(log.String(), "APIKey") != (want == 500) {
+			t.Errorf("%+v: got %d, log %s, want %d", c, w.Code, log.String(), want)
 		}
 	}
 }
@@ -528,19 +598,15 @@ func TestPanicsOfHostCodeAreA500(t *testing.T) {
 	var nilMap map[string]int
 	boom := func() { nilMap["x"]++ }
 	for name, change := range map[string]func(*setup){
-		"Authenticate": func(s *setup) {
-			s.http.Authenticate = func(*http.Request, string) (users.Caller, error) { boom(); return users.Caller{}, nil }
+		"Authenticator": func(s *setup) {
+			s.authenticate = func(*http.Request, string) (users.Caller, error) { boom(); return users.Caller{}, nil }
 		},
 		"Hasher": func(s *setup) {
-			s.service.Hasher = hasherFunc(func([]byte) (password.Hash, error) { boom(); return "", nil })
+			s.service.Hasher = hasherFunc(func([]byte) (password.Hash, error) { boom(); return password.Hash{}, nil })
 		},
 		"Now":   func(s *setup) { s.service.Now = func() time.Time { boom(); return time.Time{} } },
 		"NewID": func(s *setup) { s.service.NewID = func() (string, error) { boom(); return "", nil } },
-		"Store": func(s *setup) {
-			s.store = func(m *memstore.Store) users.Store {
-				return &faultyStore{Store: m, createUser: func(context.Context, *users.NewUser) error { boom(); return nil }}
-			}
-		},
+		"Store": creating(func(context.Context, *users.NewUser, func() error) error { boom(); return nil }),
 	} {
 		var log bytes.Buffer
 		a := newAPI(t, func(s *setup) { change(s); s.http.Logger = logger(&log) })
@@ -558,7 +624,7 @@ func TestPanicsOfHostCodeAreA500(t *testing.T) {
 func TestAbortedHandlerStaysAborted(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, func(s *setup) {
-		s.http.Authenticate = func(*http.Request, string) (users.Caller, error) { panic(http.ErrAbortHandler) }
+		s.authenticate = func(*http.Request, string) (users.Caller, error) { panic(http.ErrAbortHandler) }
 	})
 	defer func() {
 		if got := recover(); got != http.ErrAbortHandler {
@@ -590,19 +656,17 @@ func TestRequestEndsAtItsDeadlineOrWithItsClient(t *testing.T) {
 			a := newAPI(t, func(s *setup) {
 				s.http.Timeout = tt.timeout
 				s.http.Logger = slog.New(living{slog.NewTextHandler(&log, nil)})
-				tokens := s.http.Authenticate
-				s.http.Authenticate = func(r *http.Request, apiKey string) (users.Caller, error) {
+				tokens := s.authenticate
+				s.authenticate = func(r *http.Request, apiKey string) (users.Caller, error) {
 					if end, ok := r.Context().Deadline(); !ok || time.Until(end) != min(tt.client, cmp.Or(tt.timeout, httpapi.DefaultTimeout)) {
-						t.Errorf("Authenticate got the deadline %v", end)
+						t.Errorf("the Authenticator got the deadline %v", end)
 					}
 					return tokens(r, apiKey)
 				}
-				s.store = func(m *memstore.Store) users.Store {
-					return &faultyStore{Store: m, createUser: func(ctx context.Context, _ *users.NewUser) error {
-						<-ctx.Done()
-						return ctx.Err()
-					}}
-				}
+				creating(func(ctx context.Context, _ *users.NewUser, _ func() error) error {
+					<-ctx.Done()
+					return ctx.Err()
+				})(s)
 			})
 			start := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), tt.client)
@@ -637,9 +701,7 @@ func TestPanicAfterTheAnswerBeganCutsTheConnection(t *testing.T) {
 
 func TestInstancesAreUnguessableAndDiffer(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, func(s *setup) {
-		s.http.Authenticate = func(*http.Request, string) (users.Caller, error) { return users.Caller{}, io.EOF }
-	})
+	a := newAPI(t, authenticating(io.EOF))
 	form := regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	seen := map[string]bool{}
 	for range 10 {
@@ -663,7 +725,7 @@ func testPasswordRecovery(t *testing.T) {
 	put := func(key, token, pw string) *httptest.ResponseRecorder {
 		return a.do(request("PUT", "/v1/"+key+"/recover-password", `{"passwordRecoveryToken":"`+token+`","newPassword":"`+pw+`"}`, "Authorization", ""))
 	}
-	token := must(a.svc.IssueSetPasswordToken(t.Context(), "demo", id))(t).Secret
+	token := a.token(id)
 	bad := put("demo", "junk", goodPassword).Body.String()
 	if w := put("demo", token, "short"); w.Code != 400 || codes(t, w) != "/newPassword too_short" {
 		t.Errorf("policy: got %d %s", w.Code, w.Body)
@@ -702,31 +764,90 @@ func testPasswordRecovery(t *testing.T) {
 
 func TestNewRefusesBadOptionsByName(t *testing.T) {
 	t.Parallel()
-	svc := must(users.New(memstore.New(), nil))(t)
-	auth := httpapi.BearerTokens()
-	for want, o := range map[string]*httpapi.Options{
-		"Authenticate": {},
-		"Timeout":      {Authenticate: auth, Timeout: -1},
-		"Challenge":    {Authenticate: auth, Challenge: "a\nb"},
+	svc, auth := newService(t, memstore.New(), nil), httpapi.BearerTokens()
+	many := make([]string, httpapi.MaxExtraMembers+1)
+	for i := range many {
+		many[i] = fmt.Sprint("m", i)
+	}
+	for _, tt := range []struct {
+		want string
+		o    httpapi.Options
+	}{
+		{"", httpapi.Options{}},
+		{"", httpapi.Options{Prefix: "/api/v1.0", BaseURL: "https://x:8443/y", ExtraMembers: many[1:]}},
+		{"", httpapi.Options{ExtraMembers: []string{"USERNAME", "a/b~c", "é", "description", " "}}},
+		{"Timeout", httpapi.Options{Timeout: -1}},
+		{"Challenge", httpapi.Options{Challenge: "a\nb"}},
+		{"ExtraMembers", httpapi.Options{ExtraMembers: many}},
+		{"ExtraMembers", httpapi.Options{ExtraMembers: []string{"a", ""}}},
+		{"ExtraMembers", httpapi.Options{ExtraMembers: []string{"a", "b", "a"}}},
+		{"ExtraMembers", httpapi.Options{ExtraMembers: []string{"\xff"}}},
+		{"ExtraMembers", httpapi.Options{ExtraMembers: []string{"username"}}},
 	} {
-		if _, err := httpapi.New(svc, o); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want an error that names %s", err, want)
+		_, err := httpapi.New(svc, auth, &tt.o)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: got %v, want an error that names %q", tt.o, err, tt.want)
 		}
 	}
-	if _, err := httpapi.New(svc, nil); err == nil {
-		t.Error("nil options: got no error")
-	}
-	if _, err := httpapi.New(nil, &httpapi.Options{Authenticate: auth}); err == nil {
-		t.Error("nil service: got no error")
+	for _, m := range users.CreateMembers() {
+		if _, err := httpapi.New(svc, auth, &httpapi.Options{ExtraMembers: []string{m}}); err == nil {
+			t.Errorf("ExtraMembers %q: got no error", m)
+		}
 	}
 	for _, p := range []string{"v1", "/", "/v1/", "//v1", "/..", "/a b", "/{x}", "/%41"} {
-		if _, err := httpapi.New(svc, &httpapi.Options{Authenticate: auth, Prefix: p}); err == nil || !strings.Contains(err.Error(), "Prefix") {
+		if _, err := httpapi.New(svc, auth, &httpapi.Options{Prefix: p}); err == nil || !strings.Contains(err.Error(), "Prefix") {
 			t.Errorf("Prefix %q: got %v", p, err)
 		}
 	}
 	for _, u := range []string{"example.com", "ftp://x", "http://", "https://u:p@x", "https://x?", "https://x#", "https://x/", "https://x?a=b", ":"} {
-		if _, err := httpapi.New(svc, &httpapi.Options{Authenticate: auth, BaseURL: u}); err == nil || !strings.Contains(err.Error(), "BaseURL") {
+		if _, err := httpapi.New(svc, auth, &httpapi.Options{BaseURL: u}); err == nil || !strings.Contains(err.Error(), "BaseURL") {
 			t.Errorf("BaseURL %q: got %v", u, err)
+		}
+	}
+}
+
+func TestNewNeedsAServiceAndAnAuthenticatorAndNoOptions(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, memstore.New(), nil)
+	if _, err := httpapi.New(nil, httpapi.BearerTokens(), nil); err == nil {
+		t.Error("without a Service: got no error")
+	}
+	if _, err := httpapi.New(svc, nil, nil); err == nil {
+		t.Error("without an Authenticator: got no error")
+	}
+	h, err := httpapi.New(svc, httpapi.BearerTokens(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/demo/roles", nil))
+	if w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("with the defaults: got %d %v, want 401 with the challenge Bearer", w.Code, w.Header())
+	}
+}
+
+func TestBearerTokensPrintNoSecret(t *testing.T) {
+	t.Parallel()
+	token := bearer(secretToken, users.Caller{ID: "c"})
+	var log bytes.Buffer
+	logger(&log).Info("config", "token", token, "tokens", []httpapi.BearerToken{token})
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v", token, &token, []any{token}), log.String()} {
+		if form, found := leaktest.Find(text, secretToken); found {
+			t.Errorf("the token is found (%s) in %s", form, text)
+		}
+	}
+}
+
+func TestEmptyBearerTokenMatchesNothing(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, func(s *setup) {
+		s.authenticate = httpapi.BearerTokens(httpapi.BearerToken{Caller: users.Caller{APIKey: "demo", Permissions: users.AllPermissions}})
+	})
+	for _, v := range []string{"Bearer ", "Bearer", "Bearer  ", ""} {
+		r := request("GET", "/v1/demo/roles", "")
+		r.Header["Authorization"] = []string{v}
+		if w := a.do(r); w.Code != 401 {
+			t.Errorf("%q: got %d, want 401", v, w.Code)
 		}
 	}
 }

@@ -1,21 +1,59 @@
-// Package httpapi serves a users.Service over HTTP: creating a user, reading it
+// Package httpapi serves a [users.Service] over HTTP: creating a user, reading it
 // back, the roles of an application, and setting a password by a one-time link.
 //
-// [New] gives a plain http.Handler for any router. It strips nothing and needs
-// nothing stripped: [Options.Prefix] is where it is mounted.
+// [New] returns a plain [http.Handler] for any router. It strips nothing and
+// needs nothing stripped: [Options.Prefix] is where it is mounted.
 //
 //	POST /{apiKey}/users              create a user: 201 with Location
 //	GET  /{apiKey}/users/{ref}        a user by id or user name
-//	GET  /{apiKey}/roles              the roles; ?after=ID&limit=N
+//	GET  /{apiKey}/roles              the roles; ?limit=N and, from the link to the next page, &after=
 //	POST /{apiKey}/roles              create a role: 201 with Location
 //	GET  /{apiKey}/roles/{id}         a role
 //	POST /{apiKey}/recover-password   {"userName"}: 201, whether the user exists or not
 //	PUT  /{apiKey}/recover-password   {"passwordRecoveryToken","newPassword"}: 200
 //
 // A path may end in a slash. HEAD goes where GET goes, OPTIONS everywhere.
-// Answers are application/json with links as an array, or application/hal+json
-// for a client that names it in Accept. Errors are problem details (RFC 9457).
 // [OpenAPI] describes all of it.
+//
+// # Callers
+//
+// The host identifies the caller in an [Authenticator]: by a session cookie, a
+// token, a client certificate. [BearerTokens] is one for a fixed set of tokens.
+// recover-password needs no caller.
+//
+// # Requests
+//
+// A body is one JSON object in strict JSON (I-JSON, RFC 7493) of at most
+// [MaxBody] bytes and [MaxDepth] levels. Members that the contract does not know
+// are skipped, unless [Options.ExtraMembers] names them for the host's hooks; null
+// is absent. The header Idempotency-Key makes POST users repeatable; see
+// [users.CreateUserParams].
+//
+// # Answers
+//
+// Answers are application/json with links as an array, or application/hal+json
+// for a client that names it in Accept (RFC 9110 section 12.5.1); see
+// [users.Form]. They are never cached.
+//
+// # Errors
+//
+// Errors are problem details (RFC 9457). Their member errors names every fault:
+// pointer (RFC 6901), code for programs, detail for people, and limit where the
+// rule is one.
+//
+//	400  the request is not valid
+//	401  no credentials, or bad ones; with the challenge
+//	403  the caller may not do this; errors names privileged members
+//	404, 405, 406, 413, 415  with their usual HTTP meaning
+//	409  conflict: errors names every member that is already taken
+//	422  the idempotency key was used before with another request
+//	500  internal error; instance names the record in the log
+//	503  too busy, or the store is not available; with Retry-After
+//
+// A hook of [users.Options] refuses with a [*users.ForbiddenError] or a
+// [*users.ValidationError], whose own sentences the client gets; see
+// [users.HookError]. Handlers that a host writes beside the API answer with
+// [Handler.WriteError].
 package httpapi
 
 import (
@@ -25,6 +63,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,25 +74,19 @@ import (
 // DefaultTimeout is the deadline of a request where Options.Timeout is 0.
 const DefaultTimeout = 30 * time.Second
 
-// Options configures the handler.
+// Options configures a [Handler]. The zero value serves at the root, with links
+// that are paths, and logs nothing.
 type Options struct {
-	// Authenticate says who sent r to the application named by apiKey, which is
-	// not known to exist. It is required, so that no handler is open by mistake;
-	// see [BearerTokens]. It must not read the body.
-	//
-	// A Caller whose APIKey is not apiKey is refused like a bad token. Errors:
-	// ErrNoCredentials and ErrInvalidToken (or users.ErrUnauthenticated) are
-	// 401, users.ErrUnavailable is 503, any other is 500.
-	Authenticate func(r *http.Request, apiKey string) (users.Caller, error)
 	// Prefix is the path under which the handler is mounted, unstripped, such
 	// as "/v1"; empty: the root. A request outside of it is 404. Links begin with it.
 	Prefix string
-	// BaseURL, such as "https://api.example.com", stands before Prefix in links.
+	// BaseURL, such as "https://api.example.com", precedes Prefix in links.
 	// Empty: links are paths. The request's Host is never used.
 	BaseURL string
-	// Logger gets one record for each 500 and 503, with the cause. nil: silent.
+	// Logger gets one record for each 500 and 503, with the cause; nil: silent.
 	// What may hold a secret is left out: of a panic it gets the type and the
-	// place, of a Hasher's error the type, and no token of the request.
+	// place, of a Hasher's error the type, and of no error the credentials in
+	// the request's headers Authorization and Cookie.
 	Logger *slog.Logger
 	// Timeout is the deadline of each request's context; 0: DefaultTimeout. It does
 	// not interrupt a client that sends its body slowly: that is http.Server.ReadTimeout.
@@ -62,51 +95,74 @@ type Options struct {
 	// empty: "Bearer". Where its scheme is Bearer, a bad token adds
 	// error="invalid_token" (RFC 6750 section 3).
 	Challenge string
+	// ExtraMembers names members of POST users that the contract does not know
+	// and the host's hooks want: their values reach CreateUserParams.Extra as
+	// JSON, byte for byte, and nothing else. At most MaxExtraMembers names; the
+	// values of a request at most MaxExtra bytes together, beyond that it is a 400
+	// with the code "too_long". What they must be like is for BeforeCreate to
+	// check. They are never part of an answer. Empty: none.
+	ExtraMembers []string
 }
 
-type handler struct {
-	svc    *users.Service
-	opts   Options
-	prefix string
-	base   string // what stands before "/{apiKey}" in links
+// Handler is the [http.Handler] that [New] returns. It is safe for concurrent
+// use. It starts no goroutines, and keeps of a request nothing but empty buffers.
+type Handler struct {
+	svc        *users.Service
+	auth       Authenticator
+	opts       Options
+	base       string // what stands before "/{apiKey}" in links
+	createUser members[createUserRequest]
 
-	decoders, buffers sync.Pool // reused between requests
+	readers, buffers sync.Pool // reused between requests
 }
 
-// New makes the handler that serves svc. It is safe for concurrent use and
-// starts no goroutines. o is copied.
-func New(svc *users.Service, o *Options) (http.Handler, error) {
+// New returns a handler that serves svc to the callers that authenticate lets
+// in. o may be nil; it is copied. An option that makes no sense is an error that
+// names it.
+func New(svc *users.Service, authenticate Authenticator, o *Options) (*Handler, error) {
 	if svc == nil {
 		return nil, errors.New("httpapi: New: service is nil")
 	}
-	if o == nil || o.Authenticate == nil {
-		return nil, errors.New("httpapi: New: Authenticate is required")
+	if authenticate == nil {
+		return nil, errors.New("httpapi: New: authenticate is nil")
 	}
-	h := &handler{svc: svc, opts: *o, prefix: o.Prefix, base: o.BaseURL + o.Prefix}
-	if err := checkPrefix(o.Prefix); err != nil {
+
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if err := checkPrefix(opts.Prefix); err != nil {
 		return nil, fmt.Errorf("httpapi: New: Prefix %w", err)
 	}
-	if err := checkBaseURL(o.BaseURL); err != nil {
+	if err := checkBaseURL(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("httpapi: New: BaseURL %w", err)
 	}
-	if o.Timeout < 0 {
+	if opts.Timeout < 0 {
 		return nil, errors.New("httpapi: New: Timeout is negative")
 	}
-	if o.Timeout == 0 {
-		h.opts.Timeout = DefaultTimeout
+	if opts.Timeout == 0 {
+		opts.Timeout = DefaultTimeout
 	}
-	if o.Challenge == "" {
-		h.opts.Challenge = "Bearer"
+	if opts.Challenge == "" {
+		opts.Challenge = "Bearer"
 	}
-	for _, c := range []byte(o.Challenge) {
+	for _, c := range []byte(opts.Challenge) {
 		if c < ' ' || c > '~' {
 			return nil, errors.New("httpapi: New: Challenge must be printing ASCII")
 		}
 	}
-	if o.Logger == nil {
-		h.opts.Logger = slog.New(slog.DiscardHandler)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return h, nil
+	extra, err := extraMembers(opts.ExtraMembers)
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: New: ExtraMembers %w", err)
+	}
+
+	return &Handler{
+		svc: svc, auth: authenticate, opts: opts, base: opts.BaseURL + opts.Prefix,
+		createUser: slices.Concat(createUserMembers, extra),
+	}, nil
 }
 
 func checkPrefix(p string) error {
@@ -151,17 +207,18 @@ func checkBaseURL(s string) error {
 	return nil
 }
 
-// ServeHTTP routes the request and writes what its action answers.
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers r. It never redirects, and answers a panic of host code with
+// a 500. A panic after the answer has begun, and http.ErrAbortHandler, cut the
+// connection, as net/http has it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.opts.Timeout)
 	defer cancel()
-	x := &exchange{h: h, w: w, r: r.WithContext(ctx), ctx: ctx}
-	x.values = x.room[:0]
+	x := h.exchange(w, r.WithContext(ctx))
 	defer x.recoverPanic()
-	x.format, x.acceptable, x.problemType = negotiate(r.Header["Accept"])
+
 	a, err := x.serve()
 	if err != nil {
-		x.writeProblem(h.problem(x, err))
+		x.fail(err)
 		return
 	}
 	x.write(a)
@@ -169,34 +226,38 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // exchange is one request and its answer.
 type exchange struct {
-	h           *handler
+	h           *Handler
 	w           http.ResponseWriter
-	r           *http.Request
-	ctx         context.Context // with the deadline and, once known, the caller
-	apiKey, ref string          // path parameters, decoded
-	pattern     string          // of the route, for the log
-	base        string          // of links into the application
-	format      format
-	acceptable  bool
+	r           *http.Request // its context has the deadline and, once known, the caller
+	apiKey, ref string        // path parameters, decoded
+	pattern     string        // of the route, for the log
+	base        string        // of links into the application
+
+	form        users.Form // of the answer
+	acceptable  bool       // whether the client takes that
 	problemType string
-	written     bool
-	values      []string  // of the headers of the answer, each its own slice
-	room        [6]string // for them: one allocation instead of one for each
+
+	begun  bool      // the answer is being sent
+	values []string  // of the headers of the answer, each its own slice
+	room   [6]string // for them: one allocation instead of one for each
 }
 
-// answer is a success.
-type answer struct {
-	status   int
-	location string
-	body     any // nil: no content
+func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{h: h, w: w, r: r}
+	x.values = x.room[:0]
+	x.form, x.acceptable, x.problemType = negotiate(r.Header["Accept"])
+	return x
 }
 
+// serve finds the resource and the caller, and runs the action.
 func (x *exchange) serve() (answer, error) {
 	res, apiKey, ref := x.h.route(x.r.URL.EscapedPath())
 	if res == nil {
 		return answer{}, errNoRoute
 	}
 	x.apiKey, x.ref, x.pattern = apiKey, ref, res.pattern
+	x.base = x.h.base + "/" + apiKey
+
 	act := res.action(x.r.Method)
 	if act == nil {
 		x.w.Header().Set("Allow", res.allow)
@@ -210,6 +271,5 @@ func (x *exchange) serve() (answer, error) {
 			return answer{}, err
 		}
 	}
-	x.base = x.h.base + "/" + apiKey
 	return act(x)
 }

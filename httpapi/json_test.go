@@ -96,9 +96,10 @@ func FuzzCreateUser(f *testing.F) {
 		}
 	}
 	f.Add(body("ann", `"roles":["editor",{"name":"viewer","id":null}],"dashboardSettings":{"a":[1]},"creationDate":"2020-01-02"`))
+	f.Add(body("ann", `"extra":{"a":[1]},"a\\/b~c":null`))
 	f.Add(`{"creationDate":"2020-01-02T03:04:05+01:00","isApproved":null,"username":"x"}`)
 	f.Fuzz(func(t *testing.T, in string) {
-		a := newAPI(t, nil)
+		a := newAPI(t, func(s *setup) { s.http.ExtraMembers = []string{"extra", "a/b~c"} })
 		w := a.do(request("POST", "/v1/demo/users", in, "Content-Type", "application/json"))
 		switch w.Code {
 		case 201:

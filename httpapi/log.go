@@ -11,27 +11,34 @@ import (
 )
 
 // log writes without x's deadline: a record must not be lost because time is up.
-func (h *handler) log(x *exchange, level slog.Level, msg string, cause error, attrs ...slog.Attr) {
-	attrs = append(attrs, slog.String("error", x.withoutToken(cause.Error())),
+func (x *exchange) log(level slog.Level, msg string, cause error, attrs ...slog.Attr) {
+	attrs = append(attrs, slog.String("error", x.withoutCredentials(cause.Error())),
 		slog.String("method", x.r.Method), slog.String("route", x.pattern), slog.String("apiKey", x.apiKey))
-	h.opts.Logger.LogAttrs(context.WithoutCancel(x.ctx), level, msg, attrs...)
+	x.h.opts.Logger.LogAttrs(context.WithoutCancel(x.r.Context()), level, msg, attrs...)
 }
 
-// withoutToken takes the request's credentials out of a text that host code
-// made: an error of net/http quotes the URL that a token was sent to.
-func (x *exchange) withoutToken(text string) string {
+// withoutCredentials takes the request's credentials out of a text that host
+// code made: an error of net/http quotes the URL that a token was sent to.
+func (x *exchange) withoutCredentials(text string) string {
+	var secrets []string
 	for _, v := range x.r.Header["Authorization"] {
-		token := strings.TrimSpace(v[strings.IndexByte(v, ' ')+1:])
-		if len(token) >= minToken {
-			text = strings.NewReplacer(token, redacted, url.QueryEscape(token), redacted).Replace(text)
+		secrets = append(secrets, strings.TrimSpace(v[strings.IndexByte(v, ' ')+1:]))
+	}
+	for _, c := range x.r.Cookies() {
+		secrets = append(secrets, c.Value)
+	}
+
+	for _, s := range secrets {
+		if len(s) >= minSecret {
+			text = strings.NewReplacer(s, redacted, url.QueryEscape(s), redacted).Replace(text)
 		}
 	}
 	return text
 }
 
 const (
-	redacted = "[redacted]"
-	minToken = 8 // what is shorter is no secret, and would only make the log unreadable
+	redacted  = "[redacted]"
+	minSecret = 8 // what is shorter is no secret, and would only make the log unreadable
 )
 
 // recoverPanic turns a panic of host code into a 500. Nothing more can be said
@@ -45,15 +52,15 @@ func (x *exchange) recoverPanic() {
 		panic(v)
 	}
 	err := newPanicError(v)
-	if x.written {
-		x.h.log(x, slog.LevelError, "request failed", err)
+	if x.begun {
+		x.log(slog.LevelError, "request failed", err)
 		panic(http.ErrAbortHandler)
 	}
 	x.w.Header().Del("Location")
-	x.writeProblem(x.h.problem(x, err))
+	x.fail(err)
 }
 
-// panicError is a panic. It gives no class away: a panic is always a 500. What
+// panicError is a panic. It matches no class: a panic is always a 500. What
 // host code panics with may hold what it was given, a password among it: of such
 // a value only the type is kept. The stack names functions and lines and, unlike
 // debug.Stack, no arguments.

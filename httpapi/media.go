@@ -2,9 +2,10 @@ package httpapi
 
 import (
 	"mime"
-	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/gousers/users"
 )
 
 const (
@@ -13,20 +14,7 @@ const (
 	typeProblem = "application/problem+json"
 )
 
-// format is the form of a representation.
-type format int
-
-const (
-	plain format = iota
-	hal
-)
-
-func (f format) String() string {
-	if f == hal {
-		return typeHAL
-	}
-	return typeJSON
-}
+const headerIdempotencyKey = "Idempotency-Key"
 
 // preference is how much a client wants one media type (RFC 9110 section 12.5.1).
 type preference struct {
@@ -37,7 +25,7 @@ type preference struct {
 // negotiate chooses the form of the answer and the type of a problem. HAL is
 // sent to clients that name it and want it no less than plain JSON. A problem
 // goes out as plain JSON only to a client that takes that and not problems.
-func negotiate(accept []string) (f format, acceptable bool, problem string) {
+func negotiate(accept []string) (f users.Form, acceptable bool, problem string) {
 	want := preferences{}
 	mentioned := false
 	for _, line := range accept {
@@ -46,16 +34,17 @@ func negotiate(accept []string) (f format, acceptable bool, problem string) {
 		}
 	}
 	if !mentioned {
-		return plain, true, typeProblem
+		return users.Plain, true, typeProblem
 	}
+
 	problem = typeProblem
 	if want[2].q == 0 && want[0].q > 0 {
 		problem = typeJSON
 	}
 	if want[1].specific == 3 && want[1].q > 0 && want[1].q >= want[0].q || want[0].q == 0 && want[1].q > 0 {
-		return hal, true, problem
+		return users.HAL, true, problem
 	}
-	return plain, want[0].q > 0, problem
+	return users.Plain, want[0].q > 0, problem
 }
 
 // preferences holds the preferences for plain JSON, HAL and problems.
@@ -71,6 +60,7 @@ func (m *preferences) add(element string) bool {
 	if !strings.Contains(name, "/") {
 		return false
 	}
+
 	q := 1.0
 	for p := range strings.SplitSeq(params, ";") {
 		k, v, _ := strings.Cut(strings.TrimSpace(p), "=")
@@ -82,6 +72,7 @@ func (m *preferences) add(element string) bool {
 			return false
 		}
 	}
+
 	for i, offer := range offered {
 		specific := 0
 		switch name {
@@ -131,16 +122,4 @@ func isJSON(contentType string) bool {
 	}
 	charset, given := params["charset"]
 	return !given || strings.EqualFold(charset, "utf-8")
-}
-
-// idempotencyKey gives the header's value; ok is false where it stands there
-// empty or twice.
-func idempotencyKey(h http.Header) (key string, ok bool) {
-	switch v := h["Idempotency-Key"]; {
-	case len(v) == 0:
-		return "", true
-	case len(v) == 1 && v[0] != "":
-		return v[0], true
-	}
-	return "", false
 }

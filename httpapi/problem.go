@@ -1,19 +1,15 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/password"
@@ -39,6 +35,7 @@ type fieldError struct {
 	Pointer string `json:"pointer,omitempty"`
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`
+	Limit   int    `json:"limit,omitzero"`
 }
 
 // What the handler itself refuses.
@@ -49,70 +46,124 @@ var (
 	errCoding        = errors.New("httpapi: content coding")
 	errNotAcceptable = errors.New("httpapi: not acceptable")
 	errTooLarge      = errors.New("httpapi: body too large")
+	errNil           = errors.New("httpapi: WriteError was called without an error")
 )
 
 // busyFor is the Retry-After where nothing better is known.
 const busyFor = 5 * time.Second
 
-// class maps a class of errors to its answer. The first match counts.
+// class maps a class of errors to its answer.
 type class struct {
 	err    error
 	status int
-	code   string // of an entry in errors for the request as a whole; empty: none
 	detail string
+	unsure bool // what was asked for may have been done
 }
 
+// classes are looked through in order: the first match counts. Never written to.
 var classes = []class{
-	{errNoRoute, 404, "", "there is nothing at this path"},
-	{errMethod, 405, "", "this resource does not answer the method; see the header Allow"},
-	{errNotAcceptable, 406, "", "answers are application/json or application/hal+json"},
-	{errTooLarge, 413, "too_large", "the body must be at most " + strconv.Itoa(MaxBody) + " bytes"},
-	{errMediaType, 415, "", "send the body as JSON with the header Content-Type: application/json"},
-	{errCoding, 415, "", "send the body without a content coding"},
-	{ErrNoCredentials, 401, "", "this request needs credentials"},
-	{ErrInvalidToken, 401, "", "the credentials are not valid here"},
-	{users.ErrUnauthenticated, 401, "", "the credentials are not valid here"},
-	{users.ErrUnknownApplication, 401, "", "the credentials are not valid here"},
-	{users.ErrForbidden, 403, "", "the caller may not do this"},
-	{users.ErrValidation, 400, "", "the request was not understood"},
-	{users.ErrBadToken, 400, "", "the request was not understood"},
-	{users.ErrConflict, 409, "", "a unique member is already taken"},
-	{users.ErrIdempotencyMismatch, 422, "idempotency_mismatch", "the idempotency key was used with another request"},
-	{users.ErrNotFound, 404, "", "there is nothing at this path"},
-	{users.ErrUnsupported, 404, "", "there is nothing at this path"},
-	{users.ErrOverloaded, 503, "", "too many requests at once; nothing was written"},
-	{users.ErrIdempotencyKeyUsed, 503, "", "another request with this idempotency key is under way"},
-	{users.ErrRetryTx, 503, "", "the store is busy"},
-	{users.ErrUnavailable, 503, "", "the store is not available; whether anything was written, the same idempotency key tells"},
-	{context.DeadlineExceeded, 503, "", "this took too long; whether anything was written, the same idempotency key tells"},
-	{context.Canceled, 503, "", "this was cancelled; whether anything was written, the same idempotency key tells"},
+	{err: errNoRoute, status: 404, detail: "there is nothing at this path"},
+	{err: errMethod, status: 405, detail: "this resource does not support the method; see the header Allow"},
+	{err: errNotAcceptable, status: 406, detail: "answers are application/json or application/hal+json"},
+	{err: errTooLarge, status: 413, detail: "the body must be at most " + strconv.Itoa(MaxBody) + " bytes"},
+	{err: errMediaType, status: 415, detail: "send the body as JSON with the header Content-Type: application/json"},
+	{err: errCoding, status: 415, detail: "send the body without a content coding"},
+	{err: ErrNoCredentials, status: 401, detail: "this request needs credentials"},
+	{err: ErrInvalidToken, status: 401, detail: badCredentials},
+	{err: users.ErrUnauthenticated, status: 401, detail: badCredentials},
+	{err: users.ErrUnknownApplication, status: 401, detail: badCredentials},
+	{err: users.ErrForbidden, status: 403, detail: "the caller may not do this"},
+	{err: users.ErrValidation, status: 400, detail: notValid},
+	{err: users.ErrBadToken, status: 400, detail: notValid},
+	{err: users.ErrConflict, status: 409, detail: "a unique member is already taken"},
+	{err: users.ErrIdempotencyMismatch, status: 422, detail: "the idempotency key was used before with another request"},
+	{err: users.ErrNotFound, status: 404, detail: "there is nothing at this path"},
+	{err: users.ErrUnsupported, status: 404, detail: "this server does not offer that"},
+	{err: users.ErrOverloaded, status: 503, detail: "too many requests at once; nothing was written"},
+	{err: users.ErrIdempotencyKeyUsed, status: 503, detail: "another request with this idempotency key is in progress"},
+	{err: users.ErrRetryTx, status: 503, detail: "the store is busy; nothing was written"},
+	{err: users.ErrStale, status: 503, detail: "another request changed the same at the same time; nothing was written"},
+	{err: users.ErrUnavailable, status: 503, detail: "the store is not available", unsure: true},
+	{err: context.DeadlineExceeded, status: 503, detail: "the request took too long", unsure: true},
+	{err: context.Canceled, status: 503, detail: "the request was canceled", unsure: true},
 }
 
-// hostFaults are the classes that an Authenticate can fail with; all else is 500.
-var hostFaults = []error{users.ErrUnavailable, context.DeadlineExceeded, context.Canceled}
+const (
+	badCredentials = "the credentials are not valid here"
+	notValid       = "the request is not valid"
+)
 
+// classify returns the class of err; a 500 if it has none.
 func classify(err error) class {
-	var auth authError
-	fromHost := errors.As(err, &auth)
+	var hook *users.HookError
+	fromHost := errors.As(err, &hook)
 	for _, c := range classes {
-		if errors.Is(err, c.err) && (!fromHost || slices.Contains(hostFaults, c.err)) {
+		if errors.Is(err, c.err) && (!fromHost || hookMay(c, hook.Err)) {
 			return c
 		}
 	}
-	return class{status: 500, detail: "this failed on our side; the instance names the record in the log"}
+	return class{status: 500, detail: "internal error; quote the instance when reporting it"}
 }
 
-// problem makes the answer to err, sets the headers that go with it, and logs
-// what is not the client's fault.
-func (h *handler) problem(x *exchange, err error) *problem {
+// hookMay reports whether an error of the host's own code, a hook or the
+// Authenticator, can be of class c. Of all other classes, such as the ErrNotFound
+// of something that the hook looked for, it is a failure of the host.
+func hookMay(c class, err error) bool {
+	switch c.err {
+	case users.ErrForbidden:
+		_, ok := errors.AsType[*users.ForbiddenError](err)
+		return ok
+	case users.ErrValidation:
+		_, ok := errors.AsType[*users.ValidationError](err)
+		return ok
+	}
+	return c.unsure // what the host relies on is away, or the time is up
+}
+
+// WriteError answers r with err as the API itself would, for handlers that a host
+// writes beside it: the same problem details in the media type that r accepts,
+// with the status of err, Retry-After and the challenge of [Options.Challenge];
+// a 500 or 503 is logged and a 500 has an instance. err is an error of a
+// [users.Service] or the handler's own; what matches no class is a 500, of whose
+// text the client learns nothing. A nil err is a mistake
+// of the handler's: it is a 500 as well.
+//
+// r need not be one that h routes. Where it is not, the log names the pattern
+// and the path value "apiKey" that an [http.ServeMux] found. Nothing must have
+// been written to w before. Headers that are set there stay, but for those that
+// described another answer.
+func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	x := h.exchange(w, r)
+	if res, apiKey, _ := h.route(r.URL.EscapedPath()); res != nil {
+		x.pattern, x.apiKey = res.pattern, apiKey
+	} else {
+		x.pattern, x.apiKey = r.Pattern, r.PathValue("apiKey")
+	}
+
+	for _, name := range []string{
+		"Location", "Etag", "Last-Modified", "Accept-Ranges", "Retry-After", "Trailer",
+		"Content-Encoding", "Content-Disposition", "Content-Language", "Content-Location", "Content-Range",
+	} {
+		w.Header().Del(name)
+	}
+	if err == nil {
+		err = errNil
+	}
+	x.fail(err)
+}
+
+// fail answers with the problem of err, and logs what is not the client's fault.
+func (x *exchange) fail(err error) {
 	c := classify(err)
 	p := &problem{
-		Type: "about:blank", Title: http.StatusText(c.status), Status: c.status, Detail: c.detail,
-		Message: c.detail, ErrorCode: c.status, StatusCode: c.status, Errors: errorList(c, err),
+		Type: "about:blank", Title: http.StatusText(c.status), Status: c.status, Detail: x.detail(c, err),
+		ErrorCode: c.status, StatusCode: c.status, Errors: errorList(c, err),
 	}
+	p.Message = p.Detail
+
 	switch c.status {
 	case http.StatusUnauthorized:
-		challenge := h.opts.Challenge
+		challenge := x.h.opts.Challenge
 		if c.err != ErrNoCredentials {
 			p.Details = "invalid_token"
 			challenge = invalidToken(challenge)
@@ -120,15 +171,36 @@ func (h *handler) problem(x *exchange, err error) *problem {
 		x.w.Header().Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable:
 		x.w.Header().Set("Retry-After", strconv.FormatInt(int64((retryAfter(err)+time.Second-1)/time.Second), 10))
-		h.log(x, slog.LevelWarn, "request refused", err, slog.Int("status", c.status))
+		x.log(slog.LevelWarn, "request refused", err, slog.Int("status", c.status))
 	case http.StatusInternalServerError:
 		p.Instance = newInstance()
-		h.log(x, slog.LevelError, "request failed", err, slog.Int("status", c.status), slog.String("instance", p.Instance))
+		x.log(slog.LevelError, "request failed", err, slog.Int("status", c.status), slog.String("instance", p.Instance))
 	}
-	return p
+	x.send(p.Status, x.problemType, p)
 }
 
-// newInstance makes a URI (RFC 9562 section 4) that nobody can guess.
+// detail is the sentence for the client: the class's own, but for a refusal that
+// brings one.
+func (x *exchange) detail(c class, err error) string {
+	if c.err == users.ErrForbidden {
+		if forbidden, ok := errors.AsType[*users.ForbiddenError](err); ok && forbidden.Detail != "" {
+			return forbidden.Detail
+		}
+	}
+
+	var hook *users.HookError
+	switch {
+	case c.unsure && errors.As(err, &hook): // what is away is the host's
+		return "the server can't do this now; try again later"
+	case !c.unsure, x.r.Method == http.MethodGet, x.r.Method == http.MethodHead:
+		return c.detail
+	case len(x.r.Header[headerIdempotencyKey]) > 0:
+		return c.detail + "; retry with the same Idempotency-Key to learn whether the user was created"
+	}
+	return c.detail + "; it is not known whether anything was written"
+}
+
+// newInstance returns a URI (RFC 9562 section 4) that nobody can guess.
 func newInstance() string {
 	var b [16]byte
 	rand.Read(b[:])            // never fails (crypto/rand)
@@ -150,95 +222,45 @@ func invalidToken(challenge string) string {
 }
 
 func retryAfter(err error) time.Duration {
-	var overloaded *password.OverloadedError
-	switch {
-	case errors.As(err, &overloaded):
+	if overloaded, ok := errors.AsType[*password.OverloadedError](err); ok {
 		return max(overloaded.RetryAfter, time.Second)
-	case errors.Is(err, users.ErrIdempotencyKeyUsed), errors.Is(err, users.ErrRetryTx):
-		return time.Second
+	}
+	for _, soon := range []error{users.ErrIdempotencyKeyUsed, users.ErrRetryTx, users.ErrStale} {
+		if errors.Is(err, soon) {
+			return time.Second
+		}
 	}
 	return busyFor
 }
 
-// errorList names what was wrong, member by member.
-func errorList(c class, err error) []fieldError {
-	var list []fieldError
+// errorList names what was wrong, member by member; in no member where the
+// request as a whole was.
+func errorList(c class, err error) (list []fieldError) {
 	switch c.err {
 	case users.ErrValidation:
-		var invalid *users.ValidationError
-		if errors.As(err, &invalid) {
+		if invalid, ok := errors.AsType[*users.ValidationError](err); ok {
 			for _, f := range invalid.Fields {
-				list = append(list, fieldError{f.Pointer, f.Code, f.Detail})
+				list = append(list, fieldError(f))
 			}
 		}
 	case users.ErrBadToken:
-		list = []fieldError{{"/passwordRecoveryToken", "bad_token", "is unknown, used or expired"}}
+		list = []fieldError{{Pointer: "/passwordRecoveryToken", Code: "bad_token", Detail: "is unknown, used or expired"}}
 	case users.ErrForbidden:
-		var forbidden *users.ForbiddenError
-		if errors.As(err, &forbidden) {
+		if forbidden, ok := errors.AsType[*users.ForbiddenError](err); ok {
 			for _, m := range forbidden.Members {
-				list = append(list, fieldError{"/" + m, "forbidden", "the caller may not ask for this"})
+				list = append(list, fieldError{Pointer: pointer(m), Code: "forbidden", Detail: "the caller may not ask for this"})
 			}
 		}
 	case users.ErrConflict:
-		var conflict *users.ConflictError
-		if errors.As(err, &conflict) {
+		if conflict, ok := errors.AsType[*users.ConflictError](err); ok {
 			for _, m := range conflict.Members {
-				list = append(list, fieldError{"/" + m, "taken", "is already taken"})
+				list = append(list, fieldError{Pointer: pointer(m), Code: "taken", Detail: "is already taken"})
 			}
 		}
-	default:
-		if c.code != "" {
-			list = []fieldError{{"", c.code, c.detail}}
-		}
+	case users.ErrIdempotencyMismatch:
+		list = []fieldError{{Code: "idempotency_mismatch", Detail: c.detail}}
+	case errTooLarge:
+		list = []fieldError{{Code: "too_large", Detail: c.detail, Limit: MaxBody}}
 	}
 	return list
-}
-
-func (x *exchange) writeProblem(p *problem) {
-	x.send(p.Status, x.problemType, p)
-}
-
-func (x *exchange) write(a answer) {
-	if a.location != "" {
-		x.set("Location", a.location)
-	}
-	x.send(a.status, x.format.String(), a.body)
-}
-
-// set sets a header, whose name is in the canonical form.
-func (x *exchange) set(name, value string) {
-	x.values = append(x.values, value)
-	n := len(x.values)
-	x.w.Header()[name] = x.values[n-1 : n : n]
-}
-
-// send writes the whole answer at once, so that its length is known and nothing
-// half-written is ever seen.
-func (x *exchange) send(status int, contentType string, body any) {
-	buf, ok := x.h.buffers.Get().(*bytes.Buffer)
-	if !ok {
-		buf = new(bytes.Buffer)
-	}
-	defer x.h.buffers.Put(buf)
-	buf.Reset()
-	if body != nil {
-		if err := json.MarshalWrite(buf, body); err != nil {
-			panic(err) // only what a Store made up can be unfit: a 500
-		}
-		x.set("Content-Type", contentType)
-		x.set("Content-Length", strconv.Itoa(buf.Len()))
-	}
-	if around := x.w.Header(); len(around["Vary"]) > 0 {
-		around.Add("Vary", "Accept") // beside what a middleware varies by
-	} else {
-		x.set("Vary", "Accept")
-	}
-	x.set("Cache-Control", "no-store")
-	x.set("X-Content-Type-Options", "nosniff")
-	x.written = true
-	x.w.WriteHeader(status)
-	if x.r.Method != http.MethodHead && body != nil {
-		_, _ = x.w.Write(buf.Bytes()) // a client that has gone is nobody to tell
-	}
 }

@@ -1,97 +1,98 @@
 package httpapi
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/gousers/users"
 )
 
+// createRoleMembers are what is read of POST roles. Never written to.
+var createRoleMembers = members[users.Role]{
+	known("name", func(d *jsonReader, r *users.Role) { d.str(&r.Name) }),
+	known("description", func(d *jsonReader, r *users.Role) { d.str(&r.Description) }),
+}
+
+// createRole answers POST roles. A request with faults asks the Service for the
+// rest of them and creates nothing.
 func (x *exchange) createRole() (answer, error) {
 	d, err := x.receive(false)
 	if err != nil {
 		return answer{}, err
 	}
 	defer d.release()
+
 	var r users.Role
-	d.createRole(&r)
+	createRoleMembers.read(d, &r)
 	if found := d.err(); found != nil {
-		// This creates nothing: it asks for what stands before faults, and for
-		// those of the member that could be read.
-		if slices.ContainsFunc(found.Fields, func(f users.FieldError) bool { return f.Pointer == "/name" }) {
-			r.Name = ""
-		} else {
-			r.Description = "\x00"
-		}
-		_, err := x.h.svc.CreateRole(x.ctx, x.apiKey, r)
-		return answer{}, x.refuse(d, found, err)
+		return answer{}, refuse(d, found, x.h.svc.CheckCreateRole(x.r.Context(), x.apiKey, r))
 	}
-	made, err := x.h.svc.CreateRole(x.ctx, x.apiKey, r)
+
+	made, err := x.h.svc.CreateRole(x.r.Context(), x.apiKey, r)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.RolePath(x.base, made.ID), x.role(*made)}, nil
+	return answer{http.StatusCreated, users.RolePath(x.base, made.ID), x.form.Role(*made, x.base)}, nil
 }
 
+// readRole answers GET roles/{id}.
 func (x *exchange) readRole() (answer, error) {
 	if err := x.checkAccept(); err != nil {
 		return answer{}, err
 	}
-	r, err := x.h.svc.Role(x.ctx, x.apiKey, users.RoleRef{ID: x.ref})
+	r, err := x.h.svc.Role(x.r.Context(), x.apiKey, users.RoleRef{ID: x.ref})
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: x.role(*r)}, nil
+	return answer{status: http.StatusOK, body: x.form.Role(*r, x.base)}, nil
 }
 
-func (x *exchange) role(r users.Role) any {
-	if x.format == hal {
-		return users.HALRole(r, x.base)
-	}
-	return users.PlainRole(r, x.base)
-}
-
+// listRoles answers GET roles, a page at a time.
 func (x *exchange) listRoles() (answer, error) {
 	if err := x.checkAccept(); err != nil {
 		return answer{}, err
 	}
-	var d decoder
-	page := x.page(&d)
-	roles, err := x.h.svc.Roles(x.ctx, x.apiKey, page)
+
+	var f faults
+	page := x.page(&f)
+	list, err := x.h.svc.Roles(x.r.Context(), x.apiKey, page)
 	if err != nil {
 		return answer{}, err
 	}
-	if found := d.err(); found != nil {
+	if found := f.err(); found != nil {
 		return answer{}, found
 	}
-	self, next := x.base+"/roles"+pageQuery(page), ""
-	if n := len(roles); n > 0 && n == cmp.Or(page.Limit, users.DefaultPage) {
-		next = x.base + "/roles" + pageQuery(users.Page{After: roles[n-1].ID, Limit: page.Limit})
+
+	at := x.base + "/roles"
+	self, next := at+pageQuery(page), ""
+	if list.Next != "" {
+		next = at + pageQuery(users.Page{After: list.Next, Limit: page.Limit})
 	}
-	if x.format == hal {
-		return answer{status: http.StatusOK, body: users.HALRoles(roles, x.base, self, next)}, nil
-	}
-	return answer{status: http.StatusOK, body: users.PlainRoles(roles, x.base, self, next)}, nil
+	return answer{status: http.StatusOK, body: x.form.Roles(list.Roles, x.base, self, next)}, nil
 }
 
 // page reads ?after=ID&limit=N. Whether they make sense is the Service's to say.
-func (x *exchange) page(d *decoder) (p users.Page) {
-	q := x.query(d)
+func (x *exchange) page(f *faults) (p users.Page) {
+	q := x.query(f)
 	p.After = q.Get("after")
-	if q.Has("limit") {
-		var err error
-		if p.Limit, err = strconv.Atoi(q.Get("limit")); err != nil || p.Limit < 1 {
-			d.fault("", "invalid_limit", "limit must be between 1 and "+strconv.Itoa(users.MaxPage))
-			p.Limit = 0
-		}
+	if !q.Has("limit") {
+		return p
 	}
+
+	n, err := strconv.Atoi(q.Get("limit"))
+	if err != nil || n < 1 {
+		f.add(users.FieldError{
+			Code: "invalid_limit", Limit: users.MaxPage,
+			Detail: "limit must be between 1 and " + strconv.Itoa(users.MaxPage),
+		})
+		return p
+	}
+	p.Limit = n
 	return p
 }
 
-// pageQuery gives the query that asks for p.
+// pageQuery returns the query that asks for p.
 func pageQuery(p users.Page) string {
 	q := url.Values{}
 	if p.After != "" {

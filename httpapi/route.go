@@ -41,8 +41,8 @@ var (
 // route finds the resource of an escaped path; nil if there is none. It splits
 // before it decodes, so that an escaped slash never moves a boundary, and does
 // without http.ServeMux, which answers double slashes and dots with a redirect.
-func (h *handler) route(path string) (res *resource, apiKey, ref string) {
-	path, ok := strings.CutPrefix(path, h.prefix+"/")
+func (h *Handler) route(path string) (res *resource, apiKey, ref string) {
+	path, ok := strings.CutPrefix(path, h.opts.Prefix+"/")
 	if !ok {
 		return nil, "", ""
 	}

@@ -3,8 +3,6 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,7 +13,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
-	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/internal/leaktest"
 	"github.com/gousers/users/password"
 )
 
@@ -24,38 +22,6 @@ const (
 	secretPassword = "pl\"um O\u0308tter <sings> 7 t\u00fcnes"
 	secretToken    = "S3cret/T0ken+of~the=Caller=="
 )
-
-// leak tells in which form text holds a secret; empty if it holds none. It does
-// not look at backslashes, of which every layer of quoting adds some.
-func leak(text string) string {
-	text = strings.ReplaceAll(text, `\`, "")
-	normal, _ := password.Normalize(password.New(secretPassword))
-	for _, s := range []string{secretPassword, string(normal), secretToken} {
-		b := []byte(s)
-		quoted, _ := json.Marshal(s)
-		for form, leak := range map[string]string{
-			"plain":           s,
-			"JSON":            strings.Trim(string(quoted), `"`),
-			"Go":              strings.Trim(fmt.Sprintf("%q", s), `"`),
-			"ASCII":           strings.Trim(fmt.Sprintf("%+q", s), `"`),
-			"query":           url.QueryEscape(s),
-			"path":            url.PathEscape(s),
-			"hex":             hex.EncodeToString(b),
-			"HEX":             strings.ToUpper(hex.EncodeToString(b)),
-			"base64":          base64.RawStdEncoding.EncodeToString(b),
-			"base64 for URLs": base64.RawURLEncoding.EncodeToString(b),
-			"bytes":           strings.Trim(fmt.Sprint(b), "[]"),
-			"bytes in Go":     strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", b), "[]byte{"), "}"),
-			"beginning":       s[:5],
-			"end":             s[len(s)-5:],
-		} {
-			if strings.Contains(text, strings.ReplaceAll(leak, `\`, "")) {
-				return form
-			}
-		}
-	}
-	return ""
-}
 
 // tells is host code's error, or panic, that quotes what host code was given.
 type tells struct{ text string }
@@ -79,15 +45,11 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		return hashes(func(pw []byte) (password.Hash, error) { panic(v(pw)) })
 	}
 	stores := func(f func(*users.NewUser) error) func(*setup) {
-		return func(s *setup) {
-			s.store = func(m *memstore.Store) users.Store {
-				return &faultyStore{Store: m, createUser: func(_ context.Context, n *users.NewUser) error { return f(n) }}
-			}
-		}
+		return creating(func(_ context.Context, n *users.NewUser, _ func() error) error { return f(n) })
 	}
 	authenticates := func(f func(r *http.Request) error) func(*setup) {
 		return func(s *setup) {
-			s.http.Authenticate = func(r *http.Request, _ string) (users.Caller, error) { return users.Caller{}, f(r) }
+			s.authenticate = func(r *http.Request, _ string) (users.Caller, error) { return users.Caller{}, f(r) }
 		}
 	}
 	type change = func(*setup)
@@ -137,10 +99,10 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		{name: "used idempotency key", status: 422, headers: []string{"Idempotency-Key", "taken"}},
 		{name: "used recovery token", status: 400, request: []string{"PUT", "/v1/demo/recover-password"},
 			body: `{"passwordRecoveryToken":"` + strings.Repeat("A", 43) + `","newPassword":"` + member + `"}`},
-		{name: "Hasher fails", status: 500, setup: hashes(func(pw []byte) (password.Hash, error) { return "", quotes(pw) })},
-		{name: "Hasher fails with text", status: 500, setup: hashes(func(pw []byte) (password.Hash, error) { return "", tells{string(pw)} })},
+		{name: "Hasher fails", status: 500, setup: hashes(func(pw []byte) (password.Hash, error) { return password.Hash{}, quotes(pw) })},
+		{name: "Hasher fails with text", status: 500, setup: hashes(func(pw []byte) (password.Hash, error) { return password.Hash{}, tells{string(pw)} })},
 		{name: "Hasher is overloaded", status: 503, setup: hashes(func(pw []byte) (password.Hash, error) {
-			return "", fmt.Errorf("%s: %w", pw, &password.OverloadedError{RetryAfter: 1})
+			return password.Hash{}, fmt.Errorf("%s: %w", pw, &password.OverloadedError{RetryAfter: 1})
 		})},
 		{name: "panic with text", status: 500, setup: panics(func(pw []byte) any { return string(pw) })},
 		{name: "panic with bytes", status: 500, setup: panics(func(pw []byte) any { return pw })},
@@ -154,20 +116,25 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		{name: "store fails", status: 500, setup: stores(func(n *users.NewUser) error { return quotes(n) })},
 		{name: "store panics", status: 500, setup: stores(func(n *users.NewUser) error { panic(quotes(n)) })},
 		{name: "store is away", status: 503, setup: stores(func(n *users.NewUser) error { return fmt.Errorf("%w: %w", users.ErrUnavailable, quotes(*n)) })},
-		{name: "Authenticate fails", status: 500, setup: authenticates(func(r *http.Request) error { return tells{r.Header.Get("Authorization")} })},
-		{name: "Authenticate fails without a scheme", status: 500, headers: []string{"Authorization", secretToken},
+		{name: "Authenticator fails", status: 500, setup: authenticates(func(r *http.Request) error { return tells{r.Header.Get("Authorization")} })},
+		{name: "Authenticator fails without a scheme", status: 500, headers: []string{"Authorization", secretToken},
 			setup: authenticates(func(r *http.Request) error { return tells{r.Header.Get("Authorization")} })},
-		{name: "Authenticate fails at a URL", status: 503, setup: authenticates(func(r *http.Request) error {
+		{name: "Authenticator fails at a URL", status: 503, setup: authenticates(func(r *http.Request) error {
 			err := &url.Error{Op: "Get", URL: "https://idp.example/?token=" + url.QueryEscape(r.Header.Get("Authorization")[7:]), Err: users.ErrUnavailable}
 			return fmt.Errorf("introspection: %w", err)
 		})},
-		{name: "Authenticate panics", status: 500, setup: authenticates(func(r *http.Request) error { panic(r.Header.Get("Authorization")) })},
+		{name: "Authenticator fails with a cookie", status: 500, headers: []string{"Authorization", "", "Cookie", "theme=dark; session=" + url.QueryEscape(secretToken)},
+			setup: authenticates(func(r *http.Request) error {
+				c, _ := r.Cookie("session")
+				return tells{"no session " + c.Value}
+			})},
+		{name: "Authenticator panics", status: 500, setup: authenticates(func(r *http.Request) error { panic(r.Header.Get("Authorization")) })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var text, js bytes.Buffer
 			a := newAPI(t, func(s *setup) {
-				s.http.Authenticate = httpapi.BearerTokens(httpapi.Token{Token: secretToken, Caller: users.Caller{ID: "c", APIKey: "demo", Allow: users.All}})
+				allow(users.AllPermissions)(s)
 				s.http.Logger = slog.New(slog.NewMultiHandler(
 					slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}),
 					slog.NewJSONHandler(&js, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -175,9 +142,8 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 					tt.setup(s)
 				}
 			})
-			plain := must(users.New(a.store, &users.Options{Hasher: password.InsecureForTests()}))(t)
-			caller := users.WithCaller(t.Context(), users.Caller{ID: "c", APIKey: "demo", Allow: users.All})
-			must(plain.Create(caller, "demo", users.CreateUserParams{UserName: "taken", Email: "taken@example.com", AutoCreatePassword: true, IdempotencyKey: "taken"}))(t)
+			a.user(users.WithCaller(t.Context(), users.Caller{ID: "c", APIKey: "demo", Permissions: users.AllPermissions}), "taken", "taken")
+
 			to, in := tt.request, tt.body
 			if to == nil {
 				to = []string{"POST", "/v1/demo/users"}
@@ -199,17 +165,19 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 			for where, s := range map[string]string{
 				"headers": fmt.Sprint(w.Header()), "body": w.Body.String(), "text log": text.String(), "JSON log": js.String(),
 			} {
-				if form := leak(s); form != "" {
-					t.Errorf("the %s hold a secret (%s): %s", where, form, s)
+				for _, secret := range []string{secretPassword, secretToken} {
+					if form, found := leaktest.Find(s, secret); found {
+						t.Errorf("the %s hold a secret (%s): %s", where, form, s)
+					}
 				}
 			}
 		})
 	}
 }
 
-func allow(p users.Permission) func(*setup) {
+func allow(p users.Permissions) func(*setup) {
 	return func(s *setup) {
-		s.http.Authenticate = httpapi.BearerTokens(httpapi.Token{Token: secretToken, Caller: users.Caller{ID: "c", APIKey: "demo", Allow: p}})
+		s.authenticate = httpapi.BearerTokens(bearer(secretToken, users.Caller{ID: "c", APIKey: "demo", Permissions: p}))
 	}
 }
 
@@ -241,5 +209,5 @@ func onStack(pw [4]byte, at int) password.Hash {
 	if list := pw[:1]; list[at] == pw[0] {
 		panic(tells{string(pw[:])})
 	}
-	return ""
+	return password.Hash{}
 }

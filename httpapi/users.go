@@ -1,124 +1,221 @@
 package httpapi
 
 import (
-	"errors"
+	"bytes"
 	"net/http"
 	"net/url"
-	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gousers/users"
-	"github.com/gousers/users/password"
 )
 
+// createUserRequest is the object of POST users.
+type createUserRequest struct {
+	params     users.CreateUserParams
+	embed      bool
+	extraBytes int // of the values in params.Extra
+}
+
+// createUserMembers is the contract's table, as users.CreateMembers names it,
+// with the spelling of public clients beside userName. Never written to.
+var createUserMembers = members[createUserRequest]{
+	known("userName", func(d *jsonReader, q *createUserRequest) { d.login(&q.params.UserName) }),
+	alias("username", "userName", func(d *jsonReader, q *createUserRequest) { d.login(&q.params.UserName) }),
+	known("email", func(d *jsonReader, q *createUserRequest) { d.str(&q.params.Email) }),
+	known("password", func(d *jsonReader, q *createUserRequest) { d.secret(&q.params.Password) }),
+	known("confirmPassword", func(d *jsonReader, q *createUserRequest) { d.secret(&q.params.ConfirmPassword) }),
+	known("autoCreatePassword", func(d *jsonReader, q *createUserRequest) { d.flag(&q.params.AutoCreatePassword) }),
+	known("sendEmailNotification", func(d *jsonReader, q *createUserRequest) { d.flag(&q.params.SendEmailNotification) }),
+	known("allowDashboardAccess", func(d *jsonReader, q *createUserRequest) { d.flag(&q.params.AllowDashboardAccess) }),
+	known("dashboardSettings", (*jsonReader).dashboardSettings),
+	known("creationDate", func(d *jsonReader, q *createUserRequest) { d.date(&q.params.CreationDate) }),
+	known("isApproved", func(d *jsonReader, q *createUserRequest) { d.optional(&q.params.IsApproved) }),
+	known("isLockedOut", func(d *jsonReader, q *createUserRequest) { d.optional(&q.params.IsLockedOut) }),
+	known("name", func(d *jsonReader, q *createUserRequest) { d.str(&q.params.Name) }),
+	known("roles", (*jsonReader).roles),
+	known("dateCreated", (*jsonReader).ignoredDate),
+	known("dateUpdated", (*jsonReader).ignoredDate),
+	known("id", func(d *jsonReader, q *createUserRequest) { d.str(&q.params.ID) }),
+	known("embed", (*jsonReader).embed),
+}
+
+// createUser answers POST users. A request with faults asks the Service for the
+// rest of them and creates nothing.
 func (x *exchange) createUser() (answer, error) {
 	d, err := x.receive(true)
 	if err != nil {
 		return answer{}, err
 	}
 	defer d.release()
-	var p users.CreateUserParams
-	var embed bool
-	d.createUser(&p, &embed)
-	var ok bool
-	if p.IdempotencyKey, ok = idempotencyKey(x.r.Header); !ok {
-		d.fault("", "invalid_idempotency_key", "the header Idempotency-Key must stand once and not be empty")
-	}
-	embed = x.embedQuery(d) || embed
+
+	var q createUserRequest
+	x.h.createUser.read(d, &q)
+	q.params.IdempotencyKey = x.idempotencyKey(&d.faults)
+	q.embed = x.embedQuery(&d.faults) || q.embed
 	if found := d.err(); found != nil {
-		return answer{}, x.refuse(d, found, x.h.svc.CheckCreate(x.ctx, x.apiKey, p))
+		return answer{}, refuse(d, found, x.h.svc.CheckCreate(x.r.Context(), x.apiKey, q.params))
 	}
-	u, err := x.h.svc.Create(x.ctx, x.apiKey, p)
+
+	u, err := x.h.svc.Create(x.r.Context(), x.apiKey, q.params)
 	if err != nil {
 		return answer{}, err
 	}
-	self, body := x.user(u, embed)
-	return answer{http.StatusCreated, self, body}, nil
+	return answer{http.StatusCreated, users.UserPath(x.base, u.ID), x.form.User(u, x.base, q.embed)}, nil
 }
 
+// readUser answers GET users/{ref}.
 func (x *exchange) readUser() (answer, error) {
 	if err := x.checkAccept(); err != nil {
 		return answer{}, err
 	}
-	var d decoder
-	embed := x.embedQuery(&d)
-	u, err := x.h.svc.User(x.ctx, x.apiKey, x.ref)
+
+	var f faults
+	embed := x.embedQuery(&f)
+	u, err := x.h.svc.User(x.r.Context(), x.apiKey, x.ref)
 	if err != nil {
 		return answer{}, err
 	}
-	if found := d.err(); found != nil {
+	if found := f.err(); found != nil {
 		return answer{}, found
 	}
-	_, body := x.user(u, embed)
-	return answer{status: http.StatusOK, body: body}, nil
+	return answer{status: http.StatusOK, body: x.form.User(u, x.base, embed)}, nil
 }
 
-// user gives u in the form of the answer, and where it is found.
-func (x *exchange) user(u *users.User, embed bool) (self string, body any) {
-	if x.format == hal {
-		v := users.HALUser(u, x.base, embed)
-		return v.Links.Self.Href, &v // the encoder would copy a value
-	}
-	v := users.PlainUser(u, x.base, embed)
-	return v.Links[0].Href, &v
-}
-
-// receive does what comes before a body is understood, cheapest first. hashes
-// says that a hash lies ahead: a full queue refuses before the body is read.
-func (x *exchange) receive(hashes bool) (*decoder, error) {
-	if hashes {
-		if wait, busy := x.h.svc.Busy(x.apiKey); busy {
-			return nil, errors.Join(users.ErrOverloaded, &password.OverloadedError{RetryAfter: wait})
-		}
-	}
-	if err := x.checkMedia(); err != nil {
-		return nil, err
-	}
-	return x.readBody()
-}
-
-// refuse answers a request whose body has faults. found is what decoding found,
-// judged what the Service says of the rest: a refusal of the caller as a whole
-// stands before both, faults of other members beside them.
-func (x *exchange) refuse(d *decoder, found *users.ValidationError, judged error) error {
-	var forbidden *users.ForbiddenError
-	var faults *users.ValidationError
+// login reads a user name, which must not be given in both spellings.
+func (d *jsonReader) login(to *string) {
+	var s string
+	d.str(&s)
 	switch {
-	case judged == nil:
-	case errors.As(judged, &faults):
-		if d.broken == nil { // else members may stand in what was not read
-			return users.MergeFaults(found, faults)
-		}
-	case errors.As(judged, &forbidden) && len(forbidden.Members) > 0:
-	case d.broken != nil && classify(judged).status == http.StatusInternalServerError:
-		// A hook may fail on members that were not read.
+	case s == "":
+	case *to == "":
+		*to = s
 	default:
-		return judged
+		d.fault("duplicate_member", "userName and username must not both be given")
 	}
-	return users.MergeFaults(found)
 }
 
-// embedQuery reads ?embed=roles, repeated or with commas, and notes other names.
-func (x *exchange) embedQuery(d *decoder) (embed bool) {
-	for _, v := range x.query(d)["embed"] {
+// dashboardSettings takes the bytes of an object as they are. What they must
+// be like is the Service's to say.
+func (d *jsonReader) dashboardSettings(q *createUserRequest) {
+	if d.is('{', "must be a JSON object") {
+		q.params.DashboardSettings = bytes.Clone(d.raw())
+	}
+}
+
+func (d *jsonReader) ignoredDate(*createUserRequest) {
+	var ignored time.Time
+	d.date(&ignored)
+}
+
+// roles reads references to roles. Those beyond the limit are counted by one
+// more than the limit, so that a long list costs no memory.
+func (d *jsonReader) roles(q *createUserRequest) {
+	d.list(func(i int) {
+		if i > users.MaxRoles {
+			d.skip()
+			return
+		}
+		q.params.Roles = append(q.params.Roles, d.role(i))
+	})
+}
+
+// role reads a role by name, or an object of which name and id count.
+func (d *jsonReader) role(i int) (ref users.RoleRef) {
+	at := func() string { return d.at + "/" + strconv.Itoa(i) }
+	str := func(member string, to *string) {
+		if d.null() {
+			return
+		}
+		if b, ok := d.text(); ok {
+			*to = string(b)
+		} else {
+			d.faults.add(users.FieldError{Pointer: at() + member, Code: "invalid_type", Detail: "must be a string"})
+		}
+	}
+
+	switch d.json.PeekKind() {
+	case '"':
+		d.str(&ref.Name)
+	case '{':
+		d.object(func(name []byte) {
+			switch string(name) {
+			case "name":
+				str("/name", &ref.Name)
+			case "id":
+				str("/id", &ref.ID)
+			default:
+				d.skip()
+			}
+		})
+	default:
+		d.skip()
+		if d.broken == nil {
+			d.faults.add(users.FieldError{Pointer: at(), Code: "invalid_type", Detail: "must be an object with a name or an id, or a string"})
+		}
+	}
+	return ref
+}
+
+const (
+	embedRoles       = "roles"
+	codeUnknownEmbed = "unknown_embed"
+)
+
+func (d *jsonReader) embed(q *createUserRequest) {
+	d.list(func(i int) {
+		b, ok := d.text()
+		switch {
+		case ok && string(b) == embedRoles:
+			q.embed = true
+		case d.broken == nil && !d.faults.has(codeUnknownEmbed):
+			d.faults.add(users.FieldError{Pointer: d.at + "/" + strconv.Itoa(i), Code: codeUnknownEmbed, Detail: `must be "roles"`})
+		}
+	})
+}
+
+// embedQuery reads ?embed=roles, repeated or with commas, and notes other names once.
+func (x *exchange) embedQuery(f *faults) (embed bool) {
+	unknown := false
+	for _, v := range x.query(f)["embed"] {
 		for name := range strings.SplitSeq(v, ",") {
-			if name == embedRoles {
+			switch name {
+			case "":
+			case embedRoles:
 				embed = true
-			} else if name != "" && !slices.ContainsFunc(d.faults, func(f users.FieldError) bool { return f.Code == "unknown_embed" }) {
-				d.fault("", "unknown_embed", `the query parameter embed must be "roles"`)
+			default:
+				unknown = true
 			}
 		}
+	}
+	if unknown {
+		f.add(users.FieldError{Code: codeUnknownEmbed, Detail: `the query parameter embed must be "roles"`})
 	}
 	return embed
 }
 
-func (x *exchange) query(d *decoder) url.Values {
+func (x *exchange) query(f *faults) url.Values {
 	if x.r.URL.RawQuery == "" {
 		return nil
 	}
 	q, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {
-		d.fault("", "invalid_query", "the query is not well-formed")
+		f.add(users.FieldError{Code: "invalid_query", Detail: "the query is not well-formed"})
 	}
 	return q
+}
+
+// idempotencyKey returns the value of the header, empty if there is none. What a
+// key must be like is the Service's to say.
+func (x *exchange) idempotencyKey(f *faults) string {
+	v := x.r.Header[headerIdempotencyKey]
+	if len(v) == 0 {
+		return ""
+	}
+	if len(v) > 1 || v[0] == "" {
+		f.add(users.FieldError{Code: "invalid_idempotency_key", Detail: "the header Idempotency-Key must occur once and not be empty"})
+		return ""
+	}
+	return v[0]
 }

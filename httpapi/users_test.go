@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/gousers/users"
-	"github.com/gousers/users/memstore"
 )
 
 func TestCreatedUserIsFoundAtItsLocation(t *testing.T) {
@@ -44,7 +43,7 @@ func TestCreatedUserIsFoundAtItsLocation(t *testing.T) {
 	}
 }
 
-// hrefs gives every href in a decoded answer.
+// hrefs returns every href in a decoded answer.
 func hrefs(v any) (found []string) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -185,20 +184,19 @@ func TestRequiredMembers(t *testing.T) {
 func TestDashboardSettingsAreKeptByteForByte(t *testing.T) {
 	t.Parallel()
 	var kept []byte
-	a := newAPI(t, func(s *setup) {
-		s.store = func(m *memstore.Store) users.Store {
-			return &faultyStore{Store: m, createUser: func(ctx context.Context, n *users.NewUser) error {
-				kept = n.DashboardSettings // a careless Store must not see the next request's bytes
-				return m.CreateUser(ctx, n)
-			}}
-		}
-	})
+	a := newAPI(t, creating(func(_ context.Context, n *users.NewUser, do func() error) error {
+		kept = n.DashboardSettings // a careless Store must not see the next request's bytes
+		return do()
+	}))
 	const raw = `{ "b" : 1e400000, "a":"\u0041 é",  "n":1.0 }`
 	w := a.post(body("ann", `"dashboardSettings" : `+raw+`  , "name":"A"`))
 	if w.Code != 201 {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
-	u := must(a.svc.User(t.Context(), "demo", "ann"))(t)
+	u, err := a.host.User(t.Context(), "demo", "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := string(u.DashboardSettings); got != raw || string(kept) != raw {
 		t.Errorf("got %q, kept by the Store %q, want %q", got, kept, raw)
 	}

@@ -22,26 +22,53 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newUser(id string) *users.NewUser {
 	n := &users.NewUser{}
-	n.ApplicationID, n.ID, n.NameKey, n.EmailKey, n.Version = "app", id, id, id+"@example.com", 1
+	n.ApplicationID = "app"
+	n.ID = id
+	n.NameKey = id
+	n.EmailKey = id + "@example.com"
+	n.Version = 1
 	n.DateCreated = epoch
 	return n
 }
 
-// withNotification gives a user with a notification that is due at epoch.
-func withNotification(id string) *users.NewUser {
+// newNotifiedUser returns a user with a notification that is due at epoch.
+func newNotifiedUser(id string) *users.NewUser {
 	n := newUser(id)
-	n.Notification = &users.OutboxRow{
-		ID: id, ApplicationID: "app", UserID: id, Kind: users.KindAccountCreated, State: users.StatePending, Created: epoch, Due: epoch,
-	}
+	n.Notifications = []users.NotificationRecord{{
+		ID: id, ApplicationID: "app", UserID: id, Kind: users.KindAccountCreated,
+		State: users.StatePending, Created: epoch, Due: epoch,
+	}}
 	return n
 }
 
-func withApplication(t testing.TB, s *memstore.Store) *memstore.Store {
+// newStore returns a store with the application "app". A nil clock is time.Now.
+func newStore(t testing.TB, clock func() time.Time) *memstore.Store {
 	t.Helper()
+	s := memstore.New()
+	if clock != nil {
+		s = memstore.NewWithClock(clock)
+	}
 	if err := s.CreateApplication(t.Context(), users.Application{ID: "app", APIKey: "app"}); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func mustCreate(t testing.TB, s *memstore.Store, n *users.NewUser) {
+	t.Helper()
+	if err := s.CreateUser(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustSettle(t testing.TB, s *memstore.Store, id string, o users.Outcome, retryIn time.Duration) {
+	t.Helper()
+	err := s.Settle(t.Context(), users.Settlement{
+		ApplicationID: "app", ID: id, Worker: "w", Outcome: o, RetryIn: retryIn,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func exists(t testing.TB, s *memstore.Store, id string) bool {
@@ -55,31 +82,37 @@ func exists(t testing.TB, s *memstore.Store, id string) bool {
 
 func TestCallsFromInsideItsTransactionFailInsteadOfWaiting(t *testing.T) {
 	t.Parallel()
-	s, other := withApplication(t, memstore.New()), withApplication(t, memstore.New())
+	s, other := newStore(t, nil), newStore(t, nil)
 	n := newUser("1")
-	n.InTx = func(ctx context.Context) error {
+	n.OnCreate = func(ctx context.Context) error {
 		for name, call := range map[string]func() error{
 			"CreateUser": func() error { return s.CreateUser(ctx, newUser("2")) },
-			"FindUsers":  func() error { _, err := s.FindUsers(ctx, users.UserQuery{ApplicationID: "app"}); return err },
-			"Claim":      func() error { _, err := s.Claim(ctx, users.Claim{}); return err },
+			"FindUsers": func() error {
+				_, err := s.FindUsers(ctx, users.UserQuery{ApplicationID: "app"})
+				return err
+			},
+			"Claim": func() error {
+				_, err := s.Claim(ctx, users.Claim{})
+				return err
+			},
 		} {
-			if err := call(); !errors.Is(err, memstore.ErrInTx) {
-				t.Errorf("%s inside InTx: got error %v, want ErrInTx", name, err)
+			if err := call(); !errors.Is(err, memstore.ErrReentrant) {
+				t.Errorf("%s inside OnCreate: got error %v, want ErrReentrant", name, err)
 			}
 		}
+
 		// Another store is another matter, but the first one stays closed in there too.
 		m := newUser("1")
-		m.InTx = func(ctx context.Context) error {
-			if err := s.CreateUser(ctx, newUser("2")); !errors.Is(err, memstore.ErrInTx) {
-				t.Errorf("CreateUser inside two InTx: got error %v, want ErrInTx", err)
+		m.OnCreate = func(ctx context.Context) error {
+			if err := s.CreateUser(ctx, newUser("2")); !errors.Is(err, memstore.ErrReentrant) {
+				t.Errorf("CreateUser inside two OnCreate: got error %v, want ErrReentrant", err)
 			}
 			return nil
 		}
 		return other.CreateUser(ctx, m)
 	}
-	if err := s.CreateUser(t.Context(), n); err != nil {
-		t.Fatal(err)
-	}
+	mustCreate(t, s, n)
+
 	if !exists(t, s, "1") || !exists(t, other, "1") || exists(t, s, "2") {
 		t.Error("want user 1 in both stores, and no user 2")
 	}
@@ -88,9 +121,9 @@ func TestCallsFromInsideItsTransactionFailInsteadOfWaiting(t *testing.T) {
 func TestCallsWithAnotherContextWaitUntilItIsDone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := withApplication(t, memstore.New())
+		s := newStore(t, nil)
 		n := newUser("1")
-		n.InTx = func(context.Context) error {
+		n.OnCreate = func(context.Context) error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := s.CreateUser(ctx, newUser("2")); !errors.Is(err, context.DeadlineExceeded) {
@@ -98,17 +131,15 @@ func TestCallsWithAnotherContextWaitUntilItIsDone(t *testing.T) {
 			}
 			return nil
 		}
-		if err := s.CreateUser(t.Context(), n); err != nil {
-			t.Fatal(err)
-		}
+		mustCreate(t, s, n)
 	})
 }
 
 func TestPanicInTxLeavesTheStoreUsable(t *testing.T) {
 	t.Parallel()
-	s := withApplication(t, memstore.New())
+	s := newStore(t, nil)
 	n := newUser("1")
-	n.InTx = func(context.Context) error { panic("host") }
+	n.OnCreate = func(context.Context) error { panic("host") }
 	func() {
 		defer func() {
 			if v := recover(); v != "host" {
@@ -120,7 +151,7 @@ func TestPanicInTxLeavesTheStoreUsable(t *testing.T) {
 	if exists(t, s, "1") {
 		t.Error("the user is there")
 	}
-	n.InTx = nil
+	n.OnCreate = nil
 	if err := s.CreateUser(t.Context(), n); err != nil {
 		t.Errorf("CreateUser once more: got error %v, want none", err)
 	}
@@ -129,11 +160,11 @@ func TestPanicInTxLeavesTheStoreUsable(t *testing.T) {
 func TestLeasesFollowTheStoresClock(t *testing.T) {
 	t.Parallel()
 	now := epoch.Add(-time.Microsecond)
-	clock := withApplication(t, memstore.NewWithClock(func() time.Time { return now }))
+	clock := newStore(t, func() time.Time { return now })
 	t.Run("given", func(t *testing.T) { leases(t, clock, func(d time.Duration) { now = now.Add(d) }) })
 	t.Run("synctest", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := withApplication(t, memstore.NewWithClock(func() time.Time { return time.Now().Add(-time.Microsecond) }))
+			s := newStore(t, func() time.Time { return time.Now().Add(-time.Microsecond) })
 			leases(t, s, time.Sleep)
 		})
 	})
@@ -141,9 +172,8 @@ func TestLeasesFollowTheStoresClock(t *testing.T) {
 
 // leases expects the store's clock to stand a microsecond before epoch.
 func leases(t *testing.T, s *memstore.Store, pass func(time.Duration)) {
-	if err := s.CreateUser(t.Context(), withNotification("1")); err != nil {
-		t.Fatal(err)
-	}
+	t.Helper()
+	mustCreate(t, s, newNotifiedUser("1"))
 	claim := func(when string, want int) {
 		t.Helper()
 		rows, err := s.Claim(t.Context(), users.Claim{Worker: "w", Lease: time.Hour, Limit: 10})
@@ -151,6 +181,7 @@ func leases(t *testing.T, s *memstore.Store, pass func(time.Duration)) {
 			t.Fatalf("Claim %s: got %d rows and error %v, want %d", when, len(rows), err, want)
 		}
 	}
+
 	claim("a microsecond before the row is due", 0)
 	pass(time.Microsecond)
 	claim("when it is due", 1)
@@ -158,24 +189,20 @@ func leases(t *testing.T, s *memstore.Store, pass func(time.Duration)) {
 	claim("a microsecond before the lease ends", 0)
 	pass(time.Microsecond)
 	claim("when the lease ends", 1)
-	err := s.Settle(t.Context(), users.Settlement{ApplicationID: "app", ID: "1", Worker: "w", State: users.StatePending, RetryIn: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	claim("at once after a failed try", 0)
+
+	mustSettle(t, s, "1", users.OutcomeRetry, time.Minute)
+	claim("at once after a failed attempt", 0)
 	pass(time.Minute)
-	claim("when the next try is due", 1)
+	claim("when the next attempt is due", 1)
 }
 
-// BenchmarkClaim claims and gives back 100 rows of a few and of many that wait.
+// BenchmarkClaim claims and releases 100 rows of a few and of many that wait.
 func BenchmarkClaim(b *testing.B) {
 	for _, waiting := range []int{1_000, 100_000} {
 		b.Run(fmt.Sprint(waiting), func(b *testing.B) {
-			s := withApplication(b, memstore.New())
+			s := newStore(b, nil)
 			for i := range waiting {
-				if err := s.CreateUser(b.Context(), withNotification(fmt.Sprint(i))); err != nil {
-					b.Fatal(err)
-				}
+				mustCreate(b, s, newNotifiedUser(fmt.Sprint(i)))
 			}
 			for b.Loop() {
 				rows, err := s.Claim(b.Context(), users.Claim{Worker: "w", Lease: time.Hour, Limit: 100})
@@ -183,10 +210,7 @@ func BenchmarkClaim(b *testing.B) {
 					b.Fatal(len(rows), err)
 				}
 				for _, r := range rows {
-					err := s.Settle(b.Context(), users.Settlement{ApplicationID: "app", ID: r.ID, Worker: "w", State: users.StatePending, NotTried: true})
-					if err != nil {
-						b.Fatal(err)
-					}
+					mustSettle(b, s, r.ID, users.OutcomeReleased, 0)
 				}
 			}
 		})

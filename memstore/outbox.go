@@ -10,38 +10,42 @@ import (
 	"github.com/gousers/users"
 )
 
+// errRowTaken is no conflict: ids are the Service's own, and never taken.
 var errRowTaken = errors.New("memstore: the id of the notification is taken")
 
-// row is a notification. While it is pending its node stands in Store.ready or,
-// leased, in Store.leased; an abandoned one has none.
+// row is a [users.NotificationRecord] as it is kept. While it is pending its node
+// is in Store.ready or, leased, in Store.leased; a discarded one has none.
 type row struct {
-	users.OutboxRow
+	users.NotificationRecord
 	user   *user
 	worker string // who claimed it last; empty once that one has settled
 	node   *node[*row]
 }
 
-func (s *Store) addRow(t *tenant, u *user, o users.OutboxRow) {
+// addRow adds o, whose id is free. It is claimed from o.Due on if it is pending.
+func (s *Store) addRow(t *tenant, u *user, o users.NotificationRecord) {
 	o.Created, o.Due = micros(o.Created), micros(o.Due)
-	r := &row{OutboxRow: o, user: u}
+	r := &row{NotificationRecord: o, user: u}
 	t.rows[o.ID] = r
 	if o.State == users.StatePending {
-		u.pending[o.Kind]++
+		u.pending[o.Kind] = r
 		r.node = s.ready.add(o.Due, o.ID, r)
 	}
 }
 
-// Enqueue implements [users.OutboxStore].
-func (s *Store) Enqueue(ctx context.Context, r users.OutboxRow, minGap time.Duration) error {
+// Enqueue implements [users.OutboxStore]. Whether a row is pending and when tokens
+// were created is found with the user, not by search.
+func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
+
 	u := s.user(r.ApplicationID, r.UserID)
 	if u == nil {
 		return users.ErrNotFound
 	}
-	if u.pending[r.Kind] > 0 {
+	if u.pending[r.Kind] != nil {
 		return nil
 	}
 	for _, t := range u.tokens {
@@ -53,27 +57,30 @@ func (s *Store) Enqueue(ctx context.Context, r users.OutboxRow, minGap time.Dura
 	if t.rows[r.ID] != nil {
 		return errRowTaken
 	}
+
 	r.Due = s.now()
 	s.addRow(t, u, r)
 	return nil
 }
 
-// Claim implements [users.OutboxStore]. It costs O(log n) for each row it gives
+// Claim implements [users.OutboxStore]. It costs O(log n) for each row it returns
 // and for each lease that ran out, however many rows wait.
-func (s *Store) Claim(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
+func (s *Store) Claim(ctx context.Context, c users.Claim) ([]users.NotificationRecord, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end()
+
 	now := s.now()
-	for {
+	for { // what ran out is due again
 		r, ok := s.leased.pop(now)
 		if !ok {
 			break
 		}
 		r.node = s.ready.add(r.Due, r.ID, r)
 	}
-	claimed := []users.OutboxRow{}
+
+	claimed := []users.NotificationRecord{}
 	for len(claimed) < c.Limit {
 		r, ok := s.ready.pop(now)
 		if !ok {
@@ -82,17 +89,19 @@ func (s *Store) Claim(ctx context.Context, c users.Claim) ([]users.OutboxRow, er
 		r.worker = c.Worker
 		r.Attempts++
 		r.node = s.leased.add(now.Add(c.Lease), r.ID, r)
-		claimed = append(claimed, r.OutboxRow)
+		claimed = append(claimed, r.NotificationRecord)
 	}
 	return claimed, nil
 }
 
-// Settle implements [users.OutboxStore].
+// Settle implements [users.OutboxStore]. A lease that ran out is in force until
+// another worker takes the row.
 func (s *Store) Settle(ctx context.Context, o users.Settlement) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
+
 	t := s.tenants[o.ApplicationID]
 	if t == nil {
 		return users.ErrStale
@@ -101,65 +110,77 @@ func (s *Store) Settle(ctx context.Context, o users.Settlement) error {
 	if r == nil || r.worker == "" || r.worker != o.Worker {
 		return users.ErrStale
 	}
-	switch o.State {
-	case "", users.StatePending, users.StateAbandoned:
-	default:
-		return fmt.Errorf("memstore: no such state: %q", o.State)
+	if o.Outcome < users.OutcomeDelivered || o.Outcome > users.OutcomeDiscarded {
+		return fmt.Errorf("memstore: no such outcome: %d", o.Outcome)
 	}
-	// A lease that ran out is in force until another worker takes the row.
+
 	r.node.in.remove(r.node)
-	r.worker, r.node, r.LastError = "", nil, o.LastError
-	if o.NotTried {
-		r.Attempts--
-	}
-	switch o.State {
-	case "":
+	r.worker, r.node = "", nil
+	r.LastError = o.LastError
+	switch o.Outcome {
+	case users.OutcomeDelivered:
 		delete(t.rows, r.ID)
-	case users.StatePending:
+		delete(r.user.pending, r.Kind)
+	case users.OutcomeDiscarded:
+		r.State = users.StateDiscarded
+		delete(r.user.pending, r.Kind)
+	case users.OutcomeReleased:
+		r.Attempts--
+		fallthrough
+	case users.OutcomeRetry:
 		r.Due = micros(s.now().Add(o.RetryIn))
 		r.node = s.ready.add(r.Due, r.ID, r)
-		return nil
-	case users.StateAbandoned:
-		r.State = o.State
 	}
-	r.user.pending[r.Kind]--
 	return nil
 }
 
-// FindNotifications implements [users.OutboxStore].
-func (s *Store) FindNotifications(ctx context.Context, q users.NotificationQuery) ([]users.OutboxRow, error) {
+// ListNotifications implements [users.OutboxStore]. As [Store.ListRoles] it looks at
+// everything that the application has.
+func (s *Store) ListNotifications(
+	ctx context.Context, q users.NotificationQuery,
+) ([]users.NotificationRecord, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end()
-	found := []users.OutboxRow{}
+
+	found := []users.NotificationRecord{}
 	t := s.tenants[q.ApplicationID]
 	if t == nil {
 		return found, nil
 	}
+
 	wanted := func(r *row) bool { return len(q.States) == 0 || slices.Contains(q.States, r.State) }
 	for _, id := range pageOf(t.rows, q.Page, wanted) {
-		found = append(found, t.rows[id].OutboxRow)
+		found = append(found, t.rows[id].NotificationRecord)
 	}
 	return found, nil
 }
 
-// Retry implements [users.OutboxStore].
+// Retry implements [users.OutboxStore]. The row goes to the end of those that are
+// due: its time is now.
 func (s *Store) Retry(ctx context.Context, applicationID, id string) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
+
 	t := s.tenants[applicationID]
 	if t == nil {
 		return users.ErrNotFound
 	}
 	r := t.rows[id]
-	if r == nil || r.State != users.StateAbandoned {
+	if r == nil || r.State != users.StateDiscarded {
 		return users.ErrNotFound
 	}
-	r.State, r.Attempts, r.Due = users.StatePending, 0, s.now()
+	if r.user.pending[r.Kind] != nil {
+		return &users.ConflictError{Members: []string{"kind"}}
+	}
+
+	r.State = users.StatePending
+	r.Attempts = 0
+	r.Due = s.now()
 	r.node = s.ready.add(r.Due, r.ID, r)
-	r.user.pending[r.Kind]++
+	r.user.pending[r.Kind] = r
 	return nil
 }

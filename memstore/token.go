@@ -3,22 +3,25 @@ package memstore
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gousers/users"
 )
 
-// token is a set-password token and its place among what expires.
+// token is a [users.TokenRecord] and its place among what expires.
 type token struct {
 	users.TokenRecord
 	node *node[func()]
 }
 
-// CreateToken implements [users.TokenStore].
+// CreateToken implements [users.TokenStore]. The token is kept with its user too, for
+// [Store.RedeemToken] and for the gap of [Store.Enqueue].
 func (s *Store) CreateToken(ctx context.Context, rec users.TokenRecord) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
+
 	u := s.user(rec.ApplicationID, rec.UserID)
 	if u == nil {
 		return users.ErrNotFound
@@ -27,9 +30,11 @@ func (s *Store) CreateToken(ctx context.Context, rec users.TokenRecord) error {
 	if t.tokens[rec.Sum] != nil {
 		return errors.New("memstore: the token is taken")
 	}
+
 	rec.Created, rec.Expires = micros(rec.Created), micros(rec.Expires)
 	k := &token{TokenRecord: rec}
-	t.tokens[rec.Sum], u.tokens[rec.Sum] = k, k
+	t.tokens[rec.Sum] = k
+	u.tokens[rec.Sum] = k
 	k.node = s.expiry.add(rec.Expires, rec.UserID, func() {
 		delete(t.tokens, rec.Sum)
 		delete(u.tokens, rec.Sum)
@@ -37,12 +42,13 @@ func (s *Store) CreateToken(ctx context.Context, rec users.TokenRecord) error {
 	return nil
 }
 
-// FindToken implements [users.TokenStore].
+// FindToken implements [users.TokenStore]. A dead token is found until it is purged.
 func (s *Store) FindToken(ctx context.Context, applicationID string, sum [32]byte) (users.TokenRecord, error) {
 	if err := s.begin(ctx); err != nil {
 		return users.TokenRecord{}, err
 	}
 	defer s.end()
+
 	if t := s.tenants[applicationID]; t != nil {
 		if k := t.tokens[sum]; k != nil {
 			return k.TokenRecord, nil
@@ -58,6 +64,7 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 		return err
 	}
 	defer s.end()
+
 	t := s.tenants[r.ApplicationID]
 	if t == nil {
 		return users.ErrBadToken
@@ -67,12 +74,22 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 		return users.ErrBadToken
 	}
 	u := t.users[k.UserID]
+	if k.EmailKey != "" && k.EmailKey != u.EmailKey {
+		return users.ErrBadToken
+	}
+
 	for sum, k := range u.tokens {
 		s.expiry.remove(k.node)
 		delete(t.tokens, sum)
 	}
 	clear(u.tokens)
-	u.Hash, u.DateUpdated = r.Hash, micros(r.Now)
+
+	now := micros(r.Now)
+	u.Hash = r.Hash
+	u.PasswordChanged = now
+	u.DateUpdated = now
+	u.Login.Failures = 0
+	u.Login.LockedUntil = time.Time{}
 	u.Version++
 	return nil
 }

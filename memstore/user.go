@@ -12,26 +12,21 @@ import (
 // user is a user as it is kept: its roles by id, because what a role is called
 // may change.
 type user struct {
-	users.UserRecord // without Roles
-	roles            []string
+	users.UserRecord          // without Roles
+	roles            []string // sorted ids
 	tokens           map[[32]byte]*token
-	pending          map[string]int // number of pending notifications by kind
+	pending          map[string]*row // pending notifications by kind
 }
 
-// replay is an idempotency record and its place among what expires.
-type replay struct {
-	users.Replay
-	node *node[func()]
-}
-
-// CreateUser implements [users.UserStore]. InTx runs while no other call does;
-// see [ErrInTx]. Nothing is written before it returned nil, so that its error
-// and its panic leave nothing to undo.
+// CreateUser implements [users.UserStore]. n.OnCreate runs while no other call does;
+// see [ErrReentrant]. Nothing is written before it returned nil, so that its error and
+// its panic leave nothing to undo.
 func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
+
 	t := s.tenants[n.ApplicationID]
 	if t == nil {
 		return users.ErrUnknownApplication
@@ -39,12 +34,13 @@ func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 	if err := t.check(n); err != nil {
 		return err
 	}
+
 	write := s.prepare(t, n)
-	if n.InTx != nil {
-		if err := n.InTx(context.WithValue(ctx, txKey{s}, true)); err != nil {
-			return fmt.Errorf("memstore: InTx: %w", err)
+	if n.OnCreate != nil {
+		if err := n.OnCreate(context.WithValue(ctx, txKey{s}, true)); err != nil {
+			return fmt.Errorf("memstore: OnCreate: %w", err)
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil { // the host gave up inside
 			return done(ctx)
 		}
 	}
@@ -52,86 +48,111 @@ func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 	return nil
 }
 
-// check judges whether n can be written.
+// check judges whether n can be written. A used key comes before a conflict: who
+// repeats a request is not told that its own user is in the way.
 func (t *tenant) check(n *users.NewUser) error {
-	if n.Replay != nil {
-		if old := t.replays[n.Replay.ReplayKey]; old != nil && old.Expires.After(n.DateCreated) {
+	if n.Idempotency != nil {
+		old := t.idempotency[n.Idempotency.IdempotencyKey]
+		if old != nil && old.Expires.After(n.DateCreated) {
 			return users.ErrIdempotencyKeyUsed
 		}
 	}
-	var clashing []users.UserRecord
+
+	var existing []users.UserRecord
 	for _, u := range []*user{t.users[n.ID], t.names[n.NameKey], t.emails[n.EmailKey]} {
 		if u != nil {
-			clashing = append(clashing, u.UserRecord)
+			existing = append(existing, u.UserRecord)
 		}
 	}
-	if clashing != nil {
-		return users.Clash(&n.UserRecord, clashing)
+	if err := users.CheckConflict(&n.UserRecord, existing); err != nil {
+		return err
 	}
+
 	for _, r := range n.Roles {
 		if t.roles[r.ID] == nil {
 			return fmt.Errorf("memstore: role: %w", users.ErrNotFound)
 		}
 	}
-	if n.Notification != nil && t.rows[n.Notification.ID] != nil {
-		return errRowTaken
+	for _, r := range n.Notifications {
+		if t.rows[r.ID] != nil {
+			return errRowTaken
+		}
 	}
 	return nil
 }
 
-// prepare copies n and gives the function that writes the copy. What InTx does
+// prepare copies n and returns the function that writes the copy. What OnCreate does
 // to n comes too late.
 func (s *Store) prepare(t *tenant, n *users.NewUser) (write func()) {
-	u := &user{UserRecord: n.UserRecord, tokens: map[[32]byte]*token{}, pending: map[string]int{}}
-	u.Roles = nil
-	for _, r := range n.Roles {
-		u.roles = append(u.roles, r.ID)
-	}
-	slices.Sort(u.roles)
-	u.roles = slices.Compact(u.roles)
-	u.DashboardSettings = slices.Clone(u.DashboardSettings)
-	for _, at := range []*time.Time{&u.CreationDate, &u.DateCreated, &u.DateUpdated, &u.Login.LockedUntil} {
-		*at = micros(*at)
-	}
-	var rec *replay
-	if n.Replay != nil {
-		rec = &replay{Replay: *n.Replay}
+	u := copyUser(&n.UserRecord)
+	var rec *idempotencyRecord
+	if n.Idempotency != nil {
+		rec = &idempotencyRecord{IdempotencyRecord: *n.Idempotency}
 		rec.Expires = micros(rec.Expires)
 	}
-	var note *users.OutboxRow
-	if n.Notification != nil {
-		note = new(*n.Notification)
-	}
+	notifications := slices.Clone(n.Notifications)
+
 	return func() {
-		t.users[u.ID], t.names[u.NameKey], t.emails[u.EmailKey] = u, u, u
+		t.users[u.ID] = u
+		t.names[u.NameKey] = u
+		t.emails[u.EmailKey] = u
 		if rec != nil {
-			s.addReplay(t, rec)
+			s.addIdempotency(t, rec)
 		}
-		if note != nil {
-			s.addRow(t, u, *note)
+		for _, r := range notifications {
+			s.addRow(t, u, r)
 		}
 	}
 }
 
-// FindUsers implements [users.UserStore].
+// copyUser returns rec as it is kept; they share no memory.
+func copyUser(rec *users.UserRecord) *user {
+	u := &user{
+		UserRecord: *rec,
+		tokens:     map[[32]byte]*token{},
+		pending:    map[string]*row{},
+	}
+	u.DashboardSettings = slices.Clone(rec.DashboardSettings)
+
+	u.Roles = nil
+	for _, r := range rec.Roles {
+		u.roles = append(u.roles, r.ID)
+	}
+	slices.Sort(u.roles)
+	u.roles = slices.Compact(u.roles)
+
+	for _, at := range []*time.Time{
+		&u.CreationDate, &u.DateCreated, &u.DateUpdated,
+		&u.PasswordChanged, &u.EmailVerified, &u.Login.LockedUntil, &u.Login.LastLogin,
+	} {
+		*at = micros(*at)
+	}
+	return u
+}
+
+// FindUsers implements [users.UserStore]. With KeysOnly it fills everything too.
 func (s *Store) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end()
+
 	found := []users.UserRecord{}
 	t := s.tenants[q.ApplicationID]
 	if t == nil {
 		return found, nil
 	}
-	for _, u := range matches(func(u *user) string { return u.ID },
-		lookup[*user]{t.users, q.IDs}, lookup[*user]{t.names, q.NameKeys}, lookup[*user]{t.emails, q.EmailKeys}) {
+	id := func(u *user) string { return u.ID }
+	byID := lookup[*user]{t.users, q.IDs}
+	byName := lookup[*user]{t.names, q.NameKeys}
+	byEmail := lookup[*user]{t.emails, q.EmailKeys}
+	for _, u := range matches(id, byID, byName, byEmail) {
 		found = append(found, t.record(u))
 	}
 	return found, nil
 }
 
-// record gives u as the caller's own.
+// record returns u as the caller's own, with its roles as they are now.
 func (t *tenant) record(u *user) users.UserRecord {
 	rec := u.UserRecord
 	rec.DashboardSettings = slices.Clone(rec.DashboardSettings)
@@ -142,12 +163,14 @@ func (t *tenant) record(u *user) users.UserRecord {
 	return rec
 }
 
-// UpdateUser implements [users.UserStore].
-func (s *Store) UpdateUser(ctx context.Context, c users.UserUpdate) error {
+// SetUserStatus implements [users.UserStore]. Comparing the version and writing are
+// one step, as every call is.
+func (s *Store) SetUserStatus(ctx context.Context, c users.StatusUpdate) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
+
 	u := s.user(c.ApplicationID, c.ID)
 	switch {
 	case u == nil:
@@ -155,66 +178,22 @@ func (s *Store) UpdateUser(ctx context.Context, c users.UserUpdate) error {
 	case u.Version != c.IfVersion:
 		return users.ErrStale
 	}
-	if c.Hash != nil {
-		u.Hash = *c.Hash
-	}
+
 	if c.IsApproved != nil {
 		u.IsApproved = *c.IsApproved
 	}
 	if c.IsLockedOut != nil {
 		u.IsLockedOut = *c.IsLockedOut
 	}
-	if c.Login != nil {
-		u.Login = users.LoginState{Failures: c.Login.Failures, LockedUntil: micros(c.Login.LockedUntil)}
-	}
 	u.DateUpdated = micros(c.DateUpdated)
 	u.Version++
 	return nil
 }
 
-// user gives nil if there is no such user or no such application.
+// user returns nil if there is no such user or no such application.
 func (s *Store) user(applicationID, id string) *user {
 	if t := s.tenants[applicationID]; t != nil {
 		return t.users[id]
 	}
 	return nil
-}
-
-func (s *Store) addReplay(t *tenant, r *replay) {
-	if old := t.replays[r.ReplayKey]; old != nil {
-		s.expiry.remove(old.node)
-	}
-	t.replays[r.ReplayKey] = r
-	r.node = s.expiry.add(r.Expires, r.Key, func() { delete(t.replays, r.ReplayKey) })
-}
-
-// FindReplay implements [users.ReplayStore].
-func (s *Store) FindReplay(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
-	if err := s.begin(ctx); err != nil {
-		return users.Replay{}, err
-	}
-	defer s.end()
-	if t := s.tenants[k.ApplicationID]; t != nil {
-		if r := t.replays[k]; r != nil {
-			return r.Replay, nil
-		}
-	}
-	return users.Replay{}, users.ErrNotFound
-}
-
-// Purge implements [users.ReplayStore].
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	if err := s.begin(ctx); err != nil {
-		return 0, err
-	}
-	defer s.end()
-	n := 0
-	for ; n < limit; n++ {
-		del, ok := s.expiry.pop(before)
-		if !ok {
-			break
-		}
-		del()
-	}
-	return n, nil
 }

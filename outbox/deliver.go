@@ -3,162 +3,148 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/password"
 )
 
-// outcome is what became of one attempt.
-type outcome struct {
-	err      error         // nil: delivered, or there was nobody to tell
-	postpone time.Duration // not 0: the notifier was not asked, and this was no attempt
+// result is what became of a job.
+type result struct {
+	status status
+	reason string // why it was not delivered; holds no secret
 }
 
-// deliver makes the message and has it delivered, in a goroutine of its own: a
-// notifier that ignores its context must not keep the worker. That goroutine
-// gives back its place in s.calls when the call returns, however late.
-func (s *shift) deliver(j job) outcome {
-	ctx, cancel := context.WithTimeout(s.calling, s.o.Timeout)
+// status is a kind of [result].
+type status int
+
+const (
+	failed      status = iota // an attempt without success
+	delivered                 // an attempt with success
+	gone                      // there is nobody to tell
+	disabled                  // not attempted: the application is disabled
+	unavailable               // not attempted: the store can't be reached
+	released                  // not begun: the relay is stopping
+	leaseShort                // not begun: too little of the lease is left
+)
+
+// event is a line about a job for the log. The zero event is none.
+type event struct {
+	level   slog.Level
+	message string
+	attrs   []slog.Attr
+}
+
+// decide returns what the store and the log are told of a job. It does neither.
+func (r *Relay) decide(j job, res result) (s users.Settlement, e event) {
+	s = users.Settlement{ApplicationID: j.ApplicationID, ID: j.ID, Worker: j.worker, LastError: res.reason}
+	reason := slog.String("error", res.reason)
+
+	switch res.status {
+	case delivered:
+		s.Outcome = users.OutcomeDelivered
+	case gone:
+		s.Outcome = users.OutcomeDelivered
+		e = event{slog.LevelInfo, "outbox: notification dropped, no such user", nil}
+	case disabled:
+		s.Outcome, s.RetryIn = users.OutcomeReleased, r.jittered(MaxBackoff/2)
+	case unavailable:
+		s.Outcome, s.RetryIn = users.OutcomeReleased, r.backoff(j.Attempts)
+		e = event{slog.LevelError, "outbox: prepare failed", []slog.Attr{reason, slog.Duration("retryIn", s.RetryIn)}}
+	case released:
+		s.Outcome, s.LastError = users.OutcomeReleased, j.LastError
+	case leaseShort:
+		s.Outcome, s.LastError = users.OutcomeReleased, j.LastError
+		e = event{slog.LevelWarn, "outbox: released, lease too short", nil}
+	case failed:
+		if j.Attempts >= r.o.MaxAttempts {
+			s.Outcome = users.OutcomeDiscarded
+			e = event{slog.LevelError, "outbox: notification discarded", []slog.Attr{reason}}
+			break
+		}
+		s.Outcome, s.RetryIn = users.OutcomeRetry, r.backoff(j.Attempts)
+		e = event{slog.LevelWarn, "outbox: delivery failed", []slog.Attr{reason, slog.Duration("retryIn", s.RetryIn)}}
+	}
+	return s, e
+}
+
+// log writes every line about a job.
+func (p *pool) log(j job, e event) {
+	if e.message == "" {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("notificationId", j.ID),
+		slog.String("applicationId", j.ApplicationID),
+		slog.String("kind", j.Kind),
+		slog.Int("attempt", j.Attempts),
+	}
+	p.o.Logger.LogAttrs(p.delivery, e.level, e.message, append(attrs, e.attrs...)...)
+}
+
+// deliver makes one attempt, in a goroutine of its own: a notifier that ignores
+// its context must not keep the worker. That goroutine frees its place in p.calls
+// when the call returns, however late.
+func (p *pool) deliver(j job) result {
+	ctx, cancel := context.WithTimeout(p.delivery, p.o.Timeout)
 	defer cancel()
-	done := make(chan outcome, 1)
+	done := make(chan result, 1)
 	go func() {
-		defer func() { <-s.calls }()
-		// Stands unless the notifier ends its goroutine (runtime.Goexit).
-		out := outcome{err: errors.New("the notifier ended without an outcome")}
-		defer func() { done <- out }()
-		out = s.call(ctx, j)
+		defer func() { <-p.calls }()
+		// What is sent if the notifier ends its goroutine (runtime.Goexit).
+		res := result{reason: "the notifier ended its goroutine"}
+		defer func() { done <- res }()
+		res = p.attempt(ctx, j)
 	}()
+
 	select {
-	case out := <-done:
-		return out
+	case res := <-done:
+		return res
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(s.grace)
+	late := time.NewTimer(p.grace)
 	defer late.Stop()
 	select {
-	case out := <-done:
-		return out
+	case res := <-done:
+		return res
 	case <-late.C:
-		return outcome{err: fmt.Errorf("the notifier ignores that its context has ended: %w", ctx.Err())}
+		return result{reason: "the notifier did not return when its context ended: " + ctx.Err().Error()}
 	}
 }
 
-// call makes the message of a row and gives it to the notifier.
-func (s *shift) call(ctx context.Context, j job) outcome {
-	if j.Kind == users.KindSetPassword && s.o.SetPasswordURL == nil {
-		return outcome{err: errors.New("outbox: Options.SetPasswordURL is missing: a set_password message needs it")}
+// attempt prepares the message of a row and passes it to the notifier. Store and
+// notifier are the host's code: their panics are failures, and what they say is
+// redacted.
+func (p *pool) attempt(ctx context.Context, j job) (res result) {
+	var n users.Notification
+	fail := func(s status, err error) result { return result{s, redactError(err, n)} }
+	defer func() {
+		if v := recover(); v != nil {
+			res = fail(failed, p.recovered("delivery", v, nil))
+		}
+	}()
+
+	if j.Kind == users.KindSetPassword && p.o.SetPasswordURL == nil {
+		return result{reason: "outbox: Options.SetPasswordURL is missing: a set_password message needs it"}
 	}
-	n, err := s.message(ctx, j.OutboxRow)
+	n, err := p.svc.PrepareNotification(ctx, j.NotificationRecord)
 	switch {
 	case errors.Is(err, users.ErrNotFound), errors.Is(err, users.ErrUnknownApplication):
-		s.o.Logger.InfoContext(ctx, "outbox: dropped, the user is gone", attrs(j)...)
-		return outcome{}
+		return result{status: gone}
 	case errors.Is(err, users.ErrForbidden):
-		return outcome{errors.New("the application is disabled"), s.jittered(MaxBackoff / 2)}
+		return result{disabled, "the application is disabled"}
 	case errors.Is(err, users.ErrUnavailable):
-		return outcome{err, s.backoff(j.Attempts)}
+		return fail(unavailable, err)
 	case err != nil:
-		return outcome{err: err}
+		return fail(failed, err)
 	}
-	return outcome{err: s.notify(ctx, n)}
-}
 
-func (r *Relay) message(ctx context.Context, row users.OutboxRow) (n users.Notification, err error) {
-	defer func() { err = r.recovered(recover(), err) }()
-	return r.svc.Notification(ctx, row)
-}
-
-// notify runs the host's code. Neither its error nor its panic tells the token.
-func (r *Relay) notify(ctx context.Context, n users.Notification) (err error) {
-	defer func() {
-		if err = r.recovered(recover(), err); err != nil {
-			err = scrubbed(err, n)
-		}
-	}()
 	if n.Kind == users.KindSetPassword {
-		n.URL = r.o.SetPasswordURL(n.Application, n.Token)
+		n.URL = password.New(p.o.SetPasswordURL(n.Application, n.Token.Reveal()))
 	}
-	return r.notifier.Notify(ctx, n)
-}
-
-// recovered makes an error of what recover returned; without a panic it is err.
-func (r *Relay) recovered(p any, err error) error {
-	if p == nil {
-		return err
+	if err := p.notifier.Notify(ctx, n); err != nil {
+		return fail(failed, err)
 	}
-	r.o.Logger.Error("outbox: panic", slog.String("stack", string(debug.Stack())))
-	return fmt.Errorf("panic: %v", p)
-}
-
-// scrubbed is err as it may be stored, logged and returned. It wraps nothing but
-// the context's errors: what host code made may hold the token in any of its parts.
-func scrubbed(err error, n users.Notification) (clean error) {
-	// The methods of a host's error can panic too: on a nil pointer, for example.
-	defer func() {
-		if recover() != nil {
-			clean = errors.New("an error that cannot be read")
-		}
-	}()
-	secrets := []string{n.Token}
-	if !strings.Contains(n.URL, n.Token) { // the host wraps the token in one of its own
-		secrets = append(secrets, n.URL)
-	}
-	text := scrub(err.Error(), secrets...)
-	for _, cause := range []error{context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(err, cause) {
-			return &contextError{text, cause}
-		}
-	}
-	return errors.New(text)
-}
-
-type contextError struct {
-	text  string
-	cause error
-}
-
-func (e *contextError) Error() string { return e.text }
-func (e *contextError) Unwrap() error { return e.cause }
-
-// settlement is what the store is told of an attempt.
-func (s *shift) settlement(j job, out outcome) users.Settlement {
-	if out.err == nil {
-		return users.Settlement{ApplicationID: j.ApplicationID, ID: j.ID, Worker: j.worker}
-	}
-	text := scrub(out.err.Error())
-	switch {
-	case out.postpone > 0:
-		later := s.untouched(j, out.postpone)
-		later.LastError = text
-		return later
-	case j.Attempts >= s.o.MaxAttempts:
-		return s.abandoned(j, text)
-	}
-	wait := s.backoff(j.Attempts)
-	s.o.Logger.WarnContext(s.calling, "outbox: delivery failed", attrs(j, "error", text, "retry_in", wait)...)
-	return users.Settlement{
-		ApplicationID: j.ApplicationID, ID: j.ID, Worker: j.worker,
-		State: users.StatePending, LastError: text, RetryIn: wait,
-	}
-}
-
-// abandoned gives a row up, for people to look at.
-func (s *shift) abandoned(j job, text string) users.Settlement {
-	s.o.Logger.ErrorContext(s.calling, "outbox: notification abandoned", attrs(j, "error", text)...)
-	return users.Settlement{
-		ApplicationID: j.ApplicationID, ID: j.ID, Worker: j.worker,
-		State: users.StateAbandoned, LastError: text,
-	}
-}
-
-// untouched gives a row back that the notifier has not seen.
-func (s *shift) untouched(j job, wait time.Duration) users.Settlement {
-	return users.Settlement{
-		ApplicationID: j.ApplicationID, ID: j.ID, Worker: j.worker,
-		State: users.StatePending, LastError: j.LastError, RetryIn: wait, NotTried: true,
-	}
+	return result{status: delivered}
 }

@@ -1,5 +1,5 @@
 // Package outbox delivers the notifications that creating a user left in the
-// store: a [Relay] claims the rows that are due, has a users.Notifier deliver
+// store: a [Relay] claims the rows that are due, has a [users.Notifier] deliver
 // them, and stores the outcome.
 //
 //	relay, err := outbox.New(service, notifier, &outbox.Options{
@@ -9,10 +9,10 @@
 //	})
 //	go relay.Run(ctx)
 //
-// Every notification is attempted at least once, with the same id each time,
-// and none for a user that was not committed. Any number of relays in any
-// number of processes share the work: a row belongs to one of them for the time
-// of a lease, which the store's clock alone judges.
+// Every notification is attempted at least once, with the same id each time, and
+// never for a user that was not committed. Any number of relays in any number of
+// processes share the work: a row belongs to one of them for the time of a lease,
+// which the store's clock alone judges.
 //
 // [Recorder] and [Log] are notifiers for tests and for development.
 package outbox

@@ -41,7 +41,7 @@ func ExampleRecorder() {
 		log.Fatal(err)
 	}
 	for _, n := range sent.All() {
-		fmt.Println(n.Kind, n.User.Email, len(n.Token))
+		fmt.Println(n.Kind, n.User.Email, len(n.Token.Reveal()))
 	}
 	// Output: set_password ann@example.com 43
 }
@@ -60,6 +60,6 @@ func ExampleLog() {
 	})
 	fmt.Println(err)
 	// Output:
-	// level=INFO msg=notification id=01J8Z0 kind=account_created application=demo user=01J8Z1 userName=ann email=ann@example.com
+	// level=INFO msg=notification notificationId=01J8Z0 apiKey=demo kind=account_created userId=01J8Z1 userName=ann email=ann@example.com
 	// <nil>
 }

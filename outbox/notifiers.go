@@ -9,9 +9,9 @@ import (
 	"github.com/gousers/users"
 )
 
-// Recorder is a Notifier for the tests of hosts: it keeps what it is given, the
-// tokens included, and delivers nothing. The zero value is ready for use; it is
-// safe for concurrent use.
+// Recorder is a [users.Notifier] for the tests of hosts: it keeps what it is
+// given, tokens included, and delivers nothing. The zero value is ready for use;
+// it is safe for concurrent use.
 type Recorder struct {
 	mu  sync.Mutex
 	all []users.Notification
@@ -25,7 +25,7 @@ func (r *Recorder) Notify(_ context.Context, n users.Notification) error {
 	return nil
 }
 
-// All gives copies of what was delivered so far, in order.
+// All returns copies of the notifications so far, in order; never nil.
 func (r *Recorder) All() []users.Notification {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -49,23 +49,30 @@ type LogOption int
 // Whoever reads that log can set these passwords: for development only.
 const LogTokens LogOption = 1
 
-// Log is a Notifier for development: each notification becomes one line of l
-// (nil: slog.Default()) at Info, without the token and the link unless
-// LogTokens is given.
+// Log returns a [users.Notifier] for development: each notification becomes one
+// line of l (nil: slog.Default()) at Info, without the token and the link unless
+// [LogTokens] is given. It never fails.
 func Log(l *slog.Logger, opts ...LogOption) users.Notifier {
 	if l == nil {
 		l = slog.Default()
 	}
-	tokens := slices.Contains(opts, LogTokens)
+	reveal := slices.Contains(opts, LogTokens)
 	return users.NotifierFunc(func(ctx context.Context, n users.Notification) error {
-		line := []slog.Attr{
-			slog.String("id", n.ID), slog.String("kind", n.Kind), slog.String("application", n.Application.APIKey),
-			slog.String("user", n.User.ID), slog.String("userName", n.User.UserName), slog.String("email", n.User.Email),
+		attrs := []slog.Attr{
+			slog.String("notificationId", n.ID),
+			slog.String("apiKey", n.Application.APIKey),
+			slog.String("kind", n.Kind),
+			slog.String("userId", n.User.ID),
+			slog.String("userName", n.User.UserName),
+			slog.String("email", n.User.Email),
 		}
-		if tokens && n.Kind == users.KindSetPassword {
-			line = append(line, slog.String("url", n.URL), slog.String("token", n.Token), slog.Time("expires", n.Expires))
+		if reveal && n.Kind == users.KindSetPassword {
+			attrs = append(attrs,
+				slog.String("url", n.URL.Reveal()),
+				slog.String("token", n.Token.Reveal()),
+				slog.Time("expires", n.Expires))
 		}
-		l.LogAttrs(ctx, slog.LevelInfo, "notification", line...)
+		l.LogAttrs(ctx, slog.LevelInfo, "notification", attrs...)
 		return nil
 	})
 }

@@ -25,7 +25,7 @@ const (
 
 // What a stored hash may ask for. The largest memory is the first recommended
 // option of RFC 9106, section 4; the work leaves room for 1 GiB and 8 passes, some
-// seven seconds on a core of 2024. Lanes, salt and key: RFC 9106, section 3.1, but
+// seven seconds on one core of a server of 2024. Lanes, salt and key: RFC 9106, section 3.1, but
 // no key so short that guesses would match it.
 const (
 	maxMemoryKiB = 2 << 20
@@ -43,7 +43,7 @@ const (
 // of Argon2i, Argon2d, version 1.0, a secret or associated data, are ErrUnknownHash.
 //
 // The limits keep a hostile stored hash from taking the machine down, but 2 GiB
-// are still much: Memory tells what a hash takes, and a [Gate] counts it.
+// is still a lot: Memory says what a hash takes, and a [Gate] counts it.
 type Argon2id struct {
 	// MemoryKiB is the memory in KiB; 0 means 19,456 (19 MiB).
 	MemoryKiB uint32
@@ -65,22 +65,22 @@ func Default() Hasher { return Argon2id{} }
 func (a Argon2id) Hash(pw []byte) (Hash, error) {
 	a = a.withDefaults()
 	if err := a.check(); err != nil {
-		return "", fmt.Errorf("password: Argon2id: %w", err)
+		return Hash{}, fmt.Errorf("password: Argon2id: %w", err)
 	}
 	salt := make([]byte, saltBytes)
 	if _, err := io.ReadFull(a.Rand, salt); err != nil {
-		return "", fmt.Errorf("password: no salt: %w", err)
+		return Hash{}, fmt.Errorf("password: no salt: %w", err)
 	}
 	key := argon2.IDKey(pw, salt, a.Time, a.MemoryKiB, a.Threads, keyBytes)
 	b64 := base64.RawStdEncoding
-	return Hash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+	return NewHash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
 		a.MemoryKiB, a.Time, a.Threads, b64.EncodeToString(salt), b64.EncodeToString(key))), nil
 }
 
 // Verify implements [Hasher]. A hash is Outdated if its parameters or sizes
 // differ in any way from those that Hash uses.
 func (a Argon2id) Verify(h Hash, pw []byte) (Match, error) {
-	s, err := parsePHC(string(h))
+	s, err := parsePHC(h.Reveal())
 	if err != nil {
 		return Match{}, fmt.Errorf("%w: %w", ErrUnknownHash, err)
 	}
@@ -96,10 +96,10 @@ func (a Argon2id) Verify(h Hash, pw []byte) (Match, error) {
 
 // Memory implements [Hasher].
 func (a Argon2id) Memory(h Hash) int64 {
-	if h == "" {
+	if h.IsZero() {
 		return int64(a.withDefaults().MemoryKiB) << 10
 	}
-	s, err := parsePHC(string(h))
+	s, err := parsePHC(h.Reveal())
 	if err != nil {
 		return 0
 	}

@@ -15,14 +15,15 @@ import (
 
 func TestArgon2idMatchesTheReference(t *testing.T) {
 	t.Parallel()
-	for _, h := range []password.Hash{argonVector, argonVector2} {
+	for _, vector := range []string{argonVector, argonVector2} {
+		h := password.NewHash(vector)
 		m, err := password.Default().Verify(h, []byte("password"))
 		if m != (password.Match{OK: true, Outdated: true}) || err != nil {
-			t.Errorf("%s: got %+v, %v, want a match that is outdated", string(h), m, err)
+			t.Errorf("%s: got %+v, %v, want a match that is outdated", h.Reveal(), m, err)
 		}
 		m, err = password.Default().Verify(h, []byte("passwore"))
 		if m != (password.Match{}) || err != nil {
-			t.Errorf("%s: wrong password: got %+v, %v", string(h), m, err)
+			t.Errorf("%s: wrong password: got %+v, %v", h.Reveal(), m, err)
 		}
 	}
 }
@@ -49,7 +50,7 @@ func TestArgon2idSaysOutdatedForOtherParameters(t *testing.T) {
 		}
 	}
 	// The reference hash has a salt of 8 bytes.
-	m, err := password.Argon2id{MemoryKiB: 256, Time: 2}.Verify(argonVector, []byte("password"))
+	m, err := password.Argon2id{MemoryKiB: 256, Time: 2}.Verify(password.NewHash(argonVector), []byte("password"))
 	if err != nil || !m.OK || !m.Outdated {
 		t.Errorf("short salt: got %+v, %v, want Outdated", m, err)
 	}
@@ -63,14 +64,14 @@ func TestArgon2idSaltIsFresh16BytesOfRand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"; !strings.HasPrefix(string(h), want) {
-		t.Errorf("got %s, want the prefix %s", string(h), want)
+	if want := "$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"; !strings.HasPrefix(h.Reveal(), want) {
+		t.Errorf("got %s, want the prefix %s", h.Reveal(), want)
 	}
-	if key := string(h)[strings.LastIndexByte(string(h), '$')+1:]; len(key) != 43 {
+	if key := h.Reveal()[strings.LastIndexByte(h.Reveal(), '$')+1:]; len(key) != 43 {
 		t.Errorf("the key has %d characters of base64, want 43 for 32 bytes", len(key))
 	}
-	if h, err := a.Hash([]byte("x")); err == nil || h != "" {
-		t.Errorf("got %q, %v with too little left in Rand, want an error", string(h), err)
+	if h, err := a.Hash([]byte("x")); err == nil || !h.IsZero() {
+		t.Errorf("got %q, %v with too little left in Rand, want an error", h.Reveal(), err)
 	}
 }
 
@@ -78,7 +79,7 @@ func TestArgon2idMemoryIsToldWithoutHashing(t *testing.T) {
 	t.Parallel()
 	const part = "$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 	for _, c := range []struct {
-		hash password.Hash
+		hash string
 		want int64
 	}{
 		{"", 19 << 20},
@@ -88,11 +89,11 @@ func TestArgon2idMemoryIsToldWithoutHashing(t *testing.T) {
 		{"$argon2id$v=19$m=2097153,t=1,p=4" + part, 0},
 		{bcryptVector, 0},
 	} {
-		if got := password.Default().Memory(c.hash); got != c.want {
-			t.Errorf("%q: got %d, want %d", string(c.hash), got, c.want)
+		if got := password.Default().Memory(password.NewHash(c.hash)); got != c.want {
+			t.Errorf("%q: got %d, want %d", c.hash, got, c.want)
 		}
 	}
-	if got := cheap.Memory(""); got != 64<<10 {
+	if got := cheap.Memory(password.Hash{}); got != 64<<10 {
 		t.Errorf("own parameters: got %d, want %d", got, 64<<10)
 	}
 }
@@ -129,13 +130,13 @@ func TestArgon2idRefusesWhatIsBeyondItsLimits(t *testing.T) {
 		bad = append(bad, "$argon2id$v=19$"+params+"$"+salt+"$"+key)
 	}
 	for _, h := range bad {
-		m, err := password.Default().Verify(password.Hash(h), []byte("password"))
+		m, err := password.Default().Verify(password.NewHash(h), []byte("password"))
 		if !errors.Is(err, password.ErrUnknownHash) || m != (password.Match{}) {
 			t.Errorf("%q: got %+v, %v, want ErrUnknownHash", h, m, err)
 		} else if strings.Contains(err.Error(), "nf65") || strings.Contains(err.Error(), "c29t") {
 			t.Errorf("%q: the error quotes the hash: %v", h, err)
 		}
-		if got := password.Default().Memory(password.Hash(h)); got != 0 {
+		if got := password.Default().Memory(password.NewHash(h)); got != 0 {
 			t.Errorf("%q: Memory is %d, want 0", h, got)
 		}
 	}
@@ -143,7 +144,7 @@ func TestArgon2idRefusesWhatIsBeyondItsLimits(t *testing.T) {
 
 // It counts what is allocated: it does not run beside others.
 func TestArgon2idRefusesALongHashWithoutReadingIt(t *testing.T) {
-	h := password.Hash("$argon2id$v=19$m=256,t=2,p=1" + strings.Repeat("$", 1<<20))
+	h := password.NewHash("$argon2id$v=19$m=256,t=2,p=1" + strings.Repeat("$", 1<<20))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err := password.Default().Verify(h, []byte("password"))
@@ -158,8 +159,8 @@ func TestArgon2idHashFailsBeyondItsLimits(t *testing.T) {
 	for _, a := range []password.Argon2id{
 		{MemoryKiB: 7}, {MemoryKiB: 31, Threads: 4}, {MemoryKiB: 2<<20 + 1}, {MemoryKiB: 1 << 20, Time: 9}, {Time: 1 << 31},
 	} {
-		if h, err := a.Hash([]byte("x")); err == nil || h != "" {
-			t.Errorf("%+v: got %q, %v, want an error", a, string(h), err)
+		if h, err := a.Hash([]byte("x")); err == nil || !h.IsZero() {
+			t.Errorf("%+v: got %q, %v, want an error", a, h.Reveal(), err)
 		}
 	}
 }
@@ -170,15 +171,15 @@ func TestArgon2idComparesTheWholeKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := strings.LastIndexByte(string(h), '$') + 1
-	key, err := base64.RawStdEncoding.DecodeString(string(h)[at:])
+	at := strings.LastIndexByte(h.Reveal(), '$') + 1
+	key, err := base64.RawStdEncoding.DecodeString(h.Reveal()[at:])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range key {
 		other := slices.Clone(key)
 		other[i] ^= 1
-		changed := h[:at] + password.Hash(base64.RawStdEncoding.EncodeToString(other))
+		changed := password.NewHash(h.Reveal()[:at] + base64.RawStdEncoding.EncodeToString(other))
 		if m, err := cheap.Verify(changed, []byte("x")); m.OK || err != nil {
 			t.Errorf("with another byte %d: got %+v, %v, want no match", i, m, err)
 		}
@@ -208,7 +209,7 @@ func FuzzArgon2idVerify(f *testing.F) {
 		f.Add(s, []byte("password"))
 	}
 	f.Fuzz(func(t *testing.T, s string, pw []byte) {
-		h := password.Hash(s)
+		h := password.NewHash(s)
 		memory := cheap.Memory(h)
 		if memory < 0 || memory > 2<<30 {
 			t.Fatalf("%q: Memory is %d", s, memory)

@@ -10,7 +10,7 @@ import (
 
 // Costs of [Bcrypt]. The least is bcrypt's own; new hashes want 10 or more
 // (OWASP Password Storage Cheat Sheet). The greatest takes some five seconds
-// on a core of 2024, and one more would double that.
+// on one core of a server of 2024, and one more would double that.
 const (
 	MinBcryptCost = 4
 	MaxBcryptCost = 16
@@ -30,7 +30,7 @@ type bcryptHasher struct{ cost int }
 // is Outdated.
 //
 // bcrypt takes 72 bytes and no NUL byte. A longer password is ErrTooLong in Hash
-// and in Verify, and MaxBytes tells the limit beforehand.
+// and in Verify, and MaxBytes returns the limit beforehand.
 func Bcrypt(cost int) (Hasher, error) {
 	if cost < MinBcryptCost || cost > MaxBcryptCost {
 		return nil, fmt.Errorf("password: bcrypt cost %d is not within %d to %d", cost, MinBcryptCost, MaxBcryptCost)
@@ -43,17 +43,17 @@ func (b bcryptHasher) MaxBytes() int { return bcryptMaxBytes }
 
 func (b bcryptHasher) Hash(pw []byte) (Hash, error) {
 	if len(pw) > bcryptMaxBytes {
-		return "", ErrTooLong
+		return Hash{}, ErrTooLong
 	}
 	if bytes.IndexByte(pw, 0) >= 0 {
-		return "", errors.New("password: bcrypt takes no NUL byte")
+		return Hash{}, errors.New("password: bcrypt takes no NUL byte")
 	}
 	h, err := bcrypt.GenerateFromPassword(pw, b.cost)
-	return Hash(h), err
+	return NewHash(string(h)), err
 }
 
 func (b bcryptHasher) Verify(h Hash, pw []byte) (Match, error) {
-	cost, ok := parseBcrypt(h)
+	cost, ok := parseBcrypt(h.Reveal())
 	if !ok {
 		return Match{}, ErrUnknownHash
 	}
@@ -65,7 +65,7 @@ func (b bcryptHasher) Verify(h Hash, pw []byte) (Match, error) {
 	if bytes.IndexByte(pw, 0) >= 0 {
 		return Match{}, nil
 	}
-	switch err := bcrypt.CompareHashAndPassword([]byte(h), pw); {
+	switch err := bcrypt.CompareHashAndPassword([]byte(h.Reveal()), pw); {
 	case errors.Is(err, bcrypt.ErrMismatchedHashAndPassword):
 		return Match{}, nil
 	case err != nil: // its text quotes the hash
@@ -75,8 +75,8 @@ func (b bcryptHasher) Verify(h Hash, pw []byte) (Match, error) {
 }
 
 func (b bcryptHasher) Memory(h Hash) int64 {
-	if h != "" {
-		if _, ok := parseBcrypt(h); !ok {
+	if !h.IsZero() {
+		if _, ok := parseBcrypt(h.Reveal()); !ok {
 			return 0
 		}
 	}
@@ -85,7 +85,7 @@ func (b bcryptHasher) Memory(h Hash) int64 {
 
 // parseBcrypt returns the cost of a bcrypt hash. x/crypto takes any letter for
 // the variant, also $2x$, whose hashes were made with a bug and never match.
-func parseBcrypt(h Hash) (cost int, ok bool) {
+func parseBcrypt(h string) (cost int, ok bool) {
 	if len(h) != 60 || h[:2] != "$2" || h[3] != '$' || h[6] != '$' {
 		return 0, false
 	}

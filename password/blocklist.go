@@ -7,7 +7,7 @@ import (
 
 // blocklist holds common passwords in lower case, sorted by bytes, each ended by
 // a line break. It is searched as it is, so that it costs nothing at start.
-// blocklist_gen.go tells how it was made, blocklist.LICENSE whose it is.
+// blocklist_gen.go says how it was made, blocklist.LICENSE whose it is.
 //
 //go:embed blocklist.txt
 var blocklist string

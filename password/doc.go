@@ -1,17 +1,19 @@
 // Package password takes in, judges and hashes passwords. It knows nothing of
 // users and can be used on its own.
 //
-// The way of a new password:
+// The steps that a new password takes:
 //
-//   - [Text] holds it and refuses to print it.
+//   - [Secret] holds it and refuses to print it.
 //   - [Policy.Check] refuses a password that is short or easy to guess, and says why.
-//   - [Normalize] gives the bytes to hash.
+//   - [Normalize] returns the bytes to hash.
 //   - [Gate.Do] waits until hashing them does not overload the machine.
 //   - A [Hasher], usually [Default], makes the [Hash] that is stored.
 //
-// Logging in is the same without Check, and with [Hasher].Verify:
+// Verifying a password takes the same steps without Check. stored is the [Hash], pw
+// what Normalize returned:
 //
-//	err = gate.Do(ctx, application, hasher.Memory(stored), func() (err error) {
+//	var match password.Match
+//	err := gate.Do(ctx, application, hasher.Memory(stored), func() (err error) {
 //		match, err = hasher.Verify(stored, pw)
 //		return err
 //	})

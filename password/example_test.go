@@ -34,11 +34,11 @@ func Example() {
 		return
 	}
 	var stored password.Hash
-	err = gate.Do(ctx, "demo", hasher.Memory(""), func() (err error) {
+	err = gate.Do(ctx, "demo", hasher.Memory(password.Hash{}), func() (err error) {
 		stored, err = hasher.Hash(pw)
 		return err
 	})
-	fmt.Println(string(stored)[:31], err)
+	fmt.Println(stored.Reveal()[:31], err)
 
 	var match password.Match
 	err = gate.Do(ctx, "demo", hasher.Memory(stored), func() (err error) {
@@ -51,10 +51,10 @@ func Example() {
 	// {OK:true Outdated:false} <nil>
 }
 
-func ExampleText() {
+func ExampleSecret() {
 	type signUp struct {
 		Name     string
-		Password password.Text
+		Password password.Secret
 	}
 	form := signUp{"ada", password.New("seven tired llamas on a bus")}
 	fmt.Printf("%+v\n", form)
@@ -91,14 +91,14 @@ func ExamplePolicy_blocked() {
 	// Output: password: must not be a common password, nor be made of common passwords
 }
 
-func ExampleGate_Busy() {
+func ExampleGate_Overloaded() {
 	gate, err := password.NewGate(&password.GateOptions{Slots: 2, Queue: 256})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	// Before a request's body is read:
-	if after, busy := gate.Busy("demo"); busy {
+	if after, busy := gate.Overloaded("demo"); busy {
 		fmt.Printf("503, Retry-After: %d\n", int(after.Seconds()))
 		return
 	}

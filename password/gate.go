@@ -21,7 +21,7 @@ const (
 	maxRetryAfter = time.Minute
 )
 
-// firstEstimate stands for the time of a hash until one was measured.
+// firstEstimate is used for the time of a hash until one was measured.
 const firstEstimate = 50 * time.Millisecond
 
 // GateOptions are the limits of a [Gate]. Zero values mean the defaults.
@@ -116,7 +116,7 @@ func NewGate(o *GateOptions) (*Gate, error) {
 		v.Slots = runtime.GOMAXPROCS(0)
 	}
 	if v.Bytes == 0 {
-		v.Bytes = int64(v.Slots) * 4 * Default().Memory("")
+		v.Bytes = int64(v.Slots) * 4 * Default().Memory(Hash{})
 	}
 	if v.Queue == 0 {
 		v.Queue = v.Slots * DefaultQueue
@@ -131,7 +131,7 @@ func NewGate(o *GateOptions) (*Gate, error) {
 	}, nil
 }
 
-// Do calls fn when its turn has come and returns what fn returns. bytes is the
+// Do calls fn once the gate admits it and returns what fn returns. bytes is the
 // working memory that fn takes: see [Hasher].Memory.
 //
 // fn runs on the caller's goroutine. Its place is free again when it returns or
@@ -158,10 +158,10 @@ func (g *Gate) Do(ctx context.Context, share string, bytes int64, fn func() erro
 	return fn()
 }
 
-// Busy reports whether a caller of this share would be refused now, and when to
-// come again. It lets a server answer before it reads a request. A caller that
-// is not busy may still be refused a moment later.
-func (g *Gate) Busy(share string) (retryAfter time.Duration, busy bool) {
+// Overloaded reports whether a call of Do with this share would be refused now, and
+// when to retry. It lets a server respond before it reads a request. A share that
+// is not overloaded may be refused a moment later.
+func (g *Gate) Overloaded(share string) (retryAfter time.Duration, overloaded bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.admits(share) {
@@ -229,7 +229,7 @@ func (g *Gate) giveUp(w *waiter) (admitted bool) {
 	return false
 }
 
-// leave gives a place back. took is 0 if there was no hash.
+// leave returns a place. took is 0 if there was no hash.
 func (g *Gate) leave(bytes int64, took time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -363,7 +363,7 @@ func (g *Gate) retryAfter() time.Duration {
 }
 
 // OverloadedError says that more passwords wait to be hashed than the [Gate]
-// lets wait. Nothing was done; coming again helps, at once does not.
+// lets wait. Nothing was done. Retry after RetryAfter, not at once.
 type OverloadedError struct {
 	// RetryAfter is when to come again: an estimate from the length of the
 	// queue and the time that hashes took of late. Whole seconds, 1 to 60.
@@ -371,5 +371,5 @@ type OverloadedError struct {
 }
 
 func (e *OverloadedError) Error() string {
-	return fmt.Sprintf("password: too many passwords are being hashed: try again in %v", e.RetryAfter)
+	return fmt.Sprintf("password: too many passwords are being hashed: retry in %v", e.RetryAfter)
 }

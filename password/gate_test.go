@@ -272,10 +272,10 @@ func TestGateFullQueueEvictsTheNewestOfTheLongestLine(t *testing.T) {
 		for i := range 5 { // one hashes, four wait
 			l.join(t.Context(), "A", i, 1)
 		}
-		if _, busy := l.gate.Busy("A"); !busy {
+		if _, busy := l.gate.Overloaded("A"); !busy {
 			t.Error("a newcomer of the longest line is not told that it would be refused")
 		}
-		if _, busy := l.gate.Busy("B"); busy {
+		if _, busy := l.gate.Overloaded("B"); busy {
 			t.Error("a newcomer that would evict another is told that it would be refused")
 		}
 		l.join(t.Context(), "A", 5, 1)
@@ -295,14 +295,14 @@ func TestGateFullQueueEvictsTheNewestOfTheLongestLine(t *testing.T) {
 		if err := l.errors()["B2"]; !isOverloaded(err) {
 			t.Fatalf("newcomer of a line as long as the others: got %v, want *OverloadedError", err)
 		}
-		if _, busy := l.gate.Busy("B"); !busy {
-			t.Error("Busy does not say so")
+		if _, busy := l.gate.Overloaded("B"); !busy {
+			t.Error("Overloaded does not say so")
 		}
 		l.pause(time.Second)
 		if got, want := strings.Join(l.order(), " "), "A0 A1 B0 A2 B1"; got != want || len(l.errors()) != 4 {
 			t.Errorf("got %s and %d refused, want %s and 4", got, len(l.errors()), want)
 		}
-		if _, busy := l.gate.Busy("A"); busy {
+		if _, busy := l.gate.Overloaded("A"); busy {
 			t.Error("an empty gate is busy")
 		}
 	})
@@ -492,7 +492,7 @@ func TestGateCancelledCallersLeaveAtOnce(t *testing.T) {
 		timed, cancel2 := context.WithTimeout(t.Context(), hashTime/2)
 		defer cancel2()
 		l.join(timed, "A", 2, 1)
-		if _, busy := l.gate.Busy("A"); !busy {
+		if _, busy := l.gate.Overloaded("A"); !busy {
 			t.Error("the queue is not full")
 		}
 		cancel()
@@ -500,7 +500,7 @@ func TestGateCancelledCallersLeaveAtOnce(t *testing.T) {
 		if err := l.errors()["A1"]; err != context.Canceled {
 			t.Errorf("cancelled: got %v, want %v", err, context.Canceled)
 		}
-		if _, busy := l.gate.Busy("A"); busy {
+		if _, busy := l.gate.Overloaded("A"); busy {
 			t.Error("who was cancelled still takes a place in the queue")
 		}
 		l.pause(hashTime / 2)
@@ -588,9 +588,9 @@ func TestGateRetryAfterFollowsQueueAndHashTime(t *testing.T) {
 					}()
 				}
 				synctest.Wait()
-				after, busy := g.Busy("")
+				after, busy := g.Overloaded("")
 				if !busy || after != c.want {
-					t.Errorf("Busy: got %v, %v, want %v, true", after, busy, c.want)
+					t.Errorf("Overloaded: got %v, %v, want %v, true", after, busy, c.want)
 				}
 				var o *password.OverloadedError
 				if err := g.Do(ctx, "", 1, func() error { return nil }); !errors.As(err, &o) || o.RetryAfter != c.want {
@@ -648,8 +648,8 @@ func TestGateAllocatesNothingWhenItIsFree(t *testing.T) {
 	}); got != 0 {
 		t.Errorf("Do: %v allocations, want 0", got)
 	}
-	if got := testing.AllocsPerRun(1000, func() { g.Busy("A") }); got != 0 {
-		t.Errorf("Busy: %v allocations, want 0", got)
+	if got := testing.AllocsPerRun(1000, func() { g.Overloaded("A") }); got != 0 {
+		t.Errorf("Overloaded: %v allocations, want 0", got)
 	}
 }
 

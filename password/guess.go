@@ -7,7 +7,7 @@ import (
 )
 
 // What the parts of a password are worth, where 4 is a letter that nobody
-// foresees. They stand roughly as the logarithms of the number of tries that each
+// foresees. They relate roughly as the logarithms of the number of tries that each
 // takes; a common password is worth less than its letters taken one by one.
 const (
 	worthChar     = 4
@@ -112,7 +112,7 @@ func eachCommon(s []rune, found func(length int)) {
 	}
 }
 
-// repetitions gives, for each character of s, how many from there on stand
+// repetitions returns, for each character of s, how many from there on occur
 // earlier in s as well, in the same order. Both may overlap: "aaaa", "abababab".
 // longest is room for the answer: zeros, as many as s has characters.
 func repetitions(longest []int, s []rune) []int {

@@ -11,30 +11,68 @@ import (
 // "$argon2id$v=19$m=19456,t=2,p=1$…", or a modular crypt string such as
 // "$2a$10$…". It names its own scheme and parameters.
 //
-// fmt and slog show a placeholder, and marshalling it is an error, because a
-// hash in a log can be attacked at leisure. string(h) gives it for storage; as an
-// argument of database/sql it is stored as it is. As a plain string type it is not
-// as closed as [Text]: fmt prints it from an unexported field of a struct.
-type Hash string
+// It is as closed as a [Secret], because a hash in a log can be attacked at
+// leisure. [Hash.Reveal] returns the string; as an argument of database/sql a
+// Hash is stored as it is, and null if it is zero. The zero Hash, and one made
+// from "", stand for "none".
+type Hash struct{ s Secret }
 
-// String returns a placeholder. string(h) gives the hash.
+// NewHash returns the hash that is written s.
+func NewHash(s string) Hash { return Hash{New(s)} }
+
+// Reveal returns the hash as it is stored.
+func (h Hash) Reveal() string { return h.s.Reveal() }
+
+// IsZero reports whether there is no hash.
+func (h Hash) IsZero() bool { return h.s.IsZero() }
+
+// Equal reports whether both are the same bytes.
+func (h Hash) Equal(other Hash) bool { return h.s.Equal(other.s) }
+
+// String returns a placeholder.
 func (h Hash) String() string { return redacted }
 
 // GoString returns a placeholder.
 func (h Hash) GoString() string { return redacted }
 
 // Format writes a placeholder, whatever the verb.
-func (h Hash) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(redacted)) }
+func (h Hash) Format(f fmt.State, verb rune) { h.s.Format(f, verb) }
 
 // LogValue returns a placeholder.
-func (h Hash) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (h Hash) LogValue() slog.Value { return h.s.LogValue() }
 
 // MarshalText always returns an error, which holds nothing of the hash.
 func (h Hash) MarshalText() ([]byte, error) { return nil, errSecret }
 
-// Value returns the hash itself, for database/sql: some drivers store what
-// String returns, which would lose it.
-func (h Hash) Value() (driver.Value, error) { return string(h), nil }
+// MarshalBinary always returns an error, which holds nothing of the hash.
+// encoding/gob asks it.
+func (h Hash) MarshalBinary() ([]byte, error) { return nil, errSecret }
+
+// UnmarshalText sets h to b, which must be valid UTF-8.
+func (h *Hash) UnmarshalText(b []byte) error { return h.s.UnmarshalText(b) }
+
+// Value returns the hash itself, for database/sql; nil if it is zero.
+func (h Hash) Value() (driver.Value, error) {
+	if h.IsZero() {
+		return nil, nil
+	}
+	return h.Reveal(), nil
+}
+
+// Scan sets h to a value of a database, and to the zero Hash for null.
+func (h *Hash) Scan(src any) error {
+	switch src := src.(type) {
+	case nil:
+		*h = Hash{}
+	case string:
+		*h = NewHash(src)
+	case []byte:
+		*h = NewHash(string(src))
+	default:
+		return fmt.Errorf("password: a hash can't be a %T", src)
+	}
+	return nil
+}
 
 // Match is the outcome of [Hasher.Verify].
 type Match struct {
@@ -61,7 +99,7 @@ type Hasher interface {
 	Verify(h Hash, pw []byte) (Match, error)
 
 	// Memory returns the bytes of working memory that verifying h takes, or
-	// that hashing takes if h is "". It is 0 for a hash that Verify would not
+	// that hashing takes if h is zero. It is 0 for a hash that Verify would not
 	// accept. It costs next to nothing.
 	Memory(h Hash) int64
 }

@@ -25,17 +25,23 @@ var cheap = password.Argon2id{MemoryKiB: 64, Time: 1}
 func TestHashNeverPrints(t *testing.T) {
 	t.Parallel()
 	type record struct{ Hash password.Hash }
-	h := password.Hash(argonVector)
+	h := password.NewHash(argonVector)
 	var out bytes.Buffer
-	for _, v := range []any{h, &h, record{h}, &record{h}, []password.Hash{h}, map[string]password.Hash{"k": h}} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+	type hidden struct {
+		hash  password.Hash
+		inner record
+	}
+	for _, v := range []any{
+		h, &h, record{h}, &record{h}, []password.Hash{h}, map[string]password.Hash{"k": h}, hidden{h, record{h}}, &hidden{h, record{h}},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%p", "%w", "%t"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
 		slog.New(slog.NewTextHandler(&out, nil)).Info("m", "v", v)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "v", v)
-		if b, err := json.Marshal(v); err == nil {
+		if b, err := json.Marshal(v); err == nil && string(b) != "{}" {
 			t.Errorf("json.Marshal of %T gave %s, want an error", v, b)
-		} else {
+		} else if err != nil {
 			fmt.Fprintln(&out, err)
 		}
 	}
@@ -49,17 +55,20 @@ func TestHashNeverPrints(t *testing.T) {
 
 func TestHashIsStoredAsItIs(t *testing.T) {
 	t.Parallel()
-	h := password.Hash(argonVector)
-	if string(h) != argonVector {
-		t.Errorf("got %q", string(h))
+	h := password.NewHash(argonVector)
+	if h.Reveal() != argonVector {
+		t.Errorf("got %q", h.Reveal())
 	}
 	v, err := driver.DefaultParameterConverter.ConvertValue(h)
 	if v != argonVector || err != nil {
 		t.Errorf("database/sql would store %v, %v", v, err)
 	}
+	if v, err := driver.DefaultParameterConverter.ConvertValue(password.NewHash("")); v != nil || err != nil {
+		t.Errorf("of no hash database/sql would store %v, %v, want null", v, err)
+	}
 	var back password.Hash
-	if err := json.Unmarshal([]byte(`"`+argonVector+`"`), &back); err != nil || back != h {
-		t.Errorf("decoding gave %q, %v", string(back), err)
+	if err := json.Unmarshal([]byte(`"`+argonVector+`"`), &back); err != nil || !back.Equal(h) {
+		t.Errorf("decoding gave %q, %v", back.Reveal(), err)
 	}
 }
 
@@ -85,8 +94,8 @@ func TestHashersVerifyWhatTheyHashed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.HasPrefix(string(h), c.prefix) {
-				t.Errorf("got %q, want the prefix %q", string(h), c.prefix)
+			if !strings.HasPrefix(h.Reveal(), c.prefix) {
+				t.Errorf("got %q, want the prefix %q", h.Reveal(), c.prefix)
 			}
 			if string(pw) != "correct horse battery staple é" {
 				t.Error("Hash changed the password's bytes")
@@ -100,7 +109,7 @@ func TestHashersVerifyWhatTheyHashed(t *testing.T) {
 			if c.name == "Default" || c.name == "Bcrypt" { // they take their time
 				return
 			}
-			if again, _ := c.hasher.Hash(pw); again == h {
+			if again, _ := c.hasher.Hash(pw); again.Equal(h) {
 				t.Error("two hashes of one password are equal: no salt")
 			}
 		})
@@ -117,7 +126,10 @@ func TestHashersRefuseForeignHashes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hashes := map[string]password.Hash{"argon2id": argonVector, "bcrypt": bcryptVector, "insecure": insecure, "empty": "", "other": "{SSHA}abc", "dollars": "$$$$$"}
+	hashes := map[string]password.Hash{
+		"argon2id": password.NewHash(argonVector), "bcrypt": password.NewHash(bcryptVector), "insecure": insecure,
+		"none": {}, "other": password.NewHash("{SSHA}abc"), "dollars": password.NewHash("$$$$$"),
+	}
 	for own, hasher := range map[string]password.Hasher{"argon2id": password.Default(), "bcrypt": bcrypt, "insecure": password.InsecureForTests()} {
 		for scheme, h := range hashes {
 			if scheme == own {
@@ -127,7 +139,7 @@ func TestHashersRefuseForeignHashes(t *testing.T) {
 			if !errors.Is(err, password.ErrUnknownHash) || m != (password.Match{}) {
 				t.Errorf("%s hasher, %s hash: got %+v, %v, want ErrUnknownHash", own, scheme, m, err)
 			}
-			if h != "" && hasher.Memory(h) != 0 {
+			if !h.IsZero() && hasher.Memory(h) != 0 {
 				t.Errorf("%s hasher, %s hash: Memory is %d, want 0", own, scheme, hasher.Memory(h))
 			}
 		}

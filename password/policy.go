@@ -20,7 +20,7 @@ const (
 	LeastMinLength = 8
 
 	// MaxTextBytes is the longest password in bytes of UTF-8, as given and as
-	// normalised. NIST and OWASP ASVS 5.0, section 6.2 ask for 64 characters at least.
+	// normalized. NIST and OWASP ASVS 5.0, section 6.2 ask for 64 characters at least.
 	MaxTextBytes = 1024
 )
 
@@ -48,8 +48,8 @@ type Policy struct {
 
 	// Blocked reports whether a password is too common to be used. nil means
 	// the embedded list; otherwise the embedded list is not looked at, see
-	// [Common]. It is asked last, about the password as normalised and about
-	// plainer forms of it: in lower case, without what stands before the first
+	// [Common]. It is asked last, about the password as normalized and about
+	// plainer forms of it: in lower case, without what precedes the first
 	// letter and after the last, without signs, with letters for the digits and
 	// signs that look like them; not about a form of less than half the length.
 	// That makes at most five calls.
@@ -71,13 +71,13 @@ type Policy struct {
 // A password is refused if it is blocked as a whole, if all of it repeats a part
 // shorter than MinLength, or if common passwords, words, sequences, keyboard
 // walks and repetitions leave too little of it: less than about six characters
-// that are none of these. A phrase of different words that stand apart, two with
+// that are none of these. A phrase of different words that are separated, two with
 // spaces or three with other signs between them, is not looked through for
 // common passwords: "correct horse battery staple" and its like are good,
 // whatever their words.
 //
 // The work is bounded: some milliseconds for the worst of 1,024 bytes.
-func (p *Policy) Check(t Text, words ...string) error {
+func (p *Policy) Check(t Secret, words ...string) error {
 	b, err := Normalize(t)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (p *Policy) Check(t Text, words ...string) error {
 	}
 	least := p.minLength()
 	if utf8.RuneCountInString(s) < least {
-		return &Refusal{CodeTooShort, fmt.Sprintf("must have at least %d characters", least)}
+		return &Refusal{CodeTooShort, fmt.Sprintf("must have at least %d characters", least), least}
 	}
 	if code := p.weakness(s, least, words); code != "" {
 		return refuse(code)
@@ -96,14 +96,14 @@ func (p *Policy) Check(t Text, words ...string) error {
 	return nil
 }
 
-// Normalize returns the bytes to hash: t in Unicode normalisation form C, so that
+// Normalize returns the bytes to hash: t in Unicode normalization form C, so that
 // the same password typed on another system is the same bytes (NIST SP 800-63B-4,
 // section 3.1.1.2). Nothing is trimmed, cut or mapped besides. Use it for each
 // password that is hashed and each that is verified.
 //
 // It returns a *[Refusal] if t is not valid UTF-8 or exceeds [MaxTextBytes]. It
 // does not mind an empty t.
-func Normalize(t Text) ([]byte, error) {
+func Normalize(t Secret) ([]byte, error) {
 	s := t.Reveal()
 	if len(s) > MaxTextBytes {
 		return nil, refuse(CodeTooLong)
@@ -125,14 +125,17 @@ type Refusal struct {
 	// Detail goes on from "the password", in English: "must have at least 15
 	// characters". It holds nothing of the password.
 	Detail string
+	// Limit is the number in Detail, of characters or bytes; 0 where there is none.
+	Limit int
 }
 
 func (r *Refusal) Error() string { return "password: " + r.Detail }
 
 func refuse(code string) *Refusal {
-	detail := ""
+	detail, limit := "", 0
 	switch code {
 	case CodeTooLong:
+		limit = MaxTextBytes
 		detail = fmt.Sprintf("must have at most %d bytes", MaxTextBytes)
 	case CodeNotText:
 		detail = "must be valid Unicode text"
@@ -147,7 +150,7 @@ func refuse(code string) *Refusal {
 	case CodePersonal:
 		detail = "must not be made of your user name, your e-mail address or the like"
 	}
-	return &Refusal{code, detail}
+	return &Refusal{code, detail, limit}
 }
 
 func (p *Policy) minLength() int {
@@ -205,8 +208,8 @@ func (p *Policy) weakness(s string, least int, words []string) string {
 	return ""
 }
 
-// fold makes one of what differs only in case or in width. Some characters stand
-// for whole sentences: such a text is left as it is, to bound its length.
+// fold maps texts that differ only in case or in width to one. Some characters
+// expand to whole sentences: such a text is left as it is, to bound its length.
 func fold(s string) string {
 	if wide := norm.NFKC.String(s); len(wide) <= MaxTextBytes {
 		s = wide
@@ -224,7 +227,7 @@ func bare(s string) string {
 	}, s)
 }
 
-// isPhrase reports whether s is made of words that stand apart: two different ones
+// isPhrase reports whether s is made of words that are separated: two different ones
 // between spaces, or three between signs of any kind.
 func isPhrase(s string) bool {
 	return countWords(s, unicode.IsSpace) >= 2 ||
@@ -256,7 +259,7 @@ func inWord(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsMark(r) || r == '\'' || r == '’'
 }
 
-// personal returns the forms in which a word about the owner may stand in a password.
+// personal returns the forms in which a word about the owner may occur in a password.
 func personal(words []string) [][]rune {
 	const least = 4
 	forms := make([]string, 0, 8*len(words))

@@ -410,7 +410,7 @@ func FuzzPolicyCheck(f *testing.F) {
 		b, err := password.Normalize(password.New(s))
 		if got == "" {
 			if err != nil || !utf8.Valid(b) || utf8.RuneCount(b) < 8 || len(b) > password.MaxTextBytes {
-				t.Fatalf("%q was taken; Normalize gives %q, %v", s, b, err)
+				t.Fatalf("%q was taken; Normalize returns %q, %v", s, b, err)
 			}
 			// What is typed on a system that composes is judged alike.
 			if again := code(t, p.Check(password.New(string(b)), word)); again != "" {

@@ -2,7 +2,7 @@ package password
 
 import "strings"
 
-// runs gives, for each character of s, how many from there on are a run: they
+// runs returns, for each character of s, how many from there on are a run: they
 // count or spell upwards or downwards, or each lies beside the one before it on a
 // keyboard. A character may come twice ("112233"). longest is room for the
 // answer, as long as s.

@@ -10,11 +10,13 @@ import (
 	"github.com/gousers/users"
 )
 
-// Dir makes a Notifier that writes each message to a file in dir, for development:
-// the id of the notification and ".eml". A file appears all at once; a
-// repeat replaces it. dir is made if it does not exist; only its owner may
-// read it and the files, because they hold tokens. Of o, which may be nil,
-// Templates and Domain count.
+// Dir returns a [users.Notifier] for development, which writes each message to a
+// file in dir, named after the id of the notification, with ".eml". A file
+// appears as a whole; a repeat replaces it. dir is created if it does not exist.
+// Only its owner can read it and the files, because they hold tokens.
+//
+// o may be nil; of its fields Templates and Domain count. The notifier is safe
+// for concurrent use. Its errors are a [*Error], the context's or that of a file.
 func Dir(dir, from string, o *Options) (users.Notifier, error) {
 	if dir == "" {
 		return nil, errors.New("smtpnotify: Dir: dir is empty")
@@ -29,6 +31,7 @@ func Dir(dir, from string, o *Options) (users.Notifier, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("smtpnotify: Dir: %w", err)
 	}
+
 	return users.NotifierFunc(func(ctx context.Context, n users.Notification) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -44,7 +47,7 @@ func Dir(dir, from string, o *Options) (users.Notifier, error) {
 	}), nil
 }
 
-// writeFile makes a file that is there as a whole or not at all.
+// writeFile writes a file that others see as a whole or not at all.
 func writeFile(dir, name string, data []byte) (err error) {
 	f, err := os.CreateTemp(dir, ".*.tmp") // mode 0600
 	if err != nil {
@@ -55,6 +58,7 @@ func writeFile(dir, name string, data []byte) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
+
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gousers/users/password"
 	"github.com/gousers/users/smtpnotify"
 )
 
@@ -101,7 +102,7 @@ func TestLinkThatHTMLRefusesIsNotDelivered(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := note()
-	bad.URL = "myapp://set#" + bad.Token
+	bad.URL = password.New("myapp://set#" + token)
 	var e *smtpnotify.Error
 	if err := n.Notify(t.Context(), bad); !errors.As(err, &e) || !strings.Contains(err.Error(), "http") {
 		t.Errorf("got %v, want an *Error that says which links are taken", err)

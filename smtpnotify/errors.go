@@ -9,7 +9,7 @@ import (
 )
 
 // Error says why a message was not sent. It never holds the token or the
-// password: what the server answers to these steps is reduced to its codes.
+// password: of what a server that has seen them answers, only its codes are kept.
 type Error struct {
 	// Step is what failed, for example "recipient".
 	Step string
@@ -22,6 +22,7 @@ type Error struct {
 	cause  error // the context's, or nil
 }
 
+// Error returns the step, the code and what is known beside them.
 func (e *Error) Error() string {
 	text := "smtpnotify: " + e.Step
 	if e.Code != 0 {
@@ -36,14 +37,14 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap gives the context's error, if that ended the delivery.
+// Unwrap returns the context's error, if that ended the delivery, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// enhancedCode is RFC 3463's, which says more than the reply code.
+// enhancedCode is that of RFC 3463, which says more than the reply code.
 var enhancedCode = regexp.MustCompile(`^[245]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
 
-// stepError makes an *Error of what the SMTP client said. Of a secret step,
-// in which the server has just been told the token or the password, no text is kept.
+// stepError returns the *Error of what the SMTP client returned. In a secret step
+// the server has just been sent the token or the password: no text of it is kept.
 func stepError(ctx context.Context, step string, err error, secret bool) error {
 	e := &Error{Step: step}
 	var reply *textproto.Error
@@ -65,8 +66,8 @@ func stepError(ctx context.Context, step string, err error, secret bool) error {
 	return e
 }
 
-// lost reports whether a connection that had been used before turned out to be
-// closed, before the server heard of the message.
+// lost reports whether err means that a connection that had been used before was
+// closed before the server received anything of the message.
 func lost(ctx context.Context, err error) bool {
 	var e *Error
 	return errors.As(err, &e) && ctx.Err() == nil && e.Step == stepSender && (e.Code == 0 || e.Code == 421)

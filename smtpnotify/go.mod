@@ -3,8 +3,6 @@ module github.com/gousers/users/smtpnotify
 go 1.26.0
 
 require (
-	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
-	github.com/emersion/go-smtp v0.25.1
 	github.com/gousers/users v0.0.0
 	github.com/wneessen/go-mail v0.8.1
 	golang.org/x/net v0.62.0

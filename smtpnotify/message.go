@@ -2,6 +2,7 @@ package smtpnotify
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/password"
 )
 
 //go:embed templates
@@ -30,7 +32,14 @@ type message struct {
 	data     []byte
 }
 
-// composer makes messages of notifications.
+// data is what templates are executed with: see Options.Templates. It never
+// leaves this file, because it shows the secrets.
+type data struct {
+	users.Notification
+	Token, URL string // in the place of the closed ones
+}
+
+// composer turns notifications into messages.
 type composer struct {
 	from   *netmail.Address
 	domain string
@@ -61,6 +70,9 @@ func newComposer(from string, o *Options) (*composer, error) {
 		if c.texts[kind], err = parseTexts(kind, o.Templates); err != nil {
 			return nil, err
 		}
+		if _, err := c.texts[kind].execute(sample(kind)); err != nil {
+			return nil, fmt.Errorf("templates: %w", err)
+		}
 		if _, err := c.compose(sample(kind)); err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
@@ -68,11 +80,16 @@ func newComposer(from string, o *Options) (*composer, error) {
 	return c, nil
 }
 
+// sample returns a notification without secrets: errors about it may quote it.
 func sample(kind string) users.Notification {
+	const id = "01JZZZZZZZZZZZZZZZZZZZZZZZ"
 	return users.Notification{
-		ID: "01JZZZZZZZZZZZZZZZZZZZZZZZ", Kind: kind, Application: users.Application{APIKey: "sample", Name: "Sample"},
-		User:  users.User{ID: "01JZZZZZZZZZZZZZZZZZZZZZZZ", UserName: "sample", Email: "sample@example.com", Name: "Sample", Roles: []users.Role{}},
-		Token: "sample", URL: "https://example.com/#sample", Expires: time.Unix(0, 0).UTC(),
+		ID: id, Kind: kind,
+		Application: users.Application{APIKey: "sample", Name: "Sample"},
+		User:        users.User{ID: id, UserName: "sample", Email: "sample@example.com", Name: "Sample", Roles: []users.Role{}},
+		Token:       password.New("sample"),
+		URL:         password.New("https://example.com/#sample"),
+		Expires:     time.Unix(0, 0).UTC(),
 	}
 }
 
@@ -95,7 +112,7 @@ func parseTexts(kind string, override fs.FS) (t texts, err error) {
 	return t, err
 }
 
-// read gives a template of the host's or, where it has none, ours.
+// read returns the host's template of that name or, if it has none, the package's.
 func read(override fs.FS, name string) (string, error) {
 	if override != nil {
 		b, err := fs.ReadFile(override, name)
@@ -107,7 +124,21 @@ func read(override fs.FS, name string) (string, error) {
 	return string(b), err
 }
 
-// compose makes the message of a notification. Every error of it is permanent.
+// parts are the executed templates of a message.
+type parts struct{ subject, text, html bytes.Buffer }
+
+// execute executes the templates with n. Its error may quote n.
+func (t texts) execute(n users.Notification) (*parts, error) {
+	d := data{Notification: n, Token: n.Token.Reveal(), URL: n.URL.Reveal()}
+	var p parts
+	return &p, cmp.Or(
+		t.text.ExecuteTemplate(&p.subject, "subject", d),
+		t.text.Execute(&p.text, d),
+		t.html.Execute(&p.html, d))
+}
+
+// compose returns the message of a notification. Its errors are permanent and
+// hold no secret.
 func (c *composer) compose(n users.Notification) (*message, error) {
 	refuse := func(detail string) error { return &Error{Step: "compose", Permanent: true, detail: detail} }
 	t, ok := c.texts[n.Kind]
@@ -121,39 +152,43 @@ func (c *composer) compose(n users.Notification) (*message, error) {
 	if err != nil {
 		return nil, refuse("the recipient: " + err.Error())
 	}
-	var subject, text, html bytes.Buffer
-	err = errors.Join(t.text.ExecuteTemplate(&subject, "subject", n), t.text.Execute(&text, n), t.html.Execute(&html, n))
+
+	p, err := t.execute(n)
 	if err != nil {
 		return nil, refuse("a template failed")
 	}
-	if bytes.Contains(html.Bytes(), []byte("#ZgotmplZ")) { // what html/template puts in the place of an unsafe link
+	if bytes.Contains(p.html.Bytes(), []byte("#ZgotmplZ")) { // what html/template puts in the place of an unsafe link
 		return nil, refuse("the link must be an http or https URL")
 	}
-	line := strings.TrimSpace(subject.String())
-	if !printable(line) {
+	subject := strings.TrimSpace(p.subject.String())
+	if !printable(subject) {
 		return nil, refuse("the subject holds a control character")
 	}
+
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent(), mail.WithEncoding(mail.EncodingQP))
 	msg.FromMailAddress(c.from)
 	msg.AddToMailAddress(to)
-	msg.Subject(line)
+	msg.Subject(subject)
 	msg.SetDate()
 	msg.SetMessageIDWithValue(n.ID + "@" + c.domain)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.SetBodyString(mail.TypeTextPlain, text.String())
-	msg.AddAlternativeString(mail.TypeTextHTML, html.String())
-	var data bytes.Buffer
-	if _, err := msg.WriteTo(&data); err != nil {
+	msg.SetBodyString(mail.TypeTextPlain, p.text.String())
+	msg.AddAlternativeString(mail.TypeTextHTML, p.html.String())
+
+	var b bytes.Buffer
+	if _, err := msg.WriteTo(&b); err != nil {
 		return nil, refuse("the message can't be written")
 	}
 	return &message{
-		from: "<" + c.from.Address + ">", to: "<" + to.Address + ">",
-		utf8: !ascii(c.from.Address) || !ascii(to.Address), data: data.Bytes(),
+		from: "<" + c.from.Address + ">",
+		to:   "<" + to.Address + ">",
+		utf8: !ascii(c.from.Address) || !ascii(to.Address),
+		data: b.Bytes(),
 	}, nil
 }
 
-// validID accepts the ids that the Service makes. They are part of a header and
-// of a file's name.
+// validID reports whether id can be part of a header and of a file's name, as the
+// ids of a Service can.
 func validID(id string) bool {
 	for _, r := range id {
 		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' {
@@ -163,9 +198,9 @@ func validID(id string) bool {
 	return id != "" && len(id) <= 64
 }
 
-// address checks what stands in a header and in the envelope. The domain becomes
-// ASCII (RFC 5891), so that only a local part beyond ASCII needs SMTPUTF8. A
-// local part that would have to be quoted is refused, as the Service does.
+// address returns what goes into a header and into the envelope. The domain
+// becomes ASCII (RFC 5891), so that only a local part beyond ASCII needs SMTPUTF8.
+// A local part that would have to be quoted is refused, as the Service does.
 func address(name, addr string) (*netmail.Address, error) {
 	if !printable(name) {
 		return nil, errors.New("the name holds a control character")
@@ -190,7 +225,7 @@ func cutLast(addr string) (local, domain string, ok bool) {
 	return addr[:at], addr[at+1:], true
 }
 
-// unfit is what can't stand in a dot-atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2).
+// unfit reports whether r can't be part of a dot-atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2).
 func unfit(r rune) bool {
 	return r <= ' ' || unicode.IsControl(r) || unicode.IsSpace(r) || strings.ContainsRune(`()<>[]:;@\,"`, r)
 }

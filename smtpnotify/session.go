@@ -11,7 +11,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// The steps of a delivery, as Error names them.
+// The steps of a delivery, as [Error] names them.
 const (
 	stepConnect = "connect"
 	stepTLS     = "start TLS"
@@ -21,7 +21,7 @@ const (
 	stepData    = "data"
 )
 
-// quitTimeout bounds the farewell.
+// quitTimeout bounds QUIT.
 const quitTimeout = time.Second
 
 // session is one connection to the server.
@@ -31,15 +31,15 @@ type session struct {
 	used   time.Time
 }
 
-// during runs f, whose waiting ends with ctx: the client's own calls know no
-// context.
+// during runs f and closes conn when ctx ends, which ends f: the client's own
+// calls take no context.
 func during(ctx context.Context, conn net.Conn, f func() error) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	return f()
 }
 
-// dial opens a connection and brings it to where mail can be sent.
+// dial opens a connection over which mail can be sent.
 func (n *Notifier) dial(ctx context.Context) (*session, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", n.address)
@@ -69,6 +69,7 @@ func (n *Notifier) open(ctx context.Context, s *session) (err error) {
 	if err != nil {
 		return stepError(ctx, stepConnect, err, false)
 	}
+
 	if !n.implicit && !n.plain {
 		if ok, _ := s.client.Extension("STARTTLS"); !ok {
 			return &Error{Step: stepTLS, detail: "the server does not offer STARTTLS; a server for tests can be used with ?tls=none"}
@@ -77,7 +78,8 @@ func (n *Notifier) open(ctx context.Context, s *session) (err error) {
 			return stepError(ctx, stepTLS, err, false)
 		}
 	}
-	if n.user == nil {
+
+	if n.login == nil {
 		return nil
 	}
 	auth, err := n.mechanism(s.client)
@@ -90,11 +92,11 @@ func (n *Notifier) open(ctx context.Context, s *session) (err error) {
 	return nil
 }
 
-// mechanism chooses how to authenticate: SCRAM tells the server no password.
+// mechanism returns how to authenticate. SCRAM is preferred: it does not send the
+// password.
 func (n *Notifier) mechanism(c *smtp.Client) (smtp.Auth, error) {
 	_, offered := c.Extension("AUTH")
-	name := n.user.Username()
-	secret, _ := n.user.Password()
+	name, secret := n.login.user, n.login.password.Reveal()
 	for _, m := range strings.Fields(strings.ToUpper(offered)) {
 		if m == "SCRAM-SHA-256" {
 			return smtp.ScramSHA256Auth(name, secret), nil
@@ -143,7 +145,7 @@ func (s *session) transfer(ctx context.Context, m *message) error {
 	return nil
 }
 
-// kept gives s if it can be used for another message, and closes it otherwise.
+// kept returns s if it can be used for another message, and closes it otherwise.
 func (s *session) kept(err error) *session {
 	if err != nil {
 		s.conn.Close()

@@ -5,8 +5,8 @@
 //	relay, err := outbox.New(service, mail, options)
 //
 // A message has a plain text and an HTML part. Its Message-ID comes from the
-// notification's id, so that a repeat can be recognised; it says that no person
-// wrote it (Auto-Submitted, RFC 3834), and nothing of the software that did.
+// notification's id, so that a repeat can be recognized. Auto-Submitted (RFC 3834)
+// says that no person wrote it; nothing tells which software did.
 package smtpnotify
 
 import (
@@ -22,9 +22,10 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/password"
 )
 
-// The defaults of Options.
+// The defaults of [Options].
 const (
 	DefaultTimeout = 30 * time.Second
 	DefaultIdle    = 30 * time.Second
@@ -33,12 +34,18 @@ const (
 // Options configures a notifier. The zero value is ready for production.
 type Options struct {
 	// Templates overrides the texts, file by file: account_created.txt,
-	// account_created.html, set_password.txt and set_password.html. The .txt
-	// files are text/template, the .html files html/template; both are executed
-	// with the users.Notification. A .txt file also defines the template
-	// "subject". The texts that come with the package leave the user's display
-	// name out: it is free text, and would let anybody send a message of
-	// their own to any address. nil: the texts that come with the package.
+	// account_created.html, set_password.txt and set_password.html; nil: the
+	// texts that come with the package. The .txt files are text/template, the
+	// .html files html/template. A .txt file also defines the template "subject".
+	//
+	// They are executed with the fields of [users.Notification] (.Kind,
+	// .Application.Name, .User.UserName, .Expires and so on), of which .URL and
+	// .Token are strings here. New and Dir execute each of them once, with a
+	// sample, and return what fails.
+	//
+	// The texts that come with the package leave out the user's display name: it
+	// is free text, and would let anybody send a message of their own to any
+	// address.
 	Templates fs.FS
 	// Domain is the right side of Message-ID; empty: the domain of the sender.
 	// Keep it the same in all processes.
@@ -47,30 +54,36 @@ type Options struct {
 	// TLS configures STARTTLS and smtps; nil: the defaults of crypto/tls. An
 	// empty ServerName is the host of the URL.
 	TLS *tls.Config
-	// Hello is the name given in EHLO; empty: os.Hostname.
+	// Hello is the name that EHLO sends; empty: os.Hostname.
 	Hello string
-	// Timeout bounds one Notify, beside its context; 0: 30 s.
+	// Timeout bounds one Notify, in addition to its context; 0: 30 s.
 	Timeout time.Duration
-	// Idle is how long an unused connection may be used again; 0: 30 s. An
-	// older one is closed by the next Notify, or by Close.
+	// Idle is how long an unused connection may be used again; 0: 30 s. The next
+	// Notify, or Close, closes an older one.
 	Idle time.Duration
 }
 
-// Notifier is a users.Notifier over SMTP. It is safe for concurrent use. It
+// Notifier is a [users.Notifier] over SMTP. It is safe for concurrent use. It
 // keeps one connection, which a burst of messages uses one after the other.
 type Notifier struct {
 	composer *composer
 	o        Options
 	address  string // host:port
 	host     string
-	user     *url.Userinfo
-	implicit bool // TLS from the first byte (RFC 8314)
-	plain    bool // no TLS at all
+	login    *login // nil: no authentication
+	implicit bool   // TLS from the first byte (RFC 8314)
+	plain    bool   // no TLS at all
 	// slot holds the connection, or nil, while nobody uses it.
 	slot chan *session
 }
 
-// New makes a Notifier for the mail server at server, which sends as from
+// login is the credentials for the server.
+type login struct {
+	user     string
+	password password.Secret
+}
+
+// New returns a Notifier for the mail server at server, which sends as from
 // ("Name <address>" or an address). o may be nil; it is copied. New opens no
 // connection; it executes every template once.
 //
@@ -78,7 +91,7 @@ type Notifier struct {
 // from the server (port 587 if none is given), and smtps://, TLS from the first
 // byte (port 465). user and password may be left out. smtp://host:port?tls=none
 // does without TLS; credentials are then sent to the loopback interface only.
-// No error tells the password.
+// Neither an error nor the Notifier prints the password.
 func New(server, from string, o *Options) (*Notifier, error) {
 	n := &Notifier{slot: make(chan *session, 1)}
 	n.slot <- nil
@@ -88,6 +101,7 @@ func New(server, from string, o *Options) (*Notifier, error) {
 	if err := n.parse(server); err != nil {
 		return nil, fmt.Errorf("smtpnotify: New: server: %w", err)
 	}
+
 	if n.o.Timeout < 0 || n.o.Idle < 0 {
 		return nil, errors.New("smtpnotify: New: option Timeout or Idle is negative")
 	}
@@ -107,6 +121,7 @@ func New(server, from string, o *Options) (*Notifier, error) {
 	if n.o.TLS.ServerName == "" {
 		n.o.TLS.ServerName = n.host
 	}
+
 	var err error
 	if n.composer, err = newComposer(from, &n.o); err != nil {
 		return nil, fmt.Errorf("smtpnotify: New: %w", err)
@@ -140,7 +155,12 @@ func (n *Notifier) parse(server string) error {
 	if strings.Trim(u.Path, "/") != "" {
 		return errors.New("it has a path")
 	}
-	n.address, n.user = net.JoinHostPort(n.host, port), u.User
+	n.address = net.JoinHostPort(n.host, port)
+	if u.User != nil {
+		secret, _ := u.User.Password()
+		n.login = &login{u.User.Username(), password.New(secret)}
+	}
+
 	for name, values := range u.Query() {
 		if name != "tls" || len(values) != 1 || values[0] != "none" && values[0] != "required" {
 			return errors.New("of parameters it may have tls=none or tls=required")
@@ -150,8 +170,8 @@ func (n *Notifier) parse(server string) error {
 	if n.plain && n.implicit {
 		return errors.New("smtps and tls=none exclude each other")
 	}
-	if n.plain && n.user != nil && !loopback(n.host) {
-		return errors.New("credentials and tls=none exclude each other, but for the loopback interface")
+	if n.plain && n.login != nil && !loopback(n.host) {
+		return errors.New("credentials and tls=none exclude each other, except on the loopback interface")
 	}
 	return nil
 }
@@ -168,14 +188,15 @@ func hostname() string {
 	return name
 }
 
-// Notify sends the message of note. An error is a *Error, and wraps the context's
-// where that ended; the message may then have been sent all the same, if the
-// connection broke while the server was answering.
+// Notify sends the message of note. An error is a [*Error]; it wraps the
+// context's error if that ended the delivery. If the connection broke while the
+// server was answering, the message may have been sent all the same.
 func (n *Notifier) Notify(ctx context.Context, note users.Notification) error {
 	m, err := n.composer.compose(note)
 	if err != nil {
 		return err
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, n.o.Timeout)
 	defer cancel()
 	var s *session
@@ -184,14 +205,15 @@ func (n *Notifier) Notify(ctx context.Context, note users.Notification) error {
 	case <-ctx.Done():
 		return &Error{Step: "wait for the connection", cause: ctx.Err()}
 	}
+
 	var next *session // none if a callback of the TLS configuration panics
 	defer func() { n.slot <- next }()
 	next, err = n.send(ctx, s, m)
 	return err
 }
 
-// Close ends the connection, after the message that is being sent. The Notifier can be
-// used again: it then opens a new one.
+// Close closes the connection, after the message that is being sent. It always
+// returns nil. The Notifier can be used again: it then opens a new connection.
 func (n *Notifier) Close() error {
 	s := <-n.slot
 	if s != nil {
@@ -202,7 +224,7 @@ func (n *Notifier) Close() error {
 }
 
 // send sends m over s, or over a new connection if s is nil or no longer
-// good. It gives the connection that can be used for the next message, if any.
+// good. It returns the connection that can be used for the next message, if any.
 func (n *Notifier) send(ctx context.Context, s *session, m *message) (*session, error) {
 	if s != nil && time.Since(s.used) > n.o.Idle {
 		s.quit()
@@ -216,6 +238,7 @@ func (n *Notifier) send(ctx context.Context, s *session, m *message) (*session, 
 		// The server had closed it meanwhile: nothing was sent.
 		s.conn.Close()
 	}
+
 	s, err := n.dial(ctx)
 	if err != nil {
 		return nil, err

@@ -3,57 +3,96 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/password"
 )
 
-// CreateUser implements users.UserStore. A user with nothing else to write is
-// one statement; on PostgreSQL so is one with roles and a notification.
-func (s *backend) CreateUser(ctx context.Context, n *users.NewUser) error {
+var errHostTx = errors.New("sqlstore: the Service does not know that it is inside a host's transaction: use Service.InTx(store.WithTx(tx))")
+
+// CreateUser implements [users.UserStore]. A user with nothing else to write is
+// one statement; on PostgreSQL so is one with roles and notifications.
+func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 	roles := roleIDs(n.Roles)
-	write, alone := s.transaction, n.Replay == nil && n.InTx == nil &&
-		(s.Dialect == Postgres || len(roles) == 0 && n.Notification == nil)
-	revive := false // the next try begins with the dead idempotency record that this one found
-	return s.again(ctx, func(attempt int) error {
-		if alone && s.tx == nil {
-			write = func(ctx context.Context, f func(runner) error) error { return s.once(ctx, attempt, f) }
-		}
-		err := write(ctx, func(r runner) error {
-			if n.InTx == nil || s.tx != nil {
-				return r.createUser(ctx, n, roles, revive)
-			}
-			return s.inSavepoint(ctx, r, func(r runner) error { return r.createUser(ctx, n, roles, revive) })
-		})
-		revive = errors.Is(err, errDeadReplay)
-		notWritten := errors.Is(err, errNotWritten)
-		if !notWritten && !errors.Is(err, users.ErrIdempotencyKeyUsed) {
+	alone := n.Idempotency == nil && n.OnCreate == nil &&
+		(s.Dialect == Postgres || len(roles) == 0 && len(n.Notifications) == 0)
+	if alone {
+		return s.createAlone(ctx, n, roles)
+	}
+	return s.createInOwnTx(ctx, n, roles)
+}
+
+// createAlone writes n by one statement.
+func (s *Store) createAlone(ctx context.Context, n *users.NewUser, roles []string) error {
+	return s.retry(ctx, func(attempt int) error {
+		err := s.statementOnce(ctx, attempt, func(r runner) error { return r.putUser(ctx, n, roles) })
+		if !isNotWritten(err) {
 			return err
 		}
-		if s.clashed != nil {
-			s.clashed.Store(true)
-		}
-		found, lookup := s.clashing(ctx, n)
-		if lookup != nil {
-			return lookup
-		}
-		if (attempt > 1 || alone && s.prepared != nil) && found.own {
-			// An earlier attempt took effect after all. A prepared statement may
-			// have been repeated by database/sql without a word.
-			return nil
-		}
-		if !notWritten {
-			return err
-		}
-		return s.whyNot(ctx, n, roles, found.records, err)
+
+		// database/sql may have repeated a prepared statement without a word.
+		repeated := attempt > 1 || s.prepared != nil
+		return s.explainConflict(ctx, n, roles, err, repeated)
 	})
 }
 
-// roleIDs gives each role once.
+// createInOwnTx writes n in a transaction of the store's. A try that finds a dead
+// idempotency record of its key (errDeadRecord) is followed by one that begins
+// with reviving it.
+func (s *Store) createInOwnTx(ctx context.Context, n *users.NewUser, roles []string) error {
+	reviveFirst := false
+	return s.retry(ctx, func(attempt int) error {
+		err := s.transaction(ctx, func(r runner) error {
+			if n.OnCreate == nil {
+				return r.createUser(ctx, n, roles, reviveFirst)
+			}
+			// Releasing the savepoint tells whether the host's code swallowed the
+			// end of the transaction.
+			return s.inSavepoint(ctx, r, func(r runner) error { return r.createUser(ctx, n, roles, reviveFirst) })
+		})
+		reviveFirst = errors.Is(err, errDeadRecord)
+		if !isRefused(err) {
+			return err
+		}
+
+		return s.explainConflict(ctx, n, roles, err, attempt > 1)
+	})
+}
+
+// CreateUser implements [users.UserStore]: it writes n in the host's
+// transaction, behind a savepoint, and tries once.
+//
+// An n without HostTx is an error, and nothing is written: the [users.Service]
+// would call Options.AfterCreate before the host has committed.
+func (t *TxStore) CreateUser(ctx context.Context, n *users.NewUser) error {
+	if !n.HostTx {
+		return errHostTx
+	}
+
+	roles := roleIDs(n.Roles)
+	return t.retry(ctx, func(int) error {
+		err := t.transaction(ctx, func(r runner) error { return r.createUser(ctx, n, roles, false) })
+		if !isRefused(err) {
+			return err
+		}
+
+		t.conflicted.Store(true)
+		return t.explainConflict(ctx, n, roles, err, false)
+	})
+}
+
+// isRefused reports whether err says that another row was in the way.
+func isRefused(err error) bool {
+	var host *onCreateError
+	return !errors.As(err, &host) && (isNotWritten(err) || errors.Is(err, users.ErrIdempotencyKeyUsed))
+}
+
+// roleIDs returns the id of each role once.
 func roleIDs(roles []users.Role) []string {
 	ids := make([]string, len(roles))
 	for i, r := range roles {
@@ -63,78 +102,68 @@ func roleIDs(roles []users.Role) []string {
 	return slices.Compact(ids)
 }
 
-// createUser writes everything that is in n. errNotWritten says that there is
-// no such application or that a unique key is taken.
-func (r runner) createUser(ctx context.Context, n *users.NewUser, roles []string, revive bool) error {
-	if n.Replay != nil {
-		if err := r.putReplay(ctx, n, revive); err != nil {
+// createUser writes everything that is in n, inside a transaction. The error is
+// errNotWritten as for putUser, ErrIdempotencyKeyUsed or errDeadRecord as for
+// putIdempotency.
+func (r runner) createUser(ctx context.Context, n *users.NewUser, roles []string, reviveFirst bool) error {
+	if n.Idempotency != nil {
+		if err := r.putIdempotency(ctx, n, reviveFirst); err != nil {
 			return err
 		}
 	}
 	if err := r.putUser(ctx, n, roles); err != nil {
 		return err
 	}
-	if n.InTx == nil {
+
+	if n.OnCreate == nil {
 		return nil
 	}
-	if err := n.InTx(context.WithValue(ctx, txKey{}, openTx{r.tx, depth(ctx) + 1})); err != nil {
-		return fmt.Errorf("OnCreate: %w", err)
+	if err := n.OnCreate(context.WithValue(ctx, txKey{}, openTx{r.tx, depth(ctx) + 1})); err != nil {
+		return &onCreateError{err}
 	}
 	return nil
 }
 
-func (r runner) putReplay(ctx context.Context, n *users.NewUser, revive bool) error {
-	p, sum, now := n.Replay, hex.EncodeToString(n.Replay.Fingerprint[:]), n.DateCreated.UnixMicro()
-	replace := func() (affected int64, err error) {
-		return r.exec(ctx, r.b.text.reviveReplay, sum, p.UserID, p.Expires.UnixMicro(), p.ApplicationID, p.Scope, p.Key, now)
-	}
-	if revive {
-		if affected, err := replace(); err != nil || affected > 0 {
-			return err
-		}
-	}
-	args := []any{p.ApplicationID, p.Scope, p.Key, sum, p.UserID, p.Expires.UnixMicro()}
-	if r.b.Dialect != MySQL {
-		args = append(args, now)
-	}
-	affected, err := r.exec(ctx, r.b.text.insertReplay, args...)
-	if err != nil && r.b.classify(err) == duplicate {
-		// The lock that the failed INSERT left suffices to read, and others
-		// have it too: asking for the one to write would be a deadlock between
-		// any two of them. The next try asks for that one first.
-		var expires int64
-		expires, err = r.number(ctx, r.b.text.replayExpires, p.ApplicationID, p.Scope, p.Key)
-		if err == nil && expires <= now {
-			if r.b.tx == nil && !revive {
-				return errDeadReplay
-			}
-			affected, err = replace()
-		}
-	}
-	if err == nil && affected == 0 {
-		return users.ErrIdempotencyKeyUsed
-	}
-	return err
-}
+// onCreateError is an error of the host's code. Whatever class it matches, it
+// says nothing of the rows of n.
+type onCreateError struct{ err error }
 
+func (e *onCreateError) Error() string { return "OnCreate: " + e.err.Error() }
+func (e *onCreateError) Unwrap() error { return e.err }
+
+// There are no foreign keys: they would turn conflicts into aborted
+// transactions. An INSERT selects from the tables where what it refers to must
+// be, and writes nothing if it is not.
+const (
+	insertUserFrom = `INSERT INTO {users} (` + userColumns + `)
+		SELECT {t}, {t}, {t}, {t}, {t}, {t}, {i}, {t}, {t}, {t}, {b}, {b}, {b}, {t}, {t},
+			{i}, {i}, {i}, {i}, {i}, {i}, {i}, {i}, {i}
+		FROM {applications} WHERE id = {t}`
+	insertUser = insertUserFrom + ` {or nothing}`
+
+	insertRoleLinks = `INSERT INTO {user_roles} (application_id, user_id, role_id)
+		SELECT {t}, {t}, id FROM {roles} WHERE application_id = ? AND id IN `
+
+	notificationInsert = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, due_at,
+		lease_until, lease_owner, attempts, last_error, date_created)`
+	insertNotification = notificationInsert + ` VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)`
+)
+
+// putUser writes the user, its role links and its notifications. The error is
+// errNotWritten if the application is missing or a key is taken; on PostgreSQL
+// also if a role is missing.
 func (r runner) putUser(ctx context.Context, n *users.NewUser, roles []string) error {
-	if r.b.Dialect == Postgres && (len(roles) > 0 || n.Notification != nil) {
-		return r.putUserAtOnce(ctx, n, roles)
+	if r.b.Dialect == Postgres && (len(roles) > 0 || len(n.Notifications) > 0) {
+		return r.putUserPostgres(ctx, n, roles)
 	}
-	affected, err := r.exec(ctx, r.b.text.insertUser, userArgs(n)...)
-	if err != nil && r.b.classify(err) == duplicate {
-		return fmt.Errorf("%w: %w", errNotWritten, err)
-	}
-	if err != nil {
+
+	if err := r.insert(ctx, r.b.text(insertUser), userArgs(n)...); err != nil {
 		return err
 	}
-	if affected == 0 {
-		return errNotWritten
-	}
+
 	if len(roles) > 0 {
 		args := appendStrings([]any{n.ApplicationID, n.ID, n.ApplicationID}, roles)
-		affected, err := r.exec(ctx, r.b.render(`INSERT INTO {user_roles} (application_id, user_id, role_id)
-			SELECT {t}, {t}, id FROM {roles} WHERE application_id = ? AND id IN (`+list(len(roles))+`)`), args...)
+		affected, err := r.exec(ctx, r.b.render(insertRoleLinks+`(`+params(len(roles))+`)`), args...)
 		if err != nil {
 			return err
 		}
@@ -142,35 +171,44 @@ func (r runner) putUser(ctx context.Context, n *users.NewUser, roles []string) e
 			return errUnknownRole()
 		}
 	}
-	if n.Notification != nil {
-		if _, err := r.exec(ctx, r.b.text.insertNotification, notificationArgs(n.Notification)...); err != nil {
+
+	for i := range n.Notifications {
+		if _, err := r.exec(ctx, r.b.text(insertNotification), notificationArgs(&n.Notifications[i])...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// putUserAtOnce writes the user, its roles and its notification in one
-// statement of PostgreSQL: all of them, or none where the application or one of
-// the roles is missing or a key is taken.
-func (r runner) putUserAtOnce(ctx context.Context, n *users.NewUser, roles []string) error {
+// putUserPostgres is putUser in one statement:
+//
+//	WITH u AS (INSERT INTO users … RETURNING 1),
+//		r AS (INSERT INTO user_roles … FROM u, roles …),
+//		n0 AS (INSERT INTO notifications … FROM u), …
+//	SELECT count(*) FROM u
+func (r runner) putUserPostgres(ctx context.Context, n *users.NewUser, roles []string) error {
+	list := `(` + params(len(roles)) + `)`
 	var b strings.Builder
+	b.WriteString(`WITH u AS (` + insertUserFrom)
 	args := userArgs(n)
-	b.WriteString(`WITH u AS (` + insertUser)
 	if len(roles) > 0 {
-		b.WriteString(` AND (SELECT count(*) FROM {roles} WHERE application_id = ? AND id IN (` + list(len(roles)) + `)) = {i}`)
+		b.WriteString(` AND (SELECT count(*) FROM {roles} WHERE application_id = ? AND id IN ` + list + `) = {i}`)
 		args = append(appendStrings(append(args, n.ApplicationID), roles), len(roles))
 	}
-	b.WriteString(`{skipClash} RETURNING 1)`)
+	b.WriteString(` {or nothing})`)
+
 	if len(roles) > 0 {
 		b.WriteString(`, r AS (INSERT INTO {user_roles} (application_id, user_id, role_id)
-			SELECT {t}, {t}, id FROM u, {roles} WHERE application_id = ? AND id IN (` + list(len(roles)) + `))`)
+			SELECT {t}, {t}, id FROM u, {roles} WHERE application_id = ? AND id IN ` + list + `)`)
 		args = appendStrings(append(args, n.ApplicationID, n.ID, n.ApplicationID), roles)
 	}
-	if n.Notification != nil {
-		b.WriteString(`, n AS (` + insertNotification + ` FROM u)`)
-		args = append(args, notificationArgs(n.Notification)...)
+
+	for i := range n.Notifications {
+		b.WriteString(`, n` + strconv.Itoa(i) + ` AS (` + notificationInsert + `
+			SELECT {t}, {t}, {t}, {t}, {t}, {i}, {i}, 0, '', {i}, {t}, {i} FROM u)`)
+		args = append(args, notificationArgs(&n.Notifications[i])...)
 	}
+
 	b.WriteString(` SELECT count(*) FROM u`)
 	written, err := r.number(ctx, r.b.render(b.String()), args...)
 	if err == nil && written == 0 {
@@ -179,73 +217,103 @@ func (r runner) putUserAtOnce(ctx context.Context, n *users.NewUser, roles []str
 	return err
 }
 
+// userArgs are the arguments of insertUser.
 func userArgs(n *users.NewUser) []any {
 	u := &n.UserRecord
 	return []any{
-		u.ApplicationID, u.ID, u.UserName, u.NameKey, u.Email, u.EmailKey, u.KeyVersion, u.Name, nullable(string(u.Hash)),
-		u.IsApproved, u.IsLockedOut, u.AllowDashboardAccess, nullable(string(u.DashboardSettings)), u.CreatedBy,
+		u.ApplicationID, u.ID, u.UserName, u.NameKey, u.Email, u.EmailKey, u.KeyVersion, u.Name, u.DisplayKey,
+		u.Hash, u.IsApproved, u.IsLockedOut, u.AllowDashboardAccess,
+		nullable(string(u.DashboardSettings)), u.CreatedBy,
 		u.CreationDate.UnixMicro(), u.DateCreated.UnixMicro(), u.DateUpdated.UnixMicro(),
-		u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.Version,
+		u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.Login.LastLogin.UnixMicro(),
+		u.EmailVerified.UnixMicro(), u.PasswordChanged.UnixMicro(), u.Version,
 		u.ApplicationID,
 	}
 }
 
-func notificationArgs(o *users.OutboxRow) []any {
+// notificationArgs are the arguments of insertNotification.
+func notificationArgs(n *users.NotificationRecord) []any {
+	var pending any // NULL
+	if n.State == users.StatePending {
+		pending = 1
+	}
 	return []any{
-		o.ApplicationID, o.ID, o.UserID, o.Kind, o.State, o.Due.UnixMicro(),
-		o.Attempts, o.LastError, o.Created.UnixMicro(),
+		n.ApplicationID, n.ID, n.UserID, n.Kind, n.State, pending, n.Due.UnixMicro(),
+		n.Attempts, n.LastError, n.Created.UnixMicro(),
 	}
-}
-
-// nullable gives NULL for an empty s.
-func nullable(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }
 
 func errUnknownRole() error { return fmt.Errorf("a role of the user: %w", users.ErrNotFound) }
 
-// clash is what stands in the way of a new user.
-type clash struct {
-	records []users.UserRecord
-	own     bool // one of them is the new user itself
+// explainConflict returns what the refusal of n by cause means to the caller.
+// repeated says that an earlier attempt may have taken effect, whatever became of
+// its answer, as with a commit whose outcome was unknown: if the row in the way is
+// that very row, the user is created and explainConflict returns nil.
+func (b *backend) explainConflict(ctx context.Context, n *users.NewUser, roles []string, cause error, repeated bool) error {
+	if !isNotWritten(cause) && !repeated {
+		return cause
+	}
+
+	return b.look(ctx, func(r runner) error {
+		found, own, err := r.conflicting(ctx, n)
+		switch {
+		case err != nil:
+			return err
+		case own && repeated:
+			return nil
+		case !isNotWritten(cause):
+			return cause
+		}
+		if err := users.CheckConflict(&n.UserRecord, found); err != nil {
+			return err
+		}
+
+		if err := r.wantApplication(ctx, n.ApplicationID); err != nil {
+			return err
+		}
+		if err := r.wantRoles(ctx, n.ApplicationID, roles); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errVanished, cause)
+	})
 }
 
-func (s *backend) clashing(ctx context.Context, n *users.NewUser) (c clash, err error) {
-	err = s.runner().query(ctx, func(rows *sql.Rows) error {
+const (
+	userWithID    = `SELECT id, name_key, email_key, credential, date_created FROM {users} WHERE application_id = ? AND id = ?{share}`
+	userWithName  = `SELECT id, name_key, email_key, credential, date_created FROM {users} WHERE application_id = ? AND name_key = ?{share}`
+	userWithEmail = `SELECT id, name_key, email_key, credential, date_created FROM {users} WHERE application_id = ? AND email_key = ?{share}`
+)
+
+// conflicting finds the rows that n is in conflict with, and reports whether one
+// of them is n itself.
+func (r runner) conflicting(ctx context.Context, n *users.NewUser) (found []users.UserRecord, own bool, err error) {
+	err = r.query(ctx, func(rows *sql.Rows) error {
 		var u users.UserRecord
-		var hash sql.NullString
+		var hash password.Hash
 		var created int64
 		if err := rows.Scan(&u.ID, &u.NameKey, &u.EmailKey, &hash, &created); err != nil {
 			return err
 		}
-		c.records = append(c.records, u)
-		c.own = c.own || u.ID == n.ID && u.NameKey == n.NameKey && u.EmailKey == n.EmailKey &&
-			hash.String == string(n.Hash) && created == n.DateCreated.UnixMicro()
+		found = append(found, u)
+		own = own || u.ID == n.ID && u.NameKey == n.NameKey && u.EmailKey == n.EmailKey &&
+			hash.Equal(n.Hash) && created == n.DateCreated.UnixMicro()
 		return nil
-	}, s.text.clashingUser, n.ApplicationID, n.ID, n.ApplicationID, n.NameKey, n.ApplicationID, n.EmailKey)
-	return c, err
+	}, r.b.text(r.b.unionAll(userWithID, userWithName, userWithEmail)),
+		n.ApplicationID, n.ID, n.ApplicationID, n.NameKey, n.ApplicationID, n.EmailKey)
+	return found, own, err
 }
 
-// whyNot says what errNotWritten stands for.
-func (s *backend) whyNot(ctx context.Context, n *users.NewUser, roles []string, found []users.UserRecord, cause error) error {
-	if err := users.Clash(&n.UserRecord, found); err != nil {
-		return err
+const countRoles = `SELECT count(*) FROM {roles} WHERE application_id = ? AND id IN `
+
+// wantRoles returns errUnknownRole unless all roles exist.
+func (r runner) wantRoles(ctx context.Context, applicationID string, roles []string) error {
+	if len(roles) == 0 {
+		return nil
 	}
-	if _, err := s.findApplication(ctx, users.ApplicationQuery{ID: n.ApplicationID}); err != nil {
-		return err
+	args := appendStrings([]any{applicationID}, roles)
+	known, err := r.number(ctx, r.b.render(countRoles+`(`+params(len(roles))+`)`), args...)
+	if err == nil && known != int64(len(roles)) {
+		err = errUnknownRole()
 	}
-	if len(roles) > 0 {
-		args := appendStrings([]any{n.ApplicationID}, roles)
-		known, err := s.runner().number(ctx, s.render(`SELECT count(*) FROM {roles} WHERE application_id = ? AND id IN (`+list(len(roles))+`)`), args...)
-		if err != nil {
-			return err
-		}
-		if known != int64(len(roles)) {
-			return errUnknownRole()
-		}
-	}
-	return fmt.Errorf("%w: %w", errVanished, cause)
+	return err
 }

@@ -20,16 +20,17 @@ var nowMicros = map[Dialect]string{
 	SQLite:   `CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)`,
 }
 
-// render replaces what stands in braces:
+// render replaces what is in braces:
 //
 //	{users}      a table, quoted, with prefix and schema
 //	{#users_pk}  a constraint or an index, quoted, with prefix
 //	{%due}       an index, with prefix and schema: as SQLite makes it, and as all but MySQL drop it
 //	{now}        the database's clock
-//	{t} {i} {b}  a parameter that is a text, a whole number, a boolean
-//	{skipClash}  the end of an INSERT that does nothing where a unique key is taken
+//	{t} {i} {b}  a parameter that is a text, an integer, a boolean: PostgreSQL
+//	             can't infer its type in a SELECT list
+//	{or nothing} the end of an INSERT that writes nothing where a unique key is
+//	             taken; see runner.insert
 //	{share}      a lock that lets a reader see what others have committed
-//	{(} {)}      around a part of a UNION; SQLite wants none
 //
 // and numbers the parameters where the dialect does so.
 func (d dialect) render(template string) string {
@@ -40,6 +41,7 @@ func (d dialect) render(template string) string {
 		case '?':
 			params++
 			b.WriteString(d.param(params))
+
 		case '{':
 			end := i + strings.IndexByte(template[i:], '}')
 			word := template[i+1 : end]
@@ -53,6 +55,7 @@ func (d dialect) render(template string) string {
 				b.WriteString(d.word(word))
 			}
 			i = end
+
 		default:
 			b.WriteByte(c)
 		}
@@ -60,7 +63,6 @@ func (d dialect) render(template string) string {
 	return b.String()
 }
 
-// casts tell PostgreSQL the type of a parameter in a SELECT list.
 var casts = map[string]string{"t": "::text", "i": "::bigint", "b": "::boolean"}
 
 func (d dialect) param(n int) string {
@@ -74,18 +76,16 @@ func (d dialect) word(w string) string {
 	switch w {
 	case "now":
 		return nowMicros[d.Dialect]
-	case "skipClash":
-		if d.Dialect == MySQL {
-			// The affected rows of its upsert depend on the host's
-			// clientFoundRows: error 1062 tells instead.
-			return ""
+
+	case "or nothing":
+		switch d.Dialect {
+		case Postgres:
+			return "ON CONFLICT DO NOTHING RETURNING 1"
+		case SQLite:
+			return "ON CONFLICT DO NOTHING"
 		}
-		return " ON CONFLICT DO NOTHING"
-	case "(", ")":
-		if d.Dialect == SQLite {
-			return ""
-		}
-		return w
+		return ""
+
 	case "share":
 		if d.Dialect == MySQL {
 			return " LOCK IN SHARE MODE"
@@ -95,7 +95,7 @@ func (d dialect) word(w string) string {
 	if name, ok := strings.CutPrefix(w, "#"); ok {
 		return d.quote(d.prefix + name)
 	}
-	// Tables and SQLite's indexes have the same name space.
+	// Tables and SQLite's indexes share a name space.
 	return d.table(strings.TrimPrefix(w, "%"))
 }
 
@@ -112,4 +112,53 @@ func (d dialect) quote(name string) string {
 		return "`" + name + "`"
 	}
 	return `"` + name + `"`
+}
+
+// unionAll joins the rows of SELECTs. Each needs parentheses if it locks, and
+// SQLite knows neither.
+func (d dialect) unionAll(selects ...string) string {
+	if d.Dialect == SQLite {
+		return strings.Join(selects, " UNION ALL ")
+	}
+	return "(" + strings.Join(selects, ") UNION ALL (") + ")"
+}
+
+// params returns n parameters for an IN (…).
+func params(n int) string {
+	return strings.TrimSuffix(strings.Repeat("?, ", n), ", ")
+}
+
+// appendStrings adds values to the arguments of a statement.
+func appendStrings(args []any, values []string) []any {
+	for _, v := range values {
+		args = append(args, v)
+	}
+	return args
+}
+
+// nullable returns NULL for an empty s.
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// limit is the bound of a LIMIT that is always there; n is 0 for no bound.
+func limit(n int) int64 {
+	if n <= 0 {
+		return 1<<63 - 1
+	}
+	return int64(n)
+}
+
+// text returns the statement of a template, rendered once. Templates with lists
+// in them, of which there is no end, go to render.
+func (s *shared) text(template string) string {
+	if text, ok := s.texts.Load(template); ok {
+		return text.(string)
+	}
+	text := s.render(template)
+	s.texts.Store(template, text)
+	return text
 }

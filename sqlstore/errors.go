@@ -23,32 +23,38 @@ const (
 	duplicate         // a unique key is taken
 	aborted           // rolled back by the database; the same again may succeed
 	badConn           // the connection was bad before the statement was sent, says the driver
-	unreachable       // the database can't be reached; the outcome may be unknown
+	unavailable       // the database can't be reached or has no time; the outcome may be unknown
 	unsupported       // this server does not know the statement
 )
 
 var (
-	// errNotWritten: the statement wrote no user, and does not say why.
+	// errNotWritten: an INSERT wrote no row, because one that it needs is missing
+	// or a unique key is taken. Which of them it does not say: see explainConflict and add.
 	errNotWritten = errors.New("sqlstore: not written")
-	// errVanished: what stood in the way is not to be seen (anymore).
+	// errVanished: what was in the way can't be seen (anymore). Try again.
 	errVanished = errors.New("sqlstore: a unique key is taken by a row that can't be seen")
-	// errDeadReplay: an idempotency record that may be replaced stands in the
-	// way, and MySQL wants that done in a transaction that begins with it.
-	errDeadReplay = errors.New("sqlstore: a dead idempotency record is in the way")
+	// errDeadRecord: an idempotency record that may be replaced is in the way,
+	// and MySQL wants that done in a transaction that begins with it.
+	errDeadRecord = errors.New("sqlstore: a dead idempotency record is in the way")
 	// errCommit: a connection was lost at COMMIT; what became of it is unknown.
 	errCommit = errors.New("sqlstore: the outcome of the commit is unknown")
 )
+
+func isNotWritten(err error) bool { return errors.Is(err, errNotWritten) }
 
 // classify looks for the numbers of the dialect's drivers in the whole tree of
 // err. It never decides by text what is a conflict: a user name can look like
 // any message.
 func (d Dialect) classify(err error) (f fault) {
-	if errors.Is(err, errCommit) {
-		return unreachable
-	}
-	if errors.Is(err, errVanished) || errors.Is(err, errDeadReplay) {
+	switch {
+	case err == nil:
+		return otherFault
+	case errors.Is(err, errCommit):
+		return unavailable
+	case errors.Is(err, errVanished), errors.Is(err, errDeadRecord):
 		return aborted
 	}
+
 	walk(err, func(err error) bool {
 		switch d {
 		case Postgres:
@@ -66,7 +72,7 @@ func (d Dialect) classify(err error) (f fault) {
 	case errors.Is(err, driver.ErrBadConn):
 		return badConn
 	case lost(err):
-		return unreachable
+		return unavailable
 	}
 	return otherFault
 }
@@ -116,7 +122,8 @@ func lost(err error) bool {
 	})
 }
 
-// postgresFault: pgx and lib/pq have the method SQLState.
+// postgresFault: pgx and lib/pq have the method SQLState. The codes are those of
+// the PostgreSQL documentation, appendix A.
 func postgresFault(err error) fault {
 	e, ok := err.(interface{ SQLState() string })
 	if !ok {
@@ -128,13 +135,15 @@ func postgresFault(err error) fault {
 	case s == "40001", s == "40P01":
 		return aborted
 	case strings.HasPrefix(s, "08"), strings.HasPrefix(s, "57P0"), strings.HasPrefix(s, "53"),
-		s == "25006": // a standby, after a failover
-		return unreachable
+		s == "25006",                             // a standby, after a failover
+		s == "57014", s == "55P03", s == "25P03": // statement, lock and idle timeouts
+		return unavailable
 	}
 	return otherFault
 }
 
-// mysqlFault: go-sql-driver's error has a field Number.
+// mysqlFault: go-sql-driver's error has a field Number. The numbers are those of
+// the MySQL Server Error Message Reference and of MariaDB's Error Codes.
 func mysqlFault(err error) fault {
 	v := reflect.Indirect(reflect.ValueOf(err))
 	if v.Kind() != reflect.Struct {
@@ -147,12 +156,12 @@ func mysqlFault(err error) fault {
 	switch n.Uint() {
 	case 1062, 1586:
 		return duplicate
-	case 1205, 1213:
+	case 1205, 1213, 1020: // 1020: innodb_snapshot_isolation of MariaDB 11.6
 		return aborted
-	case 1040, 1047, 1053, 1290, 1836, 1927, 2006, 2013, 3169:
+	case 1040, 1047, 1053, 1290, 1836, 1927, 1969, 2006, 2013, 3024, 3169:
 		// Too many connections, outside of the quorum, shut down, read-only
-		// after a failover (two numbers), killed, gone.
-		return unreachable
+		// after a failover (two numbers), killed, out of time (1969, 3024), gone.
+		return unavailable
 	case 1064, 1235:
 		return unsupported
 	}
@@ -160,7 +169,8 @@ func mysqlFault(err error) fault {
 }
 
 // sqliteFault: modernc has Code() int, mattn a field ExtendedCode, ncruces a
-// method ExtendedCode() of a type of its own, or is that type.
+// method ExtendedCode() of a type of its own, or is that type. The codes are those
+// of https://sqlite.org/rescode.html.
 func sqliteFault(err error) fault {
 	code, ok := sqliteCode(err)
 	if !ok {
@@ -176,7 +186,7 @@ func sqliteFault(err error) fault {
 	case 5: // BUSY, BUSY_SNAPSHOT (517), BUSY_RECOVERY
 		return aborted
 	case 10, 13, 14: // IOERR, FULL, CANTOPEN
-		return unreachable
+		return unavailable
 	}
 	return otherFault
 }
@@ -187,22 +197,22 @@ func sqliteCode(err error) (code uint64, ok bool) {
 	}
 	v := reflect.ValueOf(err)
 	if m := v.MethodByName("ExtendedCode"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 {
-		return number(m.Call(nil)[0])
+		return uintOf(m.Call(nil)[0])
 	}
 	if k := v.Kind(); k == reflect.Uint8 || k == reflect.Uint16 { // ncruces again: the bare code
 		return v.Uint(), true
 	}
 	if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
-		extended, ok := number(v.FieldByName("ExtendedCode"))
+		extended, ok := uintOf(v.FieldByName("ExtendedCode"))
 		if ok && extended == 0 { // mattn leaves it 0 where there is no more to say
-			return number(v.FieldByName("Code"))
+			return uintOf(v.FieldByName("Code"))
 		}
 		return extended, ok
 	}
 	return 0, false
 }
 
-func number(v reflect.Value) (uint64, bool) {
+func uintOf(v reflect.Value) (uint64, bool) {
 	switch {
 	case v.IsValid() && v.CanUint():
 		return v.Uint(), true
@@ -212,9 +222,9 @@ func number(v reflect.Value) (uint64, bool) {
 	return 0, false
 }
 
-// answered reports whether err is an answer of the contract: it stands even if
+// isAnswer reports whether err is an answer of the contract: it is valid even if
 // the context is done in the meantime.
-func answered(err error) bool {
+func isAnswer(err error) bool {
 	for _, class := range []error{
 		users.ErrConflict, users.ErrNotFound, users.ErrUnknownApplication, users.ErrIdempotencyKeyUsed,
 		users.ErrStale, users.ErrBadToken, ErrSchema,
@@ -226,25 +236,25 @@ func answered(err error) bool {
 	return false
 }
 
-// answer translates an error of a driver for the callers of the store.
-func (b *backend) answer(ctx context.Context, err error) error {
+// translate turns an error of a driver into one that callers of the store know.
+func (b *backend) translate(ctx context.Context, err error) error {
 	switch f := b.classify(err); {
-	case err == nil || answered(err):
+	case err == nil || isAnswer(err):
 		return err
-	case done(ctx) != nil:
-		// Asked first: some drivers report a cancelled query by a number of their own.
-		return fmt.Errorf("sqlstore: %w: %w", done(ctx), err)
+	case ctxErr(ctx) != nil:
+		// Asked first: some drivers report a canceled query by a number of their own.
+		return fmt.Errorf("sqlstore: %w: %w", ctxErr(ctx), err)
 	case f == aborted && b.tx != nil:
 		return fmt.Errorf("sqlstore: %w: %w", users.ErrRetryTx, err)
-	case f == aborted, f == badConn, f == unreachable:
+	case f == aborted, f == badConn, f == unavailable:
 		return fmt.Errorf("sqlstore: %w: %w", users.ErrUnavailable, err)
 	}
 	return fmt.Errorf("sqlstore: %w", err)
 }
 
-// done is ctx.Err, and true to the deadline: a socket that has the same one
+// ctxErr is ctx.Err, and true to the deadline: a socket that has the same one
 // can report it before the context's timer does.
-func done(ctx context.Context) error {
+func ctxErr(ctx context.Context) error {
 	if d, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(d) {
 		return context.DeadlineExceeded
 	}

@@ -21,7 +21,7 @@ import (
 func (s *Store) Migrate(ctx context.Context) error {
 	set, err := s.migrations()
 	if err == nil {
-		err = s.again(ctx, func(int) error {
+		err = s.retry(ctx, func(int) error {
 			conn, err := s.db.Conn(ctx)
 			if err != nil {
 				return err
@@ -72,9 +72,9 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) checkColumns(ctx context.Context, r runner) error {
 	for table, columns := range map[string]string{
 		"applications": applicationColumns + `, version`, "roles": `application_id, ` + roleColumns, "users": userColumns,
-		"user_roles": `application_id, user_id, role_id`, "notifications": notificationColumns + `, lease_until, lease_owner`,
+		"user_roles": `application_id, user_id, role_id`, "notifications": notificationColumns + `, pending, lease_until, lease_owner`,
 		"idempotency":     `application_id, caller, idempotency_key, fingerprint, user_id, expires_at`,
-		"password_tokens": `application_id, token_hash, user_id, date_created, expires_at`,
+		"password_tokens": `application_id, token_hash, user_id, purpose, email_key, date_created, expires_at`,
 	} {
 		text := s.render(`SELECT ` + columns + ` FROM {` + table + `} WHERE 1 = 0`)
 		if err := r.query(ctx, func(*sql.Rows) error { return nil }, text); err != nil {

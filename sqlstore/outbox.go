@@ -13,204 +13,246 @@ import (
 	"github.com/gousers/users"
 )
 
-// Enqueue implements users.OutboxStore. Calls for one user queue on the user's
-// row; SQLite has one writer anyway.
-func (s *Store) Enqueue(ctx context.Context, o users.OutboxRow, minGap time.Duration) error {
-	args := slices.Delete(notificationArgs(&o), 5, 6) // due by the database's clock
-	args = append(args, o.ApplicationID, o.UserID,
-		o.ApplicationID, o.UserID, o.Kind, users.StatePending,
-		o.ApplicationID, o.UserID, o.Created.Add(-minGap).UnixMicro())
-	return s.again(ctx, func(int) error {
-		if s.Dialect == SQLite {
-			var affected int64
-			err := s.single(ctx, func(r runner) (err error) {
-				affected, err = r.exec(ctx, s.text.enqueue, args...)
-				return err
-			})
-			if err != nil || affected > 0 {
-				return err
-			}
-			return s.runner().lockUser(ctx, o.ApplicationID, o.UserID)
-		}
-		return s.transaction(ctx, func(r runner) error {
-			if err := r.lockUser(ctx, o.ApplicationID, o.UserID); err != nil {
-				return err
-			}
-			_, err := r.exec(ctx, s.text.enqueue, args...)
-			return err
+// The column pending is 1 in a row whose state is pending, and NULL in others.
+// NULLs differ from each other in a unique key, so the one on (application_id,
+// user_id, kind, pending) allows one pending notification of each kind to a
+// user, on every node of a cluster.
+
+const notificationColumns = `application_id, id, user_id, kind, state, due_at, attempts, last_error, date_created`
+
+// enqueue adds a notification if the user exists and got no token lately. It is
+// due by the database's clock.
+const enqueue = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, due_at,
+		lease_until, lease_owner, attempts, last_error, date_created)
+	SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, {i}
+	FROM {users} WHERE application_id = {t} AND id = {t}
+	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})
+	{or nothing}`
+
+// Enqueue implements [users.OutboxStore]. Of concurrent calls the unique key
+// lets one write.
+func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
+	return s.retry(ctx, func(int) error {
+		err := s.statement(ctx, func(run runner) error {
+			return run.insert(ctx, s.text(enqueue),
+				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, r.Created.UnixMicro(),
+				r.ApplicationID, r.UserID,
+				r.ApplicationID, r.UserID, r.Created.Add(-minGap).UnixMicro())
 		})
+		if !isNotWritten(err) {
+			return err
+		}
+
+		return s.look(ctx, func(run runner) error { return run.wantUser(ctx, r.ApplicationID, r.UserID) })
 	})
 }
 
-func (r runner) lockUser(ctx context.Context, applicationID, userID string) error {
-	found, err := r.number(ctx, r.b.text.lockUser, applicationID, userID)
-	if err == nil && found == 0 {
-		err = fmt.Errorf("the user of the notification: %w", users.ErrNotFound)
-	}
-	return err
-}
+// claimPostgres finds the rows by ctid, as a join by the key may scan the table,
+// and by tableoid, as a ctid is unique within one partition only.
+const claimPostgres = `WITH due AS (
+		SELECT tableoid AS part, ctid AS row_at FROM {notifications}
+		WHERE state = 'pending' AND due_at <= {now} AND lease_until <= {now}
+		ORDER BY due_at, application_id, id LIMIT {i} FOR UPDATE SKIP LOCKED)
+	UPDATE {notifications} SET lease_owner = {t}, lease_until = {now} + {i}, attempts = attempts + 1
+	WHERE ctid = ANY(ARRAY(SELECT row_at FROM due)) AND (tableoid, ctid) IN (SELECT part, row_at FROM due)
+	RETURNING ` + notificationColumns
 
-// Claim implements users.OutboxStore. Workers that claim at once skip each
+const claimSQLite = `UPDATE {notifications} SET lease_owner = ?, lease_until = {now} + ?, attempts = attempts + 1
+	WHERE (application_id, id) IN (
+		SELECT application_id, id FROM {notifications}
+		WHERE state = 'pending' AND due_at <= {now} AND lease_until <= {now}
+		ORDER BY due_at, application_id, id LIMIT ?)
+	RETURNING ` + notificationColumns
+
+// MySQL has no UPDATE … RETURNING.
+const (
+	selectDueMySQL = `SELECT ` + notificationColumns + ` FROM {notifications}
+		WHERE state = 'pending' AND due_at <= {now} AND lease_until <= {now}
+		ORDER BY due_at, application_id, id LIMIT ? FOR UPDATE`
+	leaseMySQL = `UPDATE {notifications} SET lease_owner = ?, lease_until = {now} + ?, attempts = attempts + 1 WHERE `
+)
+
+// Claim implements [users.OutboxStore]. Workers that claim at once skip each
 // other's rows; a server without SKIP LOCKED makes them wait for each other.
-func (s *Store) Claim(ctx context.Context, c users.Claim) (rows []users.OutboxRow, err error) {
+func (s *Store) Claim(ctx context.Context, c users.Claim) (claimed []users.NotificationRecord, err error) {
 	if c.Worker == "" || c.Lease <= 0 {
 		return nil, errors.New("sqlstore: Claim needs a Worker and a Lease")
 	}
 	if c.Limit <= 0 {
-		return []users.OutboxRow{}, nil
+		return []users.NotificationRecord{}, nil
 	}
-	err = s.again(ctx, func(int) error {
-		if s.Dialect == MySQL {
-			rows, err = s.claimLocked(ctx, c)
-		} else {
-			rows, err = s.claimAtOnce(ctx, c)
+
+	err = s.retry(ctx, func(int) error {
+		switch s.Dialect {
+		case Postgres:
+			claimed, err = s.claimAtOnce(ctx, claimPostgres, c.Limit, c.Worker, c.Lease.Microseconds())
+		case MySQL:
+			claimed, err = s.claimMySQL(ctx, c)
+		case SQLite:
+			claimed, err = s.claimAtOnce(ctx, claimSQLite, c.Worker, c.Lease.Microseconds(), c.Limit)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(rows, func(a, b users.OutboxRow) int {
-		return cmp.Or(a.Due.Compare(b.Due), strings.Compare(a.ApplicationID, b.ApplicationID), strings.Compare(a.ID, b.ID))
+
+	slices.SortFunc(claimed, func(x, y users.NotificationRecord) int {
+		return cmp.Or(x.Due.Compare(y.Due), strings.Compare(x.ApplicationID, y.ApplicationID), strings.Compare(x.ID, y.ID))
 	})
-	return rows, nil
+	return claimed, nil
 }
 
-const claimable = `SELECT application_id, id FROM {notifications}
-	WHERE state = ? AND due_at <= {now} AND lease_until <= {now} ORDER BY due_at, application_id, id LIMIT {i}`
-
-// claimAtOnce takes rows in one statement.
-func (s *Store) claimAtOnce(ctx context.Context, c users.Claim) (rows []users.OutboxRow, err error) {
-	rowsOf := `(application_id, id) IN (` + claimable + `)`
-	if s.Dialect == Postgres { // by ctid: a join by the key may scan the table
-		rowsOf = `ctid = ANY(ARRAY(` + strings.Replace(claimable, "application_id, id", "ctid", 1) + ` FOR UPDATE SKIP LOCKED))`
-	}
-	text := s.render(`UPDATE {notifications} SET lease_owner = ?, lease_until = {now} + {i}, attempts = attempts + 1
-		WHERE ` + rowsOf + ` RETURNING ` + notificationColumns)
-	err = s.single(ctx, func(r runner) error {
-		rows, err = r.outboxRows(ctx, text, c.Worker, c.Lease.Microseconds(), users.StatePending, c.Limit)
+// claimAtOnce claims by one statement.
+func (s *Store) claimAtOnce(ctx context.Context, template string, args ...any) (claimed []users.NotificationRecord, err error) {
+	err = s.statement(ctx, func(r runner) error {
+		claimed, err = r.notifications(ctx, s.text(template), args...)
 		return err
 	})
-	return rows, err
+	return claimed, err
 }
 
-// claimLocked takes rows on a database without UPDATE … RETURNING.
-func (s *Store) claimLocked(ctx context.Context, c users.Claim) (rows []users.OutboxRow, err error) {
-	skip := s.skipLocked.Load()
+func (s *Store) claimMySQL(ctx context.Context, c users.Claim) (claimed []users.NotificationRecord, err error) {
+	due, skip := s.text(selectDueMySQL), s.skipLocked.Load()
+	if skip {
+		due += ` SKIP LOCKED`
+	}
+
 	err = s.transaction(ctx, func(r runner) error {
-		lock := " FOR UPDATE"
-		if skip {
-			lock += " SKIP LOCKED"
-		}
-		text := strings.Replace(claimable, `application_id, id`, notificationColumns, 1) + lock
-		rows, err = r.outboxRows(ctx, s.render(text), users.StatePending, c.Limit)
-		if err != nil || len(rows) == 0 {
+		claimed, err = r.notifications(ctx, due, c.Limit)
+		if err != nil || len(claimed) == 0 {
 			return err
 		}
-		args := []any{c.Worker, c.Lease.Microseconds()}
-		for i := range rows {
-			rows[i].Attempts++
-			args = append(args, rows[i].ApplicationID, rows[i].ID)
-		}
-		keys := strings.TrimSuffix(strings.Repeat("(?, ?), ", len(rows)), ", ")
-		_, err := r.exec(ctx, s.render(`UPDATE {notifications} SET lease_owner = ?, lease_until = {now} + {i}, attempts = attempts + 1
-			WHERE (application_id, id) IN (`+keys+`)`), args...)
-		return err
+		return r.leaseMySQL(ctx, c, claimed)
 	})
 	if err != nil && skip && s.classify(err) == unsupported {
 		s.skipLocked.Store(false)
-		return s.claimLocked(ctx, c)
+		return s.claimMySQL(ctx, c)
 	}
-	return rows, err
+	return claimed, err
 }
 
-func (r runner) outboxRows(ctx context.Context, text string, args ...any) ([]users.OutboxRow, error) {
-	found := []users.OutboxRow{}
+// leaseMySQL leases the rows that the transaction has locked.
+func (r runner) leaseMySQL(ctx context.Context, c users.Claim, claimed []users.NotificationRecord) error {
+	args := []any{c.Worker, c.Lease.Microseconds()}
+	rows := make([]string, len(claimed))
+	for i := range claimed {
+		claimed[i].Attempts++
+		args = append(args, claimed[i].ApplicationID, claimed[i].ID)
+		// MariaDB scans the table for (a, b) IN ((?, ?)) with one pair.
+		rows[i] = `application_id = ? AND id = ?`
+	}
+	_, err := r.exec(ctx, r.b.render(leaseMySQL+strings.Join(rows, ` OR `)), args...)
+	return err
+}
+
+// notifications returns those that text selects.
+func (r runner) notifications(ctx context.Context, text string, args ...any) ([]users.NotificationRecord, error) {
+	found := []users.NotificationRecord{}
 	err := r.query(ctx, func(rows *sql.Rows) error {
-		var o users.OutboxRow
+		var n users.NotificationRecord
 		var due, created int64
-		err := rows.Scan(&o.ApplicationID, &o.ID, &o.UserID, &o.Kind, &o.State, &due, &o.Attempts, &o.LastError, &created)
-		o.Due, o.Created = micros(due), micros(created)
-		found = append(found, o)
+		err := rows.Scan(&n.ApplicationID, &n.ID, &n.UserID, &n.Kind, &n.State, &due, &n.Attempts, &n.LastError, &created)
+		n.Due, n.Created = micros(due), micros(created)
+		found = append(found, n)
 		return err
 	}, text, args...)
 	return found, err
 }
 
-// Settle implements users.OutboxStore.
+const (
+	settleDelivered = `DELETE FROM {notifications} WHERE application_id = ? AND id = ? AND lease_owner = ?`
+	settleDiscarded = `UPDATE {notifications} SET state = 'discarded', pending = NULL, last_error = ?,
+		lease_until = 0, lease_owner = ''
+		WHERE application_id = ? AND id = ? AND lease_owner = ?`
+	settleForRetry = `UPDATE {notifications} SET last_error = ?, attempts = attempts - ?, due_at = {now} + {i},
+		lease_until = 0, lease_owner = ''
+		WHERE application_id = ? AND id = ? AND lease_owner = ?`
+)
+
+// Settle implements [users.OutboxStore]. A lease that ran out is in force until
+// another worker takes the notification.
 func (s *Store) Settle(ctx context.Context, t users.Settlement) error {
-	if t.Worker == "" {
+	if t.Worker == "" { // the owner of what is not leased
 		return fmt.Errorf("sqlstore: no worker: %w", users.ErrStale)
 	}
-	text, args := s.text.settleDelivered, []any{t.ApplicationID, t.ID, t.Worker}
-	if t.State != "" {
-		back := 0
-		if t.NotTried {
-			back = 1
-		}
-		text = s.text.settleOther
-		args = append([]any{t.State, t.LastError, back, max(t.RetryIn, 0).Microseconds()}, args...)
+
+	retryIn := max(t.RetryIn, 0).Microseconds()
+	settle := func(template string, args ...any) error {
+		return s.changeOne(ctx, users.ErrStale, s.text(template), append(args, t.ApplicationID, t.ID, t.Worker)...)
 	}
-	return s.changeOne(ctx, users.ErrStale, text, args...)
+	switch t.Outcome {
+	case users.OutcomeDelivered:
+		return settle(settleDelivered)
+	case users.OutcomeDiscarded:
+		return settle(settleDiscarded, t.LastError)
+	case users.OutcomeRetry:
+		return settle(settleForRetry, t.LastError, 0, retryIn)
+	case users.OutcomeReleased:
+		return settle(settleForRetry, t.LastError, 1, retryIn)
+	}
+	return fmt.Errorf("sqlstore: no such outcome: %d", t.Outcome)
 }
 
-// Retry implements users.OutboxStore.
+const retryDiscarded = `UPDATE {notifications} SET state = 'pending', pending = 1, attempts = 0, due_at = {now},
+	lease_until = 0, lease_owner = ''
+	WHERE application_id = ? AND id = ? AND state = 'discarded'`
+
+// Retry implements [users.OutboxStore].
 func (s *Store) Retry(ctx context.Context, applicationID, id string) error {
-	return s.changeOne(ctx, users.ErrNotFound, s.text.retry, users.StatePending, applicationID, id, users.StateAbandoned)
+	err := s.changeOne(ctx, users.ErrNotFound, s.text(retryDiscarded), applicationID, id)
+	if s.classify(err) == duplicate {
+		return &users.ConflictError{Members: []string{"kind"}}
+	}
+	return err
 }
 
 // changeOne runs a statement that changes one row; absent if it is not there.
 func (s *Store) changeOne(ctx context.Context, absent error, text string, args ...any) error {
-	return s.again(ctx, func(int) error {
-		return s.single(ctx, func(r runner) error {
-			affected, err := r.exec(ctx, text, args...)
-			if err == nil && affected == 0 {
-				err = absent
-			}
-			return err
-		})
+	return s.retry(ctx, func(int) error {
+		return s.statement(ctx, func(r runner) error { return r.changeOne(ctx, absent, text, args...) })
 	})
 }
 
-// FindNotifications implements users.OutboxStore.
-func (s *Store) FindNotifications(ctx context.Context, q users.NotificationQuery) (found []users.OutboxRow, err error) {
-	page := `SELECT ` + notificationColumns + ` FROM {notifications}{index} WHERE application_id = ?{state} AND id > ? ORDER BY id`
-	all := strings.NewReplacer("{index}", "", "{state}", "")
-	ofState := strings.NewReplacer("{index}", "", "{state}", " AND state = ?")
-	if s.Dialect == MySQL { // which takes the index of the relay's where most rows are of one application
-		ofState = strings.NewReplacer("{index}", " FORCE INDEX ({#notifications_state})", "{state}", " AND state = ?")
+const (
+	listNotifications = `SELECT ` + notificationColumns + ` FROM {notifications}
+		WHERE application_id = ? AND id > ? ORDER BY id LIMIT ?`
+	listNotificationsByState = `SELECT ` + notificationColumns + ` FROM {notifications}
+		WHERE application_id = ? AND state = ? AND id > ? ORDER BY id LIMIT ?`
+	// Where most rows are of one application, MySQL takes the index of the claim.
+	listNotificationsByStateMySQL = `SELECT ` + notificationColumns + ` FROM {notifications} FORCE INDEX ({#notifications_state})
+		WHERE application_id = ? AND state = ? AND id > ? ORDER BY id LIMIT ?`
+)
+
+// ListNotifications implements [users.OutboxStore]. It reads a page of each
+// state that is wanted and merges them.
+func (s *Store) ListNotifications(ctx context.Context, q users.NotificationQuery) (found []users.NotificationRecord, err error) {
+	page := limit(q.Page.Limit)
+	byState := listNotificationsByState
+	if s.Dialect == MySQL {
+		byState = listNotificationsByStateMySQL
 	}
-	texts, args := []string{all.Replace(page)}, [][]any{{q.ApplicationID, q.Page.After}}
-	if len(q.States) > 0 {
-		// A page of each state by its index, then the page of them all.
-		texts, args = nil, nil
-		for _, state := range q.States {
-			texts = append(texts, ofState.Replace(page))
-			args = append(args, []any{q.ApplicationID, state, q.Page.After})
-		}
-	}
+
 	err = s.read(ctx, func(r runner) error {
-		found = []users.OutboxRow{}
-		for i := range texts {
-			text, arg := texts[i], args[i]
-			if q.Page.Limit > 0 {
-				text, arg = text+` LIMIT ?`, append(slices.Clone(arg), q.Page.Limit)
-			}
-			rows, err := r.outboxRows(ctx, s.render(text), arg...)
+		if len(q.States) == 0 {
+			found, err = r.notifications(ctx, s.text(listNotifications), q.ApplicationID, q.Page.After, page)
+			return err
+		}
+		found = []users.NotificationRecord{}
+		for _, state := range q.States {
+			rows, err := r.notifications(ctx, s.text(byState), q.ApplicationID, state, q.Page.After, page)
 			if err != nil {
 				return err
 			}
 			found = append(found, rows...)
-		}
-		slices.SortFunc(found, func(a, b users.OutboxRow) int { return strings.Compare(a.ID, b.ID) })
-		found = slices.CompactFunc(found, func(a, b users.OutboxRow) bool { return a.ID == b.ID })
-		if q.Page.Limit > 0 {
-			found = found[:min(len(found), q.Page.Limit)]
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return found, nil
+
+	slices.SortFunc(found, func(x, y users.NotificationRecord) int { return strings.Compare(x.ID, y.ID) })
+	found = slices.CompactFunc(found, func(x, y users.NotificationRecord) bool { return x.ID == y.ID })
+	return found[:min(int64(len(found)), page)], nil
 }

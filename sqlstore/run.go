@@ -28,113 +28,59 @@ func depth(ctx context.Context) int {
 	return open.depth
 }
 
-// querier is a *sql.DB, *sql.Conn or *sql.Tx.
-type querier interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// runner runs statements on q, prepared ones where the store keeps them.
-type runner struct {
-	b  *backend
-	q  querier
-	tx *sql.Tx // q, if that is a transaction
-}
-
-func (r runner) exec(ctx context.Context, text string, args ...any) (affected int64, err error) {
-	st, err := r.stmt(ctx, text)
-	if err != nil {
-		return 0, err
-	}
-	var res sql.Result
-	if st != nil {
-		res, err = st.ExecContext(ctx, args...)
-	} else {
-		res, err = r.q.ExecContext(ctx, text, args...)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-// query calls scan for each row.
-func (r runner) query(ctx context.Context, scan func(*sql.Rows) error, text string, args ...any) (err error) {
-	st, err := r.stmt(ctx, text)
-	if err != nil {
-		return err
-	}
-	var rows *sql.Rows
-	if st != nil {
-		rows, err = st.QueryContext(ctx, args...)
-	} else {
-		rows, err = r.q.QueryContext(ctx, text, args...)
-	}
-	if err != nil {
-		return err
-	}
-	for err == nil && rows.Next() {
-		err = scan(rows)
-	}
-	return errors.Join(err, rows.Err(), rows.Close())
-}
-
-// number gives the single number that text selects, 0 if there is no row.
-func (r runner) number(ctx context.Context, text string, args ...any) (n int64, err error) {
-	err = r.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) }, text, args...)
-	return n, err
-}
-
-func (r runner) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
-	if r.b.prepared == nil || r.b.tx != nil {
-		return nil, nil
-	}
-	if r.tx == nil {
-		return r.b.prepared.get(ctx, r.b.db, text)
-	}
-	// A transaction must not wait for a second connection: only what is
-	// prepared already is used inside of one.
-	r.b.prepared.mu.Lock()
-	st := r.b.prepared.byText[text]
-	r.b.prepared.mu.Unlock()
-	if st == nil {
-		return nil, nil
-	}
-	return r.tx.StmtContext(ctx, st), nil
-}
-
-// again repeats try while the database aborts it, and translates the error
-// that is left. Inside the host's transaction there is one try: only the host
-// can repeat what came before.
-func (b *backend) again(ctx context.Context, try func(attempt int) error) error {
+// retry repeats try while the database aborts it, and translates the error that
+// is left. Inside the host's transaction there is one try: only the host can
+// repeat what came before.
+func (b *backend) retry(ctx context.Context, try func(attempt int) error) error {
 	start := time.Now()
 	for attempt, pause := 1, firstPause; ; attempt, pause = attempt+1, 4*pause {
 		err := try(attempt)
 		if err == nil {
 			return nil
 		}
-		if f := b.classify(err); b.tx != nil || f != aborted && f != badConn || answered(err) || done(ctx) != nil {
-			return b.answer(ctx, err)
+		if !b.mayRetry(ctx, err) {
+			return b.translate(ctx, err)
 		}
+
 		wait := rand.N(pause)
 		if attempt == maxTries || time.Since(start)+wait > maxElapsed {
-			return b.answer(ctx, fmt.Errorf("gave up after %d tries: %w", attempt, err))
+			return b.translate(ctx, fmt.Errorf("gave up after %d tries: %w", attempt, err))
 		}
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return b.answer(ctx, err)
+			return b.translate(ctx, err)
 		}
 	}
 }
 
-// read runs f, which changes nothing.
-func (b *backend) read(ctx context.Context, f func(r runner) error) error {
-	return b.again(ctx, func(int) error { return f(b.runner()) })
+func (b *backend) mayRetry(ctx context.Context, err error) bool {
+	if b.tx != nil || isAnswer(err) || ctxErr(ctx) != nil {
+		return false
+	}
+	f := b.classify(err)
+	return f == aborted || f == badConn
 }
 
+// read runs f, which changes nothing, as often as retry does.
+func (b *backend) read(ctx context.Context, f func(r runner) error) error {
+	return b.retry(ctx, func(int) error { return b.look(ctx, f) })
+}
+
+// look runs f, which changes nothing, once.
+func (b *backend) look(ctx context.Context, f func(r runner) error) error {
+	if needsTx, err := b.needsTx(ctx); err != nil {
+		return err
+	} else if needsTx {
+		return b.transaction(ctx, f)
+	}
+	return f(b.runner())
+}
+
+// runner runs statements in the host's transaction or, if there is none, each in
+// its own.
 func (b *backend) runner() runner {
 	if b.tx != nil {
 		return runner{b, b.tx, b.tx}
@@ -142,27 +88,36 @@ func (b *backend) runner() runner {
 	return runner{b, b.db, nil}
 }
 
-// single runs f, which runs one statement that writes.
-func (b *backend) single(ctx context.Context, f func(r runner) error) error {
-	if b.tx != nil {
-		return b.inSavepoint(ctx, runner{b, b.tx, b.tx}, f)
+// statement runs f, which sends one statement that writes.
+func (b *backend) statement(ctx context.Context, f func(r runner) error) error {
+	needsTx, err := b.needsTx(ctx)
+	switch {
+	case err != nil:
+		return err
+	case needsTx:
+		return b.transaction(ctx, f)
+	case b.tx != nil:
+		return b.inSavepoint(ctx, b.runner(), f)
 	}
 	return b.writing(ctx, func() error { return f(b.runner()) })
 }
 
-// once is single for a statement that must not be run twice unseen. A *sql.DB
-// repeats by itself what a driver calls a bad connection, and not every driver
-// calls it so only before it has sent anything: on a *sql.Conn the store sees
-// each attempt. A pool that is full of dead connections is left to a BEGIN,
+// statementOnce is statement for one that must not be run twice unseen. A
+// *sql.DB repeats by itself what a driver calls a bad connection, and not every
+// driver calls it so only before it has sent anything: on a *sql.Conn the store
+// sees each attempt. A pool that is full of dead connections is left to a BEGIN,
 // which database/sql repeats on a new one.
-func (b *backend) once(ctx context.Context, attempt int, f func(r runner) error) error {
-	if attempt > 2 {
+func (b *backend) statementOnce(ctx context.Context, attempt int, f func(r runner) error) error {
+	needsTx, err := b.needsTx(ctx)
+	switch {
+	case err != nil:
+		return err
+	case needsTx, attempt > 2:
 		return b.transaction(ctx, f)
+	case b.tx != nil, b.prepared != nil:
+		return b.statement(ctx, f)
 	}
 	return b.writing(ctx, func() error {
-		if b.prepared != nil {
-			return f(b.runner())
-		}
 		conn, err := b.db.Conn(ctx)
 		if err != nil {
 			return err
@@ -172,10 +127,39 @@ func (b *backend) once(ctx context.Context, attempt int, f func(r runner) error)
 	})
 }
 
+// What is known of MySQL's autocommit.
+const (
+	autocommitUnknown int32 = iota
+	autocommitOn
+	autocommitOff
+)
+
+// needsTx reports whether a statement outside of a transaction begins one that
+// nobody ends: connections of MySQL's do so with autocommit=0, by their DSN,
+// my.cnf or init_connect. It asks once, for the connections of a *sql.DB are
+// alike.
+func (b *backend) needsTx(ctx context.Context) (bool, error) {
+	if b.Dialect != MySQL || b.tx != nil {
+		return false, nil
+	}
+	if b.autocommit.Load() == autocommitUnknown {
+		on, err := b.runner().number(ctx, `SELECT @@autocommit`)
+		if err != nil {
+			return false, err
+		}
+		known := autocommitOff
+		if on == 1 {
+			known = autocommitOn
+		}
+		b.autocommit.Store(known)
+	}
+	return b.autocommit.Load() == autocommitOff, nil
+}
+
 // transaction runs f in a transaction: its own, or behind a savepoint of the host's.
 func (b *backend) transaction(ctx context.Context, f func(r runner) error) error {
 	if b.tx != nil {
-		return b.inSavepoint(ctx, runner{b, b.tx, b.tx}, f)
+		return b.inSavepoint(ctx, b.runner(), f)
 	}
 	return b.writing(ctx, func() error {
 		var o sql.TxOptions
@@ -192,13 +176,12 @@ func (b *backend) transaction(ctx context.Context, f func(r runner) error) error
 		if err := f(runner{b, tx, tx}); err != nil {
 			return err
 		}
-		if err := tx.Commit(); err != nil {
-			if b.classify(err) == badConn {
-				return fmt.Errorf("%w: %w", errCommit, err)
-			}
-			return err
+
+		err = tx.Commit()
+		if b.classify(err) == badConn {
+			return fmt.Errorf("%w: %w", errCommit, err)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -211,9 +194,10 @@ func (b *backend) inSavepoint(ctx context.Context, r runner, f func(r runner) er
 	if _, err := r.tx.ExecContext(ctx, "SAVEPOINT "+name); err != nil {
 		return err
 	}
-	done := false
+
+	released := false
 	defer func() {
-		if done {
+		if released {
 			return
 		}
 		// Not on the call's context: it may be what ended f.
@@ -229,12 +213,13 @@ func (b *backend) inSavepoint(ctx context.Context, r runner, f func(r runner) er
 	if err := f(r); err != nil {
 		return err
 	}
+
 	// It also tells whether the transaction is still the one that f wrote in:
 	// code in OnCreate can have swallowed a deadlock that rolled it back.
 	if _, err := r.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+name); err != nil {
 		return err
 	}
-	done = true
+	released = true
 	return nil
 }
 

@@ -22,9 +22,9 @@ const (
 	SQLite   Dialect = "sqlite"   // SQLite 3.35 and later
 )
 
-// Options configures a Store. The zero value is ready for use.
+// Options configures a [Store]. The zero value is ready for use.
 type Options struct {
-	// TablePrefix stands before the name of every table and index: at most 31
+	// TablePrefix precedes the name of every table and index: at most 31
 	// letters, digits and underscores, no digit first. Empty: none.
 	TablePrefix string
 	// Schema qualifies every table: a schema of PostgreSQL, a database of
@@ -34,18 +34,29 @@ type Options struct {
 	// PrepareStatements keeps up to 64 prepared statements for the life of the
 	// Store, which saves the database the work of parsing. It needs a
 	// connection that is a real session (no PgBouncer in transaction mode), and
-	// a call of Close at the end.
+	// a call of [Store.Close] at the end.
 	PrepareStatements bool
 }
 
-// Store is a users.Store, users.OutboxStore and users.TokenStore on a
-// *sql.DB. It owns its transactions, and repeats those that a serialization
-// failure, a deadlock or a busy SQLite database aborted: at most 5 tries
-// within 2 seconds. It is safe for concurrent use.
+// Store is a [users.Store], [users.OutboxStore] and [users.TokenStore] on a
+// [*sql.DB]; make one with [New]. It is safe for concurrent use, by any number of
+// processes on one database.
+//
+// It owns its transactions and retries those that a serialization failure, a
+// deadlock or a busy SQLite database aborted: at most 5 tries within 2 seconds,
+// after pauses of random length. What is aborted still is [users.ErrUnavailable],
+// and so is a database that can't be reached, that is read-only or that ended a
+// statement for its time limit. An error that is none of those that
+// [users.Store] names is the driver's, wrapped.
+//
+// Conflicts are judged by unique indexes alone, on every engine and on clusters,
+// and recognized by error number, never by text.
 type Store struct{ backend }
 
-// TxStore is a users.Store and users.TokenStore inside a transaction of the
-// host's; see Store.WithTx. Like the *sql.Tx it is for one goroutine.
+// TxStore is a [users.Store] and [users.TokenStore] inside a transaction of the
+// host's; see [Store.WithTx]. Like the [*sql.Tx] it is for one goroutine. It works
+// at every isolation level. Once a row of another transaction was in its way, it
+// reads with a shared lock on MySQL, whose plain reads would not see that row.
 type TxStore struct{ backend }
 
 var (
@@ -54,29 +65,30 @@ var (
 	_ users.TokenStore  = (*Store)(nil)
 	_ users.Store       = (*TxStore)(nil)
 	_ users.TokenStore  = (*TxStore)(nil)
-	_ users.HostTx      = (*TxStore)(nil)
 )
 
 // backend is what Store and TxStore share.
 type backend struct {
 	*shared
 	tx *sql.Tx // the host's; nil: the store owns its transactions
-	// clashed tells a TxStore that another transaction's row is in the way,
-	// which its own snapshot may not show.
-	clashed *atomic.Bool
+	// conflicted tells a TxStore that another transaction's row was in the way,
+	// which its own snapshot may not show; nil in a Store.
+	conflicted *atomic.Bool
 }
 
 type shared struct {
 	db *sql.DB
 	dialect
-	text       statements
+	texts      sync.Map      // rendered statements by template; see text
 	gate       chan struct{} // SQLite has one writer; nil elsewhere
 	prepared   *prepared     // nil unless Options.PrepareStatements
 	skipLocked atomic.Bool   // the server knows SKIP LOCKED
+	autocommit atomic.Int32  // see needsTx
 }
 
-// New makes a Store on db, which stays the host's. o may be nil. New does not
-// touch the database: Migrate makes the tables, Check tells whether they are there.
+// New returns a [Store] on db, which stays the host's. o may be nil. The error
+// names the option that is wrong. New does not touch the database:
+// [Store.Migrate] makes the tables, [Store.Check] tells whether they are there.
 func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlstore: New: db is nil")
@@ -85,7 +97,8 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: New: %w", err)
 	}
-	s := &shared{db: db, dialect: dia, text: newStatements(dia)}
+
+	s := &shared{db: db, dialect: dia}
 	s.skipLocked.Store(true)
 	if d == SQLite {
 		s.gate = make(chan struct{}, 1)
@@ -96,25 +109,26 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	return &Store{backend{shared: s}}, nil
 }
 
-// WithTx gives a Store that writes inside tx. It never commits. Its writes
-// stand behind a savepoint: after an error nothing of that call is left, and
-// the transaction stays usable, except after users.ErrRetryTx (the database
-// aborted the transaction: roll it back and repeat it as a whole) and after a
-// lost connection. If even the savepoint can't be restored, tx is rolled
-// back, so that a host that ignores the error commits nothing by halves.
+// WithTx returns a store that writes inside tx and never commits. It is for
+// [users.Service.InTx], which runs no AfterCreate: a new user of a Service that
+// does not know of tx is refused with an error, and nothing is written.
 //
-// There is no users.OutboxStore inside a transaction: a lease that nobody else
-// can see is none. A service on a TxStore answers users.ErrUnsupported to
+// Writes are behind a savepoint: after an error nothing of that call is left, and
+// tx stays usable, except after [users.ErrRetryTx] (the database aborted tx: roll
+// it back and repeat it as a whole; the store tries only once) and after a lost
+// connection. If even the savepoint can't be restored, tx is rolled back, so that
+// a host that ignores the error commits nothing by halves.
+//
+// There is no [users.OutboxStore] inside a transaction: a lease that nobody else
+// can see is none. A Service on a TxStore returns [users.ErrUnsupported] from
 // RecoverPassword.
 func (s *Store) WithTx(tx *sql.Tx) *TxStore {
-	return &TxStore{backend{shared: s.shared, tx: tx, clashed: new(atomic.Bool)}}
+	return &TxStore{backend{shared: s.shared, tx: tx, conflicted: new(atomic.Bool)}}
 }
 
-// InHostTx marks TxStore as a users.HostTx.
-func (*TxStore) InHostTx() {}
-
-// Close closes the statements that Options.PrepareStatements kept. The *sql.DB
-// stays open. Without that option there is nothing to close.
+// Close closes the statements that [Options.PrepareStatements] kept. The
+// [*sql.DB] stays open, and so does the Store, without prepared statements.
+// Without that option there is nothing to close.
 func (s *Store) Close() error {
 	if s.prepared == nil {
 		return nil
@@ -130,9 +144,9 @@ type openTx struct {
 	depth int // how many savepoints of the store's are open in it
 }
 
-// TxFrom gives the transaction in which users.Options.OnCreate runs. It is
-// false outside of it. OnCreate must neither commit nor roll it back. It may
-// use Store.WithTx(tx), with the context that it was given.
+// TxFrom returns the transaction in which [users.Options.OnCreate] runs, and
+// false outside of it. OnCreate must neither commit nor roll it back. It may use
+// [Store.WithTx] of it, with the context that it was given.
 func TxFrom(ctx context.Context) (*sql.Tx, bool) {
 	open, ok := ctx.Value(txKey{}).(openTx)
 	return open.tx, ok
@@ -156,52 +170,4 @@ func newDialect(d Dialect, o *Options) (dialect, error) {
 	}
 	dia.prefix, dia.schema = o.TablePrefix, o.Schema
 	return dia, nil
-}
-
-// maxPrepared bounds the prepared statements: texts with lists in them come in
-// many lengths.
-const maxPrepared = 64
-
-// prepared keeps statements by their text.
-type prepared struct {
-	mu     sync.Mutex
-	byText map[string]*sql.Stmt
-	closed bool
-}
-
-// get gives the statement of text; nil once there are enough of them.
-func (p *prepared) get(ctx context.Context, db *sql.DB, text string) (*sql.Stmt, error) {
-	p.mu.Lock()
-	st, full := p.byText[text], p.closed || len(p.byText) >= maxPrepared
-	p.mu.Unlock()
-	if st != nil || full {
-		return st, nil
-	}
-	made, err := db.PrepareContext(ctx, text) // outside of the lock: it may wait for a connection
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if st := p.byText[text]; st != nil || p.closed || len(p.byText) >= maxPrepared {
-		made.Close()
-		return st, nil
-	}
-	if p.byText == nil {
-		p.byText = make(map[string]*sql.Stmt)
-	}
-	p.byText[text] = made
-	return made, nil
-}
-
-func (p *prepared) close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	var errs []error
-	for _, st := range p.byText {
-		errs = append(errs, st.Close())
-	}
-	clear(p.byText)
-	return errors.Join(errs...)
 }

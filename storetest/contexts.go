@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -10,133 +11,216 @@ import (
 )
 
 func contextCases() []testCase {
-	const clause = "when ctx is done before the write took effect, nothing is written and the error matches the context's"
+	const clause = "when ctx is done before the write took effect, nothing is written and the error " +
+		"matches the context's"
 	return []testCase{
-		{"CancelledBefore", clause, 0, cancelledBefore},
-		{"CancelledInside", clause, 0, cancelledInside},
-		{"CancelledWhileWaiting", clause, 0, cancelledWhileWaiting},
+		{"CancelledBefore", anyStore, cancelledBefore, clause},
+		{"CancelledInside", anyStore, cancelledInside, clause},
+		{"CancelledWhileWaiting", anyStore, cancelledWhileWaiting, clause},
 	}
 }
 
-// cancelledBefore calls every method with contexts that are done.
+// cancelledBefore calls every method with contexts that are done. Reads are no
+// exception: who asks no longer waits.
 func cancelledBefore(p *probe) {
-	a := p.app()
-	n := p.create(p.full(a))
+	n := p.create(p.full(p.app()))
 	cancelled, cancel := context.WithCancel(p.ctx)
 	cancel()
 	late, cancel := context.WithDeadline(p.ctx, time.Now().Add(-time.Second))
 	defer cancel()
+
 	for _, ctx := range []context.Context{cancelled, late} {
-		m := p.full(a)
-		m.InTx = p.neverRun()
-		app := users.Application{ID: p.id(), APIKey: p.id(), DateCreated: base}
-		role := users.RoleRecord{Role: users.Role{ID: p.id(), Name: "late", DateCreated: base, DateUpdated: base}, NameKey: "late"}
-		calls := map[string]func() error{
-			"CreateApplication": func() error { return p.CreateApplication(ctx, app) },
-			"FindApplication": func() error {
-				_, err := p.FindApplication(ctx, users.ApplicationQuery{ID: a.ID})
-				return err
-			},
-			"CreateRole": func() error { return p.CreateRole(ctx, a.ID, role) },
-			"FindRoles":  func() error { _, err := p.FindRoles(ctx, users.RoleQuery{ApplicationID: a.ID}); return err },
-			"CreateUser": func() error { return p.CreateUser(ctx, m) },
-			"FindUsers": func() error {
-				_, err := p.FindUsers(ctx, users.UserQuery{ApplicationID: a.ID, IDs: []string{n.ID}})
-				return err
-			},
-			"UpdateUser": func() error {
-				return p.UpdateUser(ctx, users.UserUpdate{ApplicationID: a.ID, ID: n.ID, IfVersion: 1, IsLockedOut: new(true), DateUpdated: base})
-			},
-			"FindReplay": func() error { _, err := p.FindReplay(ctx, n.Replay.ReplayKey); return err },
-			"Purge":      func() error { _, err := p.Purge(ctx, n.Replay.Expires, 100); return err },
-		}
-		if box, ok := p.Store.(users.OutboxStore); ok {
-			row := *n.Notification
-			row.ID, row.Kind = p.id(), users.KindSetPassword
-			calls["Enqueue"] = func() error { return box.Enqueue(ctx, row, 0) }
-			calls["Claim"] = func() error {
-				_, err := box.Claim(ctx, users.Claim{Worker: "w", Lease: time.Hour, Limit: 10})
-				return err
-			}
-			calls["FindNotifications"] = func() error {
-				_, err := box.FindNotifications(ctx, users.NotificationQuery{ApplicationID: a.ID})
-				return err
-			}
-			calls["Settle"] = func() error {
-				return box.Settle(ctx, users.Settlement{ApplicationID: a.ID, ID: n.Notification.ID, Worker: "w"})
-			}
-			calls["Retry"] = func() error { return box.Retry(ctx, a.ID, n.Notification.ID) }
-		}
-		if k, ok := p.Store.(users.TokenStore); ok {
-			t := users.TokenRecord{ApplicationID: a.ID, UserID: n.ID, Sum: [32]byte{1}, Created: base, Expires: base}
-			calls["CreateToken"] = func() error { return k.CreateToken(ctx, t) }
-			calls["FindToken"] = func() error { _, err := k.FindToken(ctx, a.ID, t.Sum); return err }
-			calls["RedeemToken"] = func() error { return k.RedeemToken(ctx, users.Redemption{TokenRecord: t, Now: base}) }
-			defer func() {
-				_, err := k.FindToken(p.ctx, a.ID, t.Sum)
-				p.is("FindToken of what was cancelled", err, users.ErrNotFound)
-			}()
-		}
+		d := p.doomed(n)
+		calls := p.storeCalls(ctx, n, d)
+		maps.Copy(calls, p.outboxCalls(ctx, n, d))
+		maps.Copy(calls, p.tokenCalls(ctx, d))
 		for name, call := range calls {
-			p.is(name+" with a context that is done", call(), ctx.Err())
+			p.wantErr(name+" with a context that is done", call(), ctx.Err())
 		}
-		_, err := p.FindApplication(p.ctx, users.ApplicationQuery{ID: app.ID})
-		p.is("FindApplication of what was cancelled", err, users.ErrUnknownApplication)
-		if got := p.roles(users.RoleQuery{ApplicationID: a.ID}); len(got) != 0 {
-			p.errorf("the role whose creation was cancelled is there")
-		}
-		p.absent(m)
-		p.stored(n)
-		if outbox.lackedBy(p.Store) == "" {
-			p.sameStrings("notifications", rowIDs(p.rows(a.ID)), []string{n.Notification.ID})
+
+		p.wantNothingOf(d)
+		p.wantStored(n)
+		if p.outbox != nil {
+			want := []string{n.Notifications[0].ID}
+			p.wantStrings("notifications", rowIDs(p.rows(n.ApplicationID)), want)
 		}
 	}
 }
 
+// doomed is what the calls of cancelledBefore would write.
+type doomed struct {
+	app   users.Application
+	role  users.RoleRecord
+	user  *users.NewUser
+	row   users.NotificationRecord
+	token users.TokenRecord
+}
+
+// doomed returns what belongs to the application of n or to n.
+func (p *probe) doomed(n *users.NewUser) doomed {
+	d := doomed{
+		app:   users.Application{ID: p.id(), APIKey: p.id(), DateCreated: base},
+		role:  p.newRole("late"),
+		user:  p.full(users.Application{ID: n.ApplicationID}),
+		row:   p.notification(n, users.KindSetPassword),
+		token: newToken(n, 1, base, base),
+	}
+	d.user.OnCreate = p.neverRun()
+	return d
+}
+
+func (p *probe) storeCalls(ctx context.Context, n *users.NewUser, d doomed) map[string]func() error {
+	app := n.ApplicationID
+	return map[string]func() error{
+		"CreateApplication": func() error { return p.CreateApplication(ctx, d.app) },
+		"FindApplication": func() error {
+			_, err := p.FindApplication(ctx, users.ApplicationQuery{ID: app})
+			return err
+		},
+		"CreateRole": func() error { return p.CreateRole(ctx, app, d.role) },
+		"FindRoles": func() error {
+			_, err := p.FindRoles(ctx, users.RoleQuery{ApplicationID: app, NameKeys: []string{"r"}})
+			return err
+		},
+		"ListRoles": func() error {
+			_, err := p.ListRoles(ctx, app, users.Page{})
+			return err
+		},
+		"CreateUser": func() error { return p.CreateUser(ctx, d.user) },
+		"FindUsers": func() error {
+			_, err := p.FindUsers(ctx, users.UserQuery{ApplicationID: app, IDs: []string{n.ID}})
+			return err
+		},
+		"SetUserStatus": func() error {
+			return p.SetUserStatus(ctx, users.StatusUpdate{
+				ApplicationID: app, ID: n.ID, IfVersion: 1, IsLockedOut: new(true), DateUpdated: base,
+			})
+		},
+		"FindIdempotencyRecord": func() error {
+			_, err := p.FindIdempotencyRecord(ctx, n.Idempotency.IdempotencyKey)
+			return err
+		},
+		"Purge": func() error {
+			_, err := p.Purge(ctx, n.Idempotency.Expires, 100)
+			return err
+		},
+	}
+}
+
+func (p *probe) outboxCalls(ctx context.Context, n *users.NewUser, d doomed) map[string]func() error {
+	if p.outbox == nil {
+		return nil
+	}
+	row := n.Notifications[0]
+	return map[string]func() error{
+		"Enqueue": func() error { return p.outbox.Enqueue(ctx, d.row, 0) },
+		"Claim": func() error {
+			_, err := p.outbox.Claim(ctx, users.Claim{Worker: "w", Lease: time.Hour, Limit: 10})
+			return err
+		},
+		"Settle": func() error {
+			return p.outbox.Settle(ctx, users.Settlement{
+				ApplicationID: row.ApplicationID, ID: row.ID, Worker: "w", Outcome: users.OutcomeDelivered,
+			})
+		},
+		"ListNotifications": func() error {
+			_, err := p.outbox.ListNotifications(ctx, users.NotificationQuery{ApplicationID: row.ApplicationID})
+			return err
+		},
+		"Retry": func() error { return p.outbox.Retry(ctx, row.ApplicationID, row.ID) },
+	}
+}
+
+func (p *probe) tokenCalls(ctx context.Context, d doomed) map[string]func() error {
+	if p.tokens == nil {
+		return nil
+	}
+	return map[string]func() error{
+		"CreateToken": func() error { return p.tokens.CreateToken(ctx, d.token) },
+		"FindToken": func() error {
+			_, err := p.tokens.FindToken(ctx, d.token.ApplicationID, d.token.Sum)
+			return err
+		},
+		"RedeemToken": func() error { return p.tokens.RedeemToken(ctx, redemption(d.token, "", base)) },
+	}
+}
+
+// wantNothingOf notes what of d was written.
+func (p *probe) wantNothingOf(d doomed) {
+	_, err := p.FindApplication(p.ctx, users.ApplicationQuery{ID: d.app.ID})
+	p.wantErr("FindApplication of what was cancelled", err, users.ErrUnknownApplication)
+
+	if got := p.listRoles(d.user.ApplicationID, users.Page{}); len(got) != 0 {
+		p.errorf("the role whose creation was cancelled is there")
+	}
+	p.wantAbsent(d.user)
+	if p.tokens != nil {
+		p.wantNoToken(d.token)
+	}
+}
+
+// cancelledInside: the host gives up in its own code, and its OnCreate returns nil
+// all the same. A store that commits then has written for nobody.
 func cancelledInside(p *probe) {
 	a := p.app()
 	n := p.full(a, p.role(a, "r"))
 	ctx, cancel := context.WithCancel(p.ctx)
-	n.InTx = func(context.Context) error { cancel(); return nil }
-	p.is("CreateUser whose context ended in InTx", p.CreateUser(ctx, n), context.Canceled)
-	p.absent(n)
-	p.creatable(n)
+	n.OnCreate = func(context.Context) error {
+		cancel()
+		return nil
+	}
+	p.wantErr("CreateUser whose context ended in OnCreate", p.CreateUser(ctx, n), context.Canceled)
+	p.wantAbsent(n)
+	p.wantCreatable(n)
 }
 
 // cancelledWhileWaiting cancels a call that may be waiting for another one with
-// the same keys.
+// the same keys: for its lock, or for its row.
 func cancelledWhileWaiting(p *probe) {
 	a := p.app()
 	first, second := p.full(a), p.full(a)
 	second.NameKey, second.EmailKey = first.NameKey, first.EmailKey
-	inside, release := make(chan struct{}), make(chan struct{})
-	enter := sync.OnceFunc(func() { close(inside) })
-	first.InTx = func(context.Context) error {
-		enter()
-		<-release
-		return nil
-	}
-	won, lost := make(chan error, 1), make(chan error, 1)
-	go func() { won <- p.CreateUser(p.ctx, first) }()
-	select {
-	case <-inside:
-	case err := <-won:
-		p.fatalf("CreateUser ended without InTx: error %v", err)
-	}
+	release, won := p.hold(first, nil)
+
 	ctx, cancel := context.WithTimeout(p.ctx, 50*time.Millisecond)
 	defer cancel()
+	lost := make(chan error, 1)
 	go func() { lost <- p.CreateUser(ctx, second) }()
 	<-ctx.Done()
+
 	// A store may need the other call's end to notice.
-	late := time.AfterFunc(200*time.Millisecond, func() { close(release) })
+	late := time.AfterFunc(200*time.Millisecond, release)
 	err := <-lost
-	if late.Stop() {
-		close(release)
-	}
+	late.Stop()
+	release()
+
 	if !errors.Is(err, context.DeadlineExceeded) {
-		p.errorf("CreateUser whose context ended while it waited: got error %v, want %v", err, context.DeadlineExceeded)
+		p.errorf("CreateUser whose context ended while it waited: got error %v, want %v",
+			err, context.DeadlineExceeded)
 	}
 	p.must("CreateUser for which it waited", <-won)
-	p.stored(first)
-	p.absent(second)
+	p.wantStored(first)
+	p.wantAbsent(second)
+}
+
+// hold begins to create n and returns when its OnCreate runs. OnCreate returns result
+// after release, which may be called more than once; ended then has the outcome.
+func (p *probe) hold(n *users.NewUser, result error) (release func(), ended <-chan error) {
+	inside, released := make(chan struct{}), make(chan struct{})
+	enter := sync.OnceFunc(func() { close(inside) })
+	holding := *n
+	holding.OnCreate = func(context.Context) error {
+		enter() // once, though a store may retry
+		<-released
+		return result
+	}
+
+	outcome := make(chan error, 1)
+	go func() { outcome <- p.CreateUser(p.ctx, &holding) }()
+	select {
+	case <-inside:
+	case err := <-outcome:
+		p.fatalf("CreateUser ended without OnCreate: error %v", err)
+	}
+	return sync.OnceFunc(func() { close(released) }), outcome
 }

@@ -11,42 +11,71 @@ import (
 
 func outboxCases() []testCase {
 	return []testCase{
-		{"ClaimInOrderOfDue", "Claim leases up to c.Limit pending rows that are due, the longest due first, over all applications, adds one to their Attempts, and gives them", outbox, claimInOrderOfDue},
-		{"ClaimOnce", "Claim leases rows that are not leased to anyone", outbox, claimOnce},
-		{"RacingClaims", "of workers that claim at once each row goes to one", outbox, racingClaims},
-		{"LeaseRunsOut", "a lease is a duration, judged by the store's own clock alone", outbox, leaseRunsOut},
-		{"LostLeaseIsStale", "a worker whose lease has passed to another gets ErrStale and changes nothing", outbox, lostLeaseIsStale},
-		{"SettleDelivered", "State is empty when the row was delivered (it is deleted)", outbox, settleDelivered},
-		{"SettleForAnotherTry", "StatePending for another try in RetryIn", outbox, settleForAnotherTry},
-		{"SettleNotTried", "NotTried takes the attempt back that Claim counted", outbox, settleNotTried},
-		{"AbandonAndRetry", "Retry makes an abandoned row pending, due now, with no attempts; ErrNotFound if there is no such abandoned row", outbox, abandonAndRetry},
-		{"EnqueueIsDueNow", "Enqueue adds r, due now", outbox, enqueueIsDueNow},
-		{"EnqueueOncePending", "it does nothing and returns nil when a pending row of the same application, user and kind exists", outbox, enqueueOncePending},
-		{"EnqueueKeepsTheGap", "or when a token of the user was created less than minGap before r.Created", outbox | tokens, enqueueKeepsTheGap},
-		{"EnqueueUnknownUser", "a user that does not exist is ErrNotFound", outbox, enqueueUnknownUser},
-		{"RacingEnqueues", "of calls that race for one user one adds a row", outbox, racingEnqueues},
-		{"NotificationsListed", "FindNotifications gives the rows of one application in order of ID; no States means all", outbox, notificationsListed},
+		{"ClaimInOrderOfDue", withOutbox, claimInOrderOfDue,
+			"Claim leases up to c.Limit pending notifications that are due and not leased to anyone, the " +
+				"longest due first, over all applications, adds one to their Attempts, and returns them"},
+		{"ClaimOnce", withOutbox, claimOnce,
+			"Claim leases up to c.Limit pending notifications that are due and not leased to anyone"},
+		{"RacingClaims", withOutbox, racingClaims,
+			"Every method is safe for concurrent use … Claim leases up to c.Limit pending notifications " +
+				"that are due and not leased to anyone"},
+		{"LeaseRunsOut", withOutbox, leaseRunsOut,
+			"A lease is a duration, judged by the store's own clock alone"},
+		{"LostLeaseIsStale", withOutbox, lostLeaseIsStale,
+			"A worker whose lease has passed to another (or whose notification is gone) gets ErrStale and " +
+				"changes nothing"},
+		{"SettleDelivered", withOutbox, settleDelivered,
+			"OutcomeDelivered: it was delivered, or there was nobody to tell. It is deleted"},
+		{"SettleForRetry", withOutbox, settleForRetry,
+			"OutcomeRetry: the attempt failed; it is pending and due in RetryIn"},
+		{"SettleReleased", withOutbox, settleReleased,
+			"OutcomeReleased: it was not attempted; it is pending and due in RetryIn, and the attempt that " +
+				"Claim counted is taken back"},
+		{"DiscardAndRetry", withOutbox, discardAndRetry,
+			"Retry makes a discarded notification pending, due now, with no attempts; ErrNotFound if there " +
+				"is no such discarded one"},
+		{"RetryBesidePending", withOutbox, retryBesidePending,
+			"Where another of the same user and kind is pending by now it is a *ConflictError with the " +
+				`member "kind", and nothing changes`},
+		{"TwoNotifications", withOutbox, twoNotifications,
+			"CreateUser writes everything in n in one transaction … n.Notifications"},
+		{"EnqueueIsDueNow", withOutbox, enqueueIsDueNow,
+			"Enqueue adds r, due now"},
+		{"EnqueueOncePending", withOutbox, enqueueOncePending,
+			"It does nothing and returns nil when a pending notification of the same user and kind exists"},
+		{"EnqueueKeepsTheGap", withOutbox | withTokens, enqueueKeepsTheGap,
+			"or when a token of the user was created less than minGap before r.Created"},
+		{"EnqueueUnknownUser", withOutbox, enqueueUnknownUser,
+			"A user that does not exist is ErrNotFound"},
+		{"RacingEnqueues", withOutbox, racingEnqueues,
+			"Of concurrent calls for one user one adds a row"},
+		{"NotificationsListed", withOutbox, notificationsListed,
+			"ListNotifications returns notifications of one application in order of ID"},
 	}
 }
 
-// box is for the cases that need an OutboxStore.
-func (p *probe) box() users.OutboxStore { return p.Store.(users.OutboxStore) }
-
-// rows gives all notifications of an application.
-func (p *probe) rows(applicationID string) []users.OutboxRow {
-	rows, err := p.box().FindNotifications(p.ctx, users.NotificationQuery{ApplicationID: applicationID})
-	p.must("FindNotifications", err)
+// rows returns all notifications of an application.
+func (p *probe) rows(applicationID string) []users.NotificationRecord {
+	rows, err := p.outbox.ListNotifications(p.ctx, users.NotificationQuery{ApplicationID: applicationID})
+	p.must("ListNotifications", err)
 	return rows
 }
 
-func (p *probe) claim(worker string, lease time.Duration, limit int) []users.OutboxRow {
-	rows, err := p.box().Claim(p.ctx, users.Claim{Worker: worker, Lease: lease, Limit: limit})
+// rowsOf returns the notifications of n.
+func (p *probe) rowsOf(n *users.NewUser) []users.NotificationRecord {
+	return slices.DeleteFunc(p.rows(n.ApplicationID), func(r users.NotificationRecord) bool {
+		return r.UserID != n.ID
+	})
+}
+
+func (p *probe) claim(worker string, lease time.Duration, limit int) []users.NotificationRecord {
+	rows, err := p.outbox.Claim(p.ctx, users.Claim{Worker: worker, Lease: lease, Limit: limit})
 	p.must("Claim", err)
 	return rows
 }
 
-// claimOne gives the one row that is there to be claimed.
-func (p *probe) claimOne(worker string, lease time.Duration) users.OutboxRow {
+// claimOne returns the one row that is there to be claimed.
+func (p *probe) claimOne(worker string, lease time.Duration) users.NotificationRecord {
 	rows := p.claim(worker, lease, 10)
 	if len(rows) != 1 {
 		p.fatalf("Claim by %s: got %d rows, want 1", worker, len(rows))
@@ -54,21 +83,52 @@ func (p *probe) claimOne(worker string, lease time.Duration) users.OutboxRow {
 	return rows[0]
 }
 
-func (p *probe) settle(r users.OutboxRow, worker string, s users.Settlement) error {
+// claimEventually claims until there is something.
+func (p *probe) claimEventually(what, worker string, lease time.Duration) (rows []users.NotificationRecord) {
+	p.eventually(what, func() bool {
+		rows = p.claim(worker, lease, 10)
+		return len(rows) > 0
+	})
+	return rows
+}
+
+// wantNothingToClaim notes rows that are handed out.
+func (p *probe) wantNothingToClaim(what, worker string) {
+	if got := p.claim(worker, time.Hour, 10); len(got) != 0 {
+		p.errorf("Claim %s: got %d rows, want none", what, len(got))
+	}
+}
+
+// settle ends the lease of r.
+func (p *probe) settle(r users.NotificationRecord, worker string, s users.Settlement) error {
 	s.ApplicationID, s.ID, s.Worker = r.ApplicationID, r.ID, worker
-	return p.box().Settle(p.ctx, s)
+	return p.outbox.Settle(p.ctx, s)
+}
+
+// end settles r with an outcome and nothing else.
+func (p *probe) end(r users.NotificationRecord, worker string, o users.Outcome) {
+	p.must("Settle", p.settle(r, worker, users.Settlement{Outcome: o}))
 }
 
 // waiting makes a user with a notification that has been due since due.
-func (p *probe) waiting(app users.Application, due time.Time) users.OutboxRow {
+func (p *probe) waiting(app users.Application, due time.Time) users.NotificationRecord {
 	n := p.full(app)
-	n.Notification.Due = due
-	return *p.create(n).Notification
+	n.Notifications[0].Due = due
+	return p.create(n).Notifications[0]
 }
 
+// recovery returns a row for Enqueue.
+func (p *probe) recovery(n *users.NewUser) users.NotificationRecord {
+	r := p.notification(n, users.KindSetPassword)
+	r.Created, r.Due = base, base
+	return r
+}
+
+// claimInOrderOfDue reads the rows of two applications in the order of Due, in
+// two steps, and leaves the one that is not due. Leased rows are still listed.
 func claimInOrderOfDue(p *probe) {
 	a, b := p.app(), p.app()
-	var want []users.OutboxRow
+	var want []users.NotificationRecord
 	for i := range 9 {
 		app := a
 		if i%2 == 1 {
@@ -78,44 +138,48 @@ func claimInOrderOfDue(p *probe) {
 		r.Attempts = 1
 		want = append(want, r)
 	}
-	slices.SortFunc(want, func(x, y users.OutboxRow) int { return x.Due.Compare(y.Due) })
+	slices.SortFunc(want, func(x, y users.NotificationRecord) int { return x.Due.Compare(y.Due) })
 	p.waiting(a, time.Now().Add(24*time.Hour)) // not due
 
 	if got := p.claim("w", time.Hour, 0); len(got) != 0 {
 		p.errorf("Claim with limit 0: got %d rows, want none", len(got))
 	}
-	p.same("the four longest due", want[:4], p.claim("w", time.Hour, 4))
-	p.same("the rest", want[4:], p.claim("w", time.Hour, 100))
+	p.wantEqual("the four longest due", want[:4], p.claim("w", time.Hour, 4))
+	p.wantEqual("the rest", want[4:], p.claim("w", time.Hour, 100))
+
 	got := p.rows(a.ID)
-	if i := slices.IndexFunc(got, func(r users.OutboxRow) bool { return r.ID == want[0].ID }); i < 0 {
+	i := slices.IndexFunc(got, func(r users.NotificationRecord) bool { return r.ID == want[0].ID })
+	if i < 0 {
 		p.errorf("a leased row is not listed")
 	} else {
-		p.same("a leased row", want[0], got[i])
+		p.wantEqual("a leased row", want[0], got[i])
 	}
 }
 
+// claimOnce: a lease is no lock of its worker; the worker gets it no second time.
 func claimOnce(p *probe) {
-	a := p.app()
-	p.waiting(a, base)
+	p.waiting(p.app(), base)
 	p.claimOne("one", time.Hour)
-	for _, worker := range []string{"two", "one"} {
-		if got := p.claim(worker, time.Hour, 10); len(got) != 0 {
-			p.errorf("Claim of what is leased: got %d rows, want none", len(got))
-		}
-	}
+	p.wantNothingToClaim("of what another leased", "two")
+	p.wantNothingToClaim("of what it leased itself", "one")
 }
 
+// racingClaims: a row that two workers get is delivered twice. A worker may come
+// away with nothing while others hold their locks; what is left must be there
+// for the next.
 func racingClaims(p *probe) {
 	a := p.app()
 	want := map[string]bool{}
 	for range 60 {
 		want[p.waiting(a, base).ID] = true
 	}
+
 	var mu sync.Mutex
 	got := map[string]int{}
 	errs := p.race(func(i int) error {
+		c := users.Claim{Worker: string(rune('a' + i)), Lease: time.Hour, Limit: 4}
 		for range len(want) { // more than there is, even if rows come again and again
-			rows, err := p.box().Claim(p.ctx, users.Claim{Worker: string(rune('a' + i)), Lease: time.Hour, Limit: 4})
+			rows, err := p.outbox.Claim(p.ctx, c)
 			if err != nil || len(rows) == 0 {
 				return err
 			}
@@ -130,270 +194,336 @@ func racingClaims(p *probe) {
 	for _, err := range errs {
 		p.must("Claim", err)
 	}
-	// A worker may come away with nothing while others hold their locks; what
-	// is left must be there for the next.
 	for _, r := range p.claim("last", time.Hour, 100) {
 		got[r.ID]++
 	}
+
 	for id, n := range got {
 		if n != 1 || !want[id] {
-			p.errorf("a row was given %d times, want once", n)
+			p.errorf("a row was claimed %d times, want once", n)
 		}
 	}
 	if len(got) != len(want) {
-		p.errorf("%d of %d rows were given", len(got), len(want))
+		p.errorf("%d of %d rows were claimed", len(got), len(want))
 	}
 }
 
+// leaseRunsOut is what saves the rows of a worker that died. One that was only
+// slow can still settle, as long as no other has come.
 func leaseRunsOut(p *probe) {
-	a := p.app()
-	r := p.waiting(a, base)
+	r := p.waiting(p.app(), base)
 	p.claimOne("one", 50*time.Millisecond)
-	var again []users.OutboxRow
-	p.eventually("Claim after the lease of 50 ms", func() bool {
-		again = p.claim("two", time.Hour, 10)
-		return len(again) > 0
-	})
+	again := p.claimEventually("Claim after the lease of 50 ms", "two", time.Hour)
 	r.Attempts = 2
-	p.same("claimed again", []users.OutboxRow{r}, again)
-	// A lease that ran out and went to nobody else can still be settled.
-	p.must("Settle", p.settle(r, "two", users.Settlement{State: users.StatePending}))
+	p.wantEqual("claimed again", []users.NotificationRecord{r}, again)
+
+	p.end(r, "two", users.OutcomeRetry)
 	p.claimOne("three", time.Microsecond)
-	if err := p.settle(r, "three", users.Settlement{}); err != nil {
+	if err := p.settle(r, "three", users.Settlement{Outcome: users.OutcomeDelivered}); err != nil {
 		p.errorf("Settle of a lease that has not passed to another: got error %v, want none", err)
 	}
 }
 
+// lostLeaseIsStale lets a slow worker come back after another took its row:
+// whatever it reports, the row is the other's.
 func lostLeaseIsStale(p *probe) {
 	a := p.app()
 	r := p.waiting(a, base)
 	p.claimOne("one", time.Millisecond)
-	p.eventually("Claim after the lease of 1 ms", func() bool { return len(p.claim("two", time.Hour, 10)) > 0 })
+	p.claimEventually("Claim after the lease of 1 ms", "two", time.Hour)
 	want := p.rows(a.ID)
+
 	elsewhere, unknown := r, r
 	elsewhere.ApplicationID, unknown.ID = p.app().ID, p.id()
-	for _, s := range []users.Settlement{{}, {State: users.StatePending, LastError: "late"}, {State: users.StateAbandoned}, {State: users.StatePending, NotTried: true}} {
-		p.is("Settle by who lost the lease", p.settle(r, "one", s), users.ErrStale)
-		p.is("Settle by who never had it", p.settle(r, "three", s), users.ErrStale)
-		p.is("Settle in another application", p.settle(elsewhere, "two", s), users.ErrStale)
-		p.is("Settle of no row", p.settle(unknown, "two", s), users.ErrStale)
-		p.same("rows", want, p.rows(a.ID))
+	for _, s := range []users.Settlement{
+		{Outcome: users.OutcomeDelivered},
+		{Outcome: users.OutcomeRetry, LastError: "late"},
+		{Outcome: users.OutcomeReleased},
+		{Outcome: users.OutcomeDiscarded},
+	} {
+		p.wantErr("Settle by who lost the lease", p.settle(r, "one", s), users.ErrStale)
+		p.wantErr("Settle by who never had it", p.settle(r, "three", s), users.ErrStale)
+		p.wantErr("Settle in another application", p.settle(elsewhere, "two", s), users.ErrStale)
+		p.wantErr("Settle of no row", p.settle(unknown, "two", s), users.ErrStale)
+		p.wantEqual("rows", want, p.rows(a.ID))
 	}
-	if got := p.claim("three", time.Hour, 10); len(got) != 0 {
-		p.errorf("Claim after stale settlements: got %d rows, want none", len(got))
-	}
-	p.must("Settle by who has the lease", p.settle(r, "two", users.Settlement{}))
+
+	p.wantNothingToClaim("after stale settlements", "three")
+	p.end(r, "two", users.OutcomeDelivered)
 }
 
+// settleDelivered deletes the row: what was delivered holds nothing that is
+// worth keeping, and tables stay small.
 func settleDelivered(p *probe) {
 	a := p.app()
 	r, other := p.waiting(a, base), p.waiting(a, base.Add(time.Second))
 	p.claim("w", time.Hour, 10)
-	p.must("Settle", p.settle(r, "w", users.Settlement{}))
-	p.sameStrings("what waits", rowIDs(p.rows(a.ID)), []string{other.ID})
-	p.is("Settle once more", p.settle(r, "w", users.Settlement{}), users.ErrStale)
+	p.end(r, "w", users.OutcomeDelivered)
+	p.wantStrings("what waits", rowIDs(p.rows(a.ID)), []string{other.ID})
+
+	err := p.settle(r, "w", users.Settlement{Outcome: users.OutcomeDelivered})
+	p.wantErr("Settle once more", err, users.ErrStale)
 }
 
-func settleForAnotherTry(p *probe) {
+// settleForRetry also stores the longest LastError, in characters of two bytes.
+func settleForRetry(p *probe) {
 	a := p.app()
 	r := p.waiting(a, base)
 	p.claimOne("w", time.Hour)
 	long := strings.Repeat("é", 256)
-	p.must("Settle", p.settle(r, "w", users.Settlement{State: users.StatePending, LastError: long, RetryIn: 50 * time.Millisecond}))
-	p.is("Settle once more", p.settle(r, "w", users.Settlement{}), users.ErrStale)
-	var again []users.OutboxRow
-	p.eventually("Claim after RetryIn of 50 ms", func() bool {
-		again = p.claim("w", time.Hour, 10)
-		return len(again) > 0
-	})
-	if g := again[0]; g.ID != r.ID || g.Attempts != 2 || g.State != users.StatePending || g.LastError != long {
-		p.errorf("after a failed try: got %d attempts, state %q and an error of %d bytes, want 2, %q and 512", g.Attempts, g.State, len(g.LastError), users.StatePending)
+	p.must("Settle", p.settle(r, "w", users.Settlement{
+		Outcome: users.OutcomeRetry, LastError: long, RetryIn: 50 * time.Millisecond,
+	}))
+	err := p.settle(r, "w", users.Settlement{Outcome: users.OutcomeDelivered})
+	p.wantErr("Settle once more", err, users.ErrStale)
+
+	g := p.claimEventually("Claim after RetryIn of 50 ms", "w", time.Hour)[0]
+	if g.ID != r.ID || g.Attempts != 2 || g.State != users.StatePending || g.LastError != long {
+		p.errorf("after a failed attempt: got %d attempts, state %q and an error of %d bytes, want 2, %q and 512",
+			g.Attempts, g.State, len(g.LastError), users.StatePending)
 	}
-	p.must("Settle", p.settle(r, "w", users.Settlement{State: users.StatePending, RetryIn: time.Hour}))
-	if got := p.claim("w", time.Hour, 10); len(got) != 0 {
-		p.errorf("Claim before RetryIn: got %d rows, want none", len(got))
-	}
+
+	p.must("Settle", p.settle(r, "w", users.Settlement{Outcome: users.OutcomeRetry, RetryIn: time.Hour}))
+	p.wantNothingToClaim("before RetryIn", "w")
 	if due := p.rows(a.ID)[0].Due; due.Before(base.Add(time.Hour)) {
 		p.errorf("due after RetryIn of 1 h: got %v", due)
 	}
 }
 
-func settleNotTried(p *probe) {
+// settleReleased: a worker that shuts down gives rows back unattempted. If that
+// counted, a few deployments would discard a message that nobody tried to send.
+func settleReleased(p *probe) {
 	a := p.app()
 	r := p.waiting(a, base)
 	for range 3 {
 		p.claimOne("w", time.Hour)
-		p.must("Settle", p.settle(r, "w", users.Settlement{State: users.StatePending, NotTried: true}))
+		p.end(r, "w", users.OutcomeReleased)
 		if got := p.rows(a.ID)[0].Attempts; got != 0 {
-			p.errorf("attempts of what was not tried: got %d, want 0", got)
+			p.errorf("attempts of what was not attempted: got %d, want 0", got)
 		}
 	}
 	if got := p.claimOne("w", time.Hour).Attempts; got != 1 {
-		p.errorf("attempts at the first try: got %d, want 1", got)
+		p.errorf("attempts at the first attempt: got %d, want 1", got)
 	}
 }
 
-func abandonAndRetry(p *probe) {
+// discardAndRetry keeps what was given up, with its error, for an operator to
+// see, and lets none but a discarded row be retried.
+func discardAndRetry(p *probe) {
 	a := p.app()
 	r := p.waiting(a, base)
-	p.is("Retry of a pending row", p.box().Retry(p.ctx, a.ID, r.ID), users.ErrNotFound)
+	p.wantErr("Retry of a pending row", p.outbox.Retry(p.ctx, a.ID, r.ID), users.ErrNotFound)
+
 	p.claimOne("w", time.Hour)
-	p.must("Settle", p.settle(r, "w", users.Settlement{State: users.StateAbandoned, LastError: "no such mailbox"}))
-	if got := p.claim("w", time.Hour, 10); len(got) != 0 {
-		p.errorf("Claim of an abandoned row: got %d rows, want none", len(got))
+	p.must("Settle", p.settle(r, "w", users.Settlement{
+		Outcome: users.OutcomeDiscarded, LastError: "no such mailbox",
+	}))
+	p.wantNothingToClaim("of a discarded row", "w")
+	got := p.rows(a.ID)
+	if len(got) != 1 || got[0].State != users.StateDiscarded || got[0].LastError != "no such mailbox" ||
+		got[0].Attempts != 1 {
+		p.errorf("a discarded row: got %+v", got)
 	}
-	if got := p.rows(a.ID); len(got) != 1 || got[0].State != users.StateAbandoned || got[0].LastError != "no such mailbox" || got[0].Attempts != 1 {
-		p.errorf("an abandoned row: got %+v", got)
-	}
-	p.is("Settle once more", p.settle(r, "w", users.Settlement{}), users.ErrStale)
-	for what, ids := range map[string][2]string{
-		"another application's": {p.app().ID, r.ID}, "an unknown application's": {p.id(), r.ID}, "an unknown": {a.ID, p.id()},
+
+	err := p.settle(r, "w", users.Settlement{Outcome: users.OutcomeDelivered})
+	p.wantErr("Settle once more", err, users.ErrStale)
+	for what, key := range map[string][2]string{
+		"another application's":    {p.app().ID, r.ID},
+		"an unknown application's": {p.id(), r.ID},
+		"an unknown":               {a.ID, p.id()},
 	} {
-		p.is("Retry of "+what+" row", p.box().Retry(p.ctx, ids[0], ids[1]), users.ErrNotFound)
+		p.wantErr("Retry of "+what+" row", p.outbox.Retry(p.ctx, key[0], key[1]), users.ErrNotFound)
 	}
-	p.must("Retry", p.box().Retry(p.ctx, a.ID, r.ID))
+
+	p.must("Retry", p.outbox.Retry(p.ctx, a.ID, r.ID))
 	if got := p.rows(a.ID); len(got) != 1 || got[0].State != users.StatePending || got[0].Attempts != 0 {
-		p.errorf("a row that is tried again: got %+v", got)
+		p.errorf("a row that is retried: got %+v", got)
 	}
-	p.is("Retry once more", p.box().Retry(p.ctx, a.ID, r.ID), users.ErrNotFound)
+	p.wantErr("Retry once more", p.outbox.Retry(p.ctx, a.ID, r.ID), users.ErrNotFound)
 	if got := p.claimOne("w", time.Hour); got.ID != r.ID || got.Attempts != 1 {
 		p.errorf("Claim after Retry: got %d attempts, want 1", got.Attempts)
 	}
 }
 
-// recovery gives a row for Enqueue.
-func (p *probe) recovery(n *users.NewUser) users.OutboxRow {
-	return users.OutboxRow{
-		ID: p.id(), ApplicationID: n.ApplicationID, UserID: n.ID, Kind: users.KindSetPassword,
-		State: users.StatePending, Created: base, Due: base,
-	}
+// retryBesidePending: two pending ones would send a user two links.
+func retryBesidePending(p *probe) {
+	n := p.create(p.user(p.app()))
+	discarded := p.recovery(n)
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, discarded, 0))
+	p.claimOne("w", time.Hour)
+	p.end(discarded, "w", users.OutcomeDiscarded)
+	p.must("Enqueue beside a discarded one", p.outbox.Enqueue(p.ctx, p.recovery(n), 0))
+
+	want := p.rows(n.ApplicationID)
+	p.wantConflict("Retry", p.outbox.Retry(p.ctx, n.ApplicationID, discarded.ID), "kind")
+	p.wantEqual("rows", want, p.rows(n.ApplicationID))
 }
 
+// twoNotifications come with one user and are delivered each for itself.
+func twoNotifications(p *probe) {
+	n := p.full(p.app())
+	second := p.notification(n, users.KindSetPassword)
+	second.Due = base.Add(time.Second)
+	n.Notifications = append(n.Notifications, second)
+	p.create(n)
+	p.wantStored(n)
+
+	got := p.claim("w", time.Hour, 10)
+	p.wantStrings("claimed", rowIDs(got), []string{n.Notifications[0].ID, second.ID})
+}
+
+// enqueueIsDueNow passes a Due by a clock that is ahead of the store's.
 func enqueueIsDueNow(p *probe) {
 	n := p.create(p.user(p.app()))
 	r := p.recovery(n)
-	r.Due = time.Now().Add(24 * time.Hour) // by a clock that is not the store's
-	p.must("Enqueue", p.box().Enqueue(p.ctx, r, time.Minute))
+	r.Due = time.Now().Add(24 * time.Hour)
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Minute))
+
 	got := p.claimOne("w", time.Hour)
 	r.Attempts, r.Due = 1, got.Due
-	p.same("row", r, got)
+	p.wantEqual("row", r, got)
 }
 
+// enqueueOncePending: whose row is pending, and of which kind, decides; a row
+// that is leased is pending, a discarded one is not.
 func enqueueOncePending(p *probe) {
 	a, b := p.app(), p.app()
 	n := p.create(p.full(a)) // has a pending row of another kind
 	other := p.create(p.user(a))
-	twin := *p.user(b)
+	twin := p.user(b)
 	twin.ID = n.ID
-	p.create(&twin)
-	enqueue := func(what string, n *users.NewUser, want int) {
-		p.must("Enqueue", p.box().Enqueue(p.ctx, p.recovery(n), 0))
-		rows := slices.DeleteFunc(p.rows(n.ApplicationID), func(r users.OutboxRow) bool { return r.Kind != users.KindSetPassword || r.UserID != n.ID })
-		if len(rows) != want {
-			p.errorf("after Enqueue %s: got %d rows of the user, want %d", what, len(rows), want)
+	p.create(twin)
+
+	p.wantAfterEnqueue("beside another kind", n, 1)
+	p.wantAfterEnqueue("beside a pending row", n, 1)
+	p.wantAfterEnqueue("beside another user's row", other, 1)
+	p.wantAfterEnqueue("beside another application's row", twin, 1)
+
+	claimed := map[[2]string]users.NotificationRecord{}
+	for _, r := range p.claim("w", time.Hour, 10) {
+		if r.Kind == users.KindSetPassword {
+			claimed[[2]string{r.ApplicationID, r.UserID}] = r
 		}
 	}
-	enqueue("beside another kind", n, 1)
-	enqueue("beside a pending row", n, 1)
-	enqueue("beside another user's row", other, 1)
-	enqueue("beside another application's row", &twin, 1)
-	for _, r := range p.claim("w", time.Hour, 10) {
-		if r.UserID != n.ID || r.Kind != users.KindSetPassword {
-			continue
-		}
-		enqueue("beside a leased row", &users.NewUser{UserRecord: users.UserRecord{ApplicationID: r.ApplicationID, User: users.User{ID: r.UserID}}}, 1)
-		if r.ApplicationID == a.ID {
-			p.must("Settle", p.settle(r, "w", users.Settlement{State: users.StateAbandoned}))
-			enqueue("beside an abandoned row", n, 2)
-		} else {
-			p.must("Settle", p.settle(r, "w", users.Settlement{}))
-			enqueue("after the delivery", &twin, 1)
-		}
+	p.wantAfterEnqueue("beside a leased row", n, 1)
+	p.wantAfterEnqueue("beside a leased row", twin, 1)
+	p.end(claimed[[2]string{a.ID, n.ID}], "w", users.OutcomeDiscarded)
+	p.wantAfterEnqueue("beside a discarded row", n, 2)
+	p.end(claimed[[2]string{b.ID, twin.ID}], "w", users.OutcomeDelivered)
+	p.wantAfterEnqueue("after the delivery", twin, 1)
+}
+
+// wantAfterEnqueue enqueues for n and counts its rows of that kind.
+func (p *probe) wantAfterEnqueue(what string, n *users.NewUser, want int) {
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, p.recovery(n), 0))
+	rows := slices.DeleteFunc(p.rowsOf(n), func(r users.NotificationRecord) bool {
+		return r.Kind != users.KindSetPassword
+	})
+	if len(rows) != want {
+		p.errorf("after Enqueue %s: got %d rows of the user, want %d", what, len(rows), want)
 	}
 }
 
+// enqueueKeepsTheGap: a delivered notification is deleted; what is left of it is
+// the token that it carried.
 func enqueueKeepsTheGap(p *probe) {
 	a := p.app()
 	n, other := p.create(p.user(a)), p.create(p.user(a))
 	p.token(n, 1, base.Add(-time.Minute), base.Add(time.Hour))
-	p.token(other, 2, base, base.Add(time.Hour))
+	p.token(other, 2, base, base.Add(time.Hour)) // another user's does not count
+
 	r := p.recovery(n)
-	p.must("Enqueue", p.box().Enqueue(p.ctx, r, time.Minute+time.Microsecond))
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Minute+time.Microsecond))
 	if got := p.rows(a.ID); len(got) != 0 {
 		p.errorf("Enqueue within the gap: got %d rows, want none", len(got))
 	}
-	p.must("Enqueue", p.box().Enqueue(p.ctx, r, time.Minute))
-	p.sameStrings("after Enqueue at the end of the gap", rowIDs(p.rows(a.ID)), []string{r.ID})
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Minute))
+	p.wantStrings("after Enqueue at the end of the gap", rowIDs(p.rows(a.ID)), []string{r.ID})
 }
 
+// enqueueUnknownUser adds no row for nobody. RecoverPassword counts on it: it
+// enqueues for users who do not exist, so that its time does not tell.
 func enqueueUnknownUser(p *probe) {
 	a, b := p.app(), p.app()
 	n := p.create(p.user(a))
-	for what, m := range map[string][2]string{
-		"nobody": {a.ID, p.id()}, "a user of another application": {b.ID, n.ID}, "a user of an application that is none": {p.id(), n.ID},
+	for what, key := range map[string][2]string{
+		"nobody":                          {a.ID, p.id()},
+		"a user of another application":   {b.ID, n.ID},
+		"a user of no application at all": {p.id(), n.ID},
 	} {
 		r := p.recovery(n)
-		r.ApplicationID, r.UserID = m[0], m[1]
-		p.is("Enqueue for "+what, p.box().Enqueue(p.ctx, r, time.Minute), users.ErrNotFound)
+		r.ApplicationID, r.UserID = key[0], key[1]
+		p.wantErr("Enqueue for "+what, p.outbox.Enqueue(p.ctx, r, time.Minute), users.ErrNotFound)
 		if got := p.rows(r.ApplicationID); len(got) != 0 {
 			p.errorf("Enqueue for %s: got %d rows, want none", what, len(got))
 		}
 	}
 }
 
+// racingEnqueues is a user who clicks twice. Two rows would send two mails.
 func racingEnqueues(p *probe) {
 	a := p.app()
 	for range 5 {
 		n := p.create(p.user(a))
-		rows := make([]users.OutboxRow, racers)
+		rows := make([]users.NotificationRecord, racers)
 		for i := range rows {
 			rows[i] = p.recovery(n)
 		}
-		for _, err := range p.race(func(i int) error { return p.box().Enqueue(p.ctx, rows[i], time.Minute) }) {
+
+		errs := p.race(func(i int) error { return p.outbox.Enqueue(p.ctx, rows[i], time.Minute) })
+		for _, err := range errs {
 			p.must("Enqueue", err)
 		}
-		got := slices.DeleteFunc(p.rows(a.ID), func(r users.OutboxRow) bool { return r.UserID != n.ID })
-		if len(got) != 1 {
-			p.errorf("after %d calls of Enqueue at once: got %d rows, want 1", racers, len(got))
+		if got := len(p.rowsOf(n)); got != 1 {
+			p.errorf("after %d calls of Enqueue at once: got %d rows, want 1", racers, got)
 		}
 	}
 }
 
+// notificationsListed reads pages, with and without states. That the rows are
+// due in the opposite order must not show.
 func notificationsListed(p *probe) {
 	a := p.app()
-	var want, abandoned []string
+	var all, discarded, pending []string
 	for i := range 25 {
 		r := p.waiting(a, base.Add(-time.Duration(i)*time.Second)) // due in the order opposite to the ids
-		want = append(want, r.ID)
+		all = append(all, r.ID)
 	}
 	for i, r := range p.claim("w", time.Hour, 100) {
 		if i%3 == 0 {
-			p.must("Settle", p.settle(r, "w", users.Settlement{State: users.StateAbandoned}))
-			abandoned = append(abandoned, r.ID)
+			p.end(r, "w", users.OutcomeDiscarded)
+			discarded = append(discarded, r.ID)
+		} else {
+			pending = append(pending, r.ID)
 		}
 	}
 	p.waiting(p.app(), base)
-	slices.Sort(abandoned)
-	pending := slices.DeleteFunc(slices.Clone(want), func(id string) bool { return slices.Contains(abandoned, id) })
+	slices.Sort(discarded)
+	slices.Sort(pending)
+
+	both := []string{users.StateDiscarded, users.StatePending}
 	for what, c := range map[string]struct {
 		states []string
 		page   users.Page
 		want   []string
 	}{
-		"all":               {nil, users.Page{}, want},
-		"the first page":    {nil, users.Page{Limit: 10}, want[:10]},
-		"the second page":   {nil, users.Page{After: want[9], Limit: 10}, want[10:20]},
-		"the last page":     {nil, users.Page{After: want[19], Limit: 10}, want[20:]},
-		"after the last":    {nil, users.Page{After: want[24], Limit: 10}, nil},
-		"both states":       {[]string{users.StateAbandoned, users.StatePending}, users.Page{}, want},
-		"abandoned":         {[]string{users.StateAbandoned}, users.Page{}, abandoned},
-		"a page of pending": {[]string{users.StatePending}, users.Page{After: pending[1], Limit: 5}, pending[2:7]},
+		"all":               {nil, users.Page{}, all},
+		"the first page":    {nil, users.Page{Limit: 10}, all[:10]},
+		"the second page":   {nil, users.Page{After: all[9], Limit: 10}, all[10:20]},
+		"the last page":     {nil, users.Page{After: all[19], Limit: 10}, all[20:]},
+		"after the last":    {nil, users.Page{After: all[24], Limit: 10}, nil},
+		"both states":       {both, users.Page{}, all},
+		"discarded":         {both[:1], users.Page{}, discarded},
+		"a page of pending": {both[1:], users.Page{After: pending[1], Limit: 5}, pending[2:7]},
 	} {
-		got, err := p.box().FindNotifications(p.ctx, users.NotificationQuery{ApplicationID: a.ID, States: c.states, Page: c.page})
-		p.must("FindNotifications", err)
-		p.sameStrings("FindNotifications: "+what, rowIDs(got), c.want)
+		got, err := p.outbox.ListNotifications(p.ctx, users.NotificationQuery{
+			ApplicationID: a.ID, States: c.states, Page: c.page,
+		})
+		p.must("ListNotifications", err)
+		p.wantStrings("ListNotifications: "+what, rowIDs(got), c.want)
 	}
+
 	if got := p.rows(p.id()); len(got) != 0 {
-		p.errorf("FindNotifications of an unknown application: got %d rows, want none", len(got))
+		p.errorf("ListNotifications of an unknown application: got %d rows, want none", len(got))
 	}
 }

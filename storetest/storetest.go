@@ -1,12 +1,54 @@
-// Package storetest proves that a Store keeps its contract: the comments on
-// [users.Store], [users.OutboxStore] and [users.TokenStore]. Whoever writes a
-// store of their own runs it in one test:
+// Package storetest checks that a [users.Store] keeps its contract, which is
+// written in the comments of [users.Store], [users.OutboxStore] and
+// [users.TokenStore]. Whoever writes a store runs it in one test:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t testing.TB) users.Store { return newEmptyStore(t) })
 //	}
 //
-// Each case checks one clause, which it quotes when it fails, on a fresh store.
+// # Reading a failure
+//
+// Each case checks one clause of the contract on a fresh, empty store. When it
+// fails it quotes the clause, and lists what the store did instead:
+//
+//	--- FAIL: TestStore/UserUnknownRole
+//	    storetest: UserUnknownRole: "a role of n.Roles that does not exist in it is ErrNotFound"
+//	        CreateUser with an unknown role: got error <nil>, want users: not found
+//	        the user is there, found by its id
+//
+// Take the first failure first: the cases come in the order in which a store is
+// written, and later ones rest on what earlier ones check. One case runs alone
+// with go test -run 'TestStore/UserUnknownRole'.
+//
+// # The groups
+//
+//   - Applications and roles: what is stored comes back, every taken member is
+//     named, keys are bytes, applications do not see each other's rows.
+//   - Users: every field at its limits, times, raw JSON, roles, look-ups by key,
+//     and that the store shares no memory with its caller.
+//   - Uniqueness: conflicts, one after the other and racing.
+//   - Atomicity: CreateUser writes all or nothing, whatever its hook does.
+//   - Status: updates from a version, also racing.
+//   - Idempotency: live keys refuse, dead ones are replaced, Purge is bounded.
+//   - Contexts: who gives up, before, during or while waiting, leaves no trace.
+//   - Outbox and tokens: the two capabilities, if the store has them.
+//
+// The cases whose names begin with Racing call the store from 20 goroutines at
+// once; run them with the race detector too.
+//
+// # Capabilities and wrappers
+//
+// The cases of the outbox and of the tokens are skipped, each by its name, if the
+// Store has no users.OutboxStore or no users.TokenStore. They are looked for with
+// [users.StoreAs], as a [users.Service] does: a wrapper with a method Unwrap is
+// checked with the capabilities of the store inside. That both are one store
+// needs no case of its own: what CreateUser writes through the wrapper is looked
+// for through the capability by most of the others.
+//
+// # Transactions of the host
+//
+// A store that also writes inside the host's own transactions has a second test,
+// [RunTx].
 package storetest
 
 import (
@@ -20,18 +62,16 @@ import (
 	"github.com/gousers/users"
 )
 
-// caseTimeout bounds one case. A store that does not honour its context may
-// hang longer; go test's own timeout then shows where.
+// caseTimeout bounds one case. A store that does not honor its context may hang
+// longer; go test's own timeout then shows where.
 const caseTimeout = time.Minute
 
-// Run checks the stores that fresh makes, one empty store for each case, as
-// subtests that bear the names of the cases. The cases run one after the other,
-// many of them call their store from 20 goroutines at once. What fresh opens it
-// closes with t.Cleanup.
+// Run checks the stores that fresh returns, one empty store for each case, as
+// subtests that bear the names of the cases. The cases run one after the other.
+// What fresh opens it closes with t.Cleanup.
 //
-// The cases of the outbox and of the tokens are skipped, each by its name, if
-// the Store is no users.OutboxStore or no users.TokenStore. So that none is
-// skipped by mistake, let the compiler hold what your store promises:
+// A case is skipped if the store lacks the capability that it needs. So that none
+// is skipped by mistake, let the compiler hold what your store promises:
 //
 //	var _ users.OutboxStore = (*Store)(nil)
 //	var _ users.TokenStore = (*Store)(nil)
@@ -40,7 +80,7 @@ func Run(t *testing.T, fresh func(testing.TB) users.Store) {
 		t.Run(c.name, func(t *testing.T) {
 			s := fresh(t)
 			if lacks := c.needs.lackedBy(s); lacks != "" {
-				t.Skipf("the Store is no users.%s: not checked: %s", lacks, c.clause)
+				t.Skipf("the Store has no users.%s: not checked: %s", lacks, c.clause)
 			}
 			if err := c.check(s); err != nil {
 				t.Error(err)
@@ -49,9 +89,9 @@ func Run(t *testing.T, fresh func(testing.TB) users.Store) {
 	}
 }
 
-// Check is Run without a test. fresh gives an empty store and, unless it is
+// Check is [Run] without a test. fresh returns an empty store and, unless it is
 // nil, done to close it. The error joins a [*Breach] for every case that a store
-// failed, and whatever error fresh gave.
+// failed, and whatever error fresh returned.
 func Check(fresh func() (s users.Store, done func(), err error)) error {
 	var all []error
 	for _, c := range cases() {
@@ -73,10 +113,11 @@ func Check(fresh func() (s users.Store, done func(), err error)) error {
 // Breach is a clause of the contract that a store does not keep.
 type Breach struct {
 	Case   string   // the name of the case, as in Run
-	Clause string   // what the contract says
+	Clause string   // what the contract says; "…" where it is shortened
 	Found  []string // what the store did instead
 }
 
+// Error returns the case and the clause, and each finding on a line of its own.
 func (b *Breach) Error() string {
 	text := fmt.Sprintf("storetest: %s: %q", b.Case, b.Clause)
 	for _, f := range b.Found {
@@ -85,37 +126,51 @@ func (b *Breach) Error() string {
 	return text
 }
 
-// testCase checks one clause.
+// testCase checks one clause, which it quotes from the comments of the contract.
 type testCase struct {
-	name, clause string
-	needs        capability
-	run          func(*probe)
+	name   string
+	needs  capability
+	run    func(*probe)
+	clause string
 }
 
-// capability is what a case needs of the store beyond users.Store.
+// capability is a set of what a case needs of a store.
 type capability int
 
+// What a case needs; anyStore is users.Store alone.
 const (
-	outbox capability = 1 << iota
-	tokens
+	withOutbox capability = 1 << iota
+	withTokens
+
+	anyStore capability = 0
 )
 
-// lackedBy names the interface that s does not implement; empty if it has all.
+// lackedBy names an interface that s does not have; empty if it has all.
 func (c capability) lackedBy(s users.Store) string {
-	if _, ok := s.(users.OutboxStore); !ok && c&outbox != 0 {
+	if _, ok := users.StoreAs[users.OutboxStore](s); !ok && c&withOutbox != 0 {
 		return "OutboxStore"
 	}
-	if _, ok := s.(users.TokenStore); !ok && c&tokens != 0 {
+	if _, ok := users.StoreAs[users.TokenStore](s); !ok && c&withTokens != 0 {
 		return "TokenStore"
 	}
 	return ""
 }
 
+// cases returns all cases, the simple ones first: later ones rest on what earlier
+// ones check.
 func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
-		applicationCases(), roleCases(), userCases(), uniquenessCases(), atomicityCases(),
-		updateCases(), replayCases(), contextCases(), outboxCases(), tokenCases(),
+		applicationCases(),
+		roleCases(),
+		userCases(),
+		uniquenessCases(),
+		atomicityCases(),
+		statusCases(),
+		idempotencyCases(),
+		contextCases(),
+		outboxCases(),
+		tokenCases(),
 	} {
 		all = append(all, group...)
 	}
@@ -129,8 +184,10 @@ func (c testCase) check(s users.Store) error {
 	return runProbe(ctx, s, c.name, c.clause, c.run)
 }
 
+// runProbe runs one case on s. A panic, of the store or in what it called, is a
+// finding like any other, so that the remaining cases still run.
 func runProbe(ctx context.Context, s users.Store, name, clause string, run func(*probe)) error {
-	p := &probe{ctx: ctx, Store: s}
+	p := newProbe(ctx, s)
 	func() {
 		defer func() {
 			switch v := recover(); v.(type) {
@@ -141,7 +198,10 @@ func runProbe(ctx context.Context, s users.Store, name, clause string, run func(
 		}()
 		run(p)
 	}()
-	if p.mu.Lock(); len(p.found) > 0 {
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.found) > 0 {
 		return &Breach{Case: name, Clause: clause, Found: p.found}
 	}
 	return nil

@@ -16,112 +16,10 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/storetest"
 )
-
-// broken is a good store with some of its methods replaced.
-type broken struct {
-	*memstore.Store
-	createApplication func(context.Context, users.Application) error
-	findApplication   func(context.Context, users.ApplicationQuery) (users.Application, error)
-	createRole        func(context.Context, string, users.RoleRecord) error
-	findRoles         func(context.Context, users.RoleQuery) ([]users.RoleRecord, error)
-	createUser        func(context.Context, *users.NewUser) error
-	findUsers         func(context.Context, users.UserQuery) ([]users.UserRecord, error)
-	updateUser        func(context.Context, users.UserUpdate) error
-	findReplay        func(context.Context, users.ReplayKey) (users.Replay, error)
-	purge             func(context.Context, time.Time, int) (int, error)
-	enqueue           func(context.Context, users.OutboxRow, time.Duration) error
-	claim             func(context.Context, users.Claim) ([]users.OutboxRow, error)
-	settle            func(context.Context, users.Settlement) error
-	findNotifications func(context.Context, users.NotificationQuery) ([]users.OutboxRow, error)
-	retry             func(context.Context, string, string) error
-	createToken       func(context.Context, users.TokenRecord) error
-	redeemToken       func(context.Context, users.Redemption) error
-}
-
-func newBroken() *broken {
-	s := memstore.New()
-	return &broken{
-		s, s.CreateApplication, s.FindApplication, s.CreateRole, s.FindRoles, s.CreateUser, s.FindUsers, s.UpdateUser,
-		s.FindReplay, s.Purge, s.Enqueue, s.Claim, s.Settle, s.FindNotifications, s.Retry, s.CreateToken, s.RedeemToken,
-	}
-}
-
-func (b *broken) CreateApplication(ctx context.Context, a users.Application) error {
-	return b.createApplication(ctx, a)
-}
-func (b *broken) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
-	return b.findApplication(ctx, q)
-}
-func (b *broken) CreateRole(ctx context.Context, app string, r users.RoleRecord) error {
-	return b.createRole(ctx, app, r)
-}
-func (b *broken) FindRoles(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
-	return b.findRoles(ctx, q)
-}
-func (b *broken) CreateUser(ctx context.Context, n *users.NewUser) error { return b.createUser(ctx, n) }
-func (b *broken) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
-	return b.findUsers(ctx, q)
-}
-func (b *broken) UpdateUser(ctx context.Context, u users.UserUpdate) error {
-	return b.updateUser(ctx, u)
-}
-func (b *broken) FindReplay(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
-	return b.findReplay(ctx, k)
-}
-func (b *broken) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	return b.purge(ctx, before, limit)
-}
-func (b *broken) Enqueue(ctx context.Context, r users.OutboxRow, gap time.Duration) error {
-	return b.enqueue(ctx, r, gap)
-}
-func (b *broken) Claim(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-	return b.claim(ctx, c)
-}
-func (b *broken) Settle(ctx context.Context, s users.Settlement) error { return b.settle(ctx, s) }
-func (b *broken) FindNotifications(ctx context.Context, q users.NotificationQuery) ([]users.OutboxRow, error) {
-	return b.findNotifications(ctx, q)
-}
-func (b *broken) Retry(ctx context.Context, app, id string) error { return b.retry(ctx, app, id) }
-func (b *broken) CreateToken(ctx context.Context, t users.TokenRecord) error {
-	return b.createToken(ctx, t)
-}
-func (b *broken) RedeemToken(ctx context.Context, r users.Redemption) error {
-	return b.redeemToken(ctx, r)
-}
-
-// passing replaces CreateUser by a change to a copy of n before it.
-func passing(change func(n *users.NewUser)) func(*broken) {
-	return func(b *broken) {
-		good := b.createUser
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			m := *n
-			change(&m)
-			return good(ctx, &m)
-		}
-	}
-}
-
-// answering replaces the error of CreateUser.
-func answering(change func(b *broken, n *users.NewUser, err error) error) func(*broken) {
-	return func(b *broken) {
-		good := b.createUser
-		b.createUser = func(ctx context.Context, n *users.NewUser) error { return change(b, n, good(ctx, n)) }
-	}
-}
-
-// finding changes what FindUsers found.
-func finding(change func(q users.UserQuery, found []users.UserRecord) []users.UserRecord) func(*broken) {
-	return func(b *broken) {
-		good := b.findUsers
-		b.findUsers = func(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
-			found, err := good(ctx, q)
-			return change(q, found), err
-		}
-	}
-}
 
 // brokenStores break one clause each; by is the case that is there for it.
 var brokenStores = []struct {
@@ -129,18 +27,14 @@ var brokenStores = []struct {
 	spoil    func(*broken)
 }{
 	{"application forgets that it is disabled", "ApplicationComesBack", func(b *broken) {
-		b.createApplication = func(ctx context.Context, a users.Application) error {
-			a.Disabled = false
-			return b.Store.CreateApplication(ctx, a)
-		}
+		given(&b.createApplication, func(a *users.Application) { a.Disabled = false })
 	}},
 	{"the apiKey comes before the id", "ApplicationComesBack", func(b *broken) {
-		b.findApplication = func(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
+		asked(&b.findApplication, func(q *users.ApplicationQuery) {
 			if q.APIKey != "" {
 				q.ID = ""
 			}
-			return b.Store.FindApplication(ctx, q)
-		}
+		})
 	}},
 	{"an unknown application is not found", "ApplicationUnknown", func(b *broken) {
 		b.findApplication = func(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
@@ -152,16 +46,12 @@ var brokenStores = []struct {
 		}
 	}},
 	{"only one taken member of an application is named", "ApplicationTaken", func(b *broken) {
-		b.createApplication = func(ctx context.Context, a users.Application) error {
-			return firstMember(b.Store.CreateApplication(ctx, a))
-		}
+		answered(&b.createApplication, func(_ users.Application, err error) error { return firstMember(err) })
 	}},
 	{"apiKeys without case", "APIKeysAreBytes", func(b *broken) {
-		b.createApplication = func(ctx context.Context, a users.Application) error {
-			a.APIKey = strings.ToLower(a.APIKey)
-			return b.Store.CreateApplication(ctx, a)
-		}
+		given(&b.createApplication, func(a *users.Application) { a.APIKey = strings.ToLower(a.APIKey) })
 	}},
+
 	{"a role loses its description", "RoleComesBack", func(b *broken) {
 		b.createRole = func(ctx context.Context, app string, r users.RoleRecord) error {
 			r.Description = r.Description[:min(len(r.Description), 1024)]
@@ -178,21 +68,34 @@ var brokenStores = []struct {
 			return except(users.ErrUnknownApplication, b.Store.CreateRole(ctx, app, r))
 		}
 	}},
-	{"a page cuts a look-up of roles", "RolesByAnyKey", func(b *broken) {
-		b.findRoles = func(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
-			found, err := b.Store.FindRoles(ctx, q)
-			if q.Page.Limit > 0 && len(found) > q.Page.Limit {
-				found = found[:q.Page.Limit]
+	{"a role found by two keys comes twice", "RolesByAnyKey", func(b *broken) {
+		found(&b.findRoles, func(q users.RoleQuery, all []users.RoleRecord) []users.RoleRecord {
+			if len(q.IDs) > 0 && len(q.NameKeys) > 0 && len(all) == 1 {
+				all = append(all, all[0])
 			}
-			return found, err
+			return all
+		})
+	}},
+	{"no keys finds all roles", "RolesWithoutKeys", func(b *broken) {
+		b.findRoles = func(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
+			if len(q.IDs)+len(q.NameKeys) == 0 {
+				return b.Store.ListRoles(ctx, q.ApplicationID, users.Page{})
+			}
+			return b.Store.FindRoles(ctx, q)
 		}
 	}},
 	{"pages of roles overlap", "RolesListed", func(b *broken) {
-		b.findRoles = func(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
-			if q.Page.After != "" {
-				q.Page.After = q.Page.After[:len(q.Page.After)-1]
+		b.listRoles = func(ctx context.Context, app string, p users.Page) ([]users.RoleRecord, error) {
+			if p.After != "" {
+				p.After = p.After[:len(p.After)-1]
 			}
-			return b.Store.FindRoles(ctx, q)
+			return b.Store.ListRoles(ctx, app, p)
+		}
+	}},
+	{"roles are listed ten at most", "RolesListed", func(b *broken) {
+		b.listRoles = func(ctx context.Context, app string, p users.Page) ([]users.RoleRecord, error) {
+			p.Limit = cmp.Or(p.Limit, 10)
+			return b.Store.ListRoles(ctx, app, p)
 		}
 	}},
 	{"role ids are unique over all applications", "RolesBelongToOneApplication", func(b *broken) {
@@ -211,59 +114,76 @@ var brokenStores = []struct {
 		}
 	}},
 
-	{"createdBy is lost", "UserComesBack", passing(func(n *users.NewUser) { n.CreatedBy = "" })},
-	{"failed sign-ins are lost", "UserComesBack", passing(func(n *users.NewUser) { n.Login = users.LoginState{} })},
-	{"display names are cut at 255 bytes", "LimitsRoundTrip", passing(func(n *users.NewUser) { n.Name = n.Name[:min(len(n.Name), 255)] })},
-	{"scopes are cut at 255 bytes", "LimitsRoundTrip", passing(func(n *users.NewUser) {
-		if n.Replay != nil {
-			n.Replay = new(*n.Replay)
-			n.Replay.Scope = n.Replay.Scope[:min(len(n.Replay.Scope), 255)]
+	{"createdBy is lost", "UserComesBack", creating(func(n *users.NewUser) { n.CreatedBy = "" })},
+	{"failed sign-ins are lost", "UserComesBack", creating(func(n *users.NewUser) { n.Login.Failures = 0 })},
+	{"locks are lost", "UserComesBack", creating(func(n *users.NewUser) { n.Login.LockedUntil = time.Time{} })},
+	{"the last sign-in is lost", "UserComesBack", creating(func(n *users.NewUser) {
+		n.Login.LastLogin = time.Time{}
+	})},
+	{"the display key is lost", "UserComesBack", creating(func(n *users.NewUser) { n.DisplayKey = "" })},
+	{"the date of the password is lost", "UserComesBack", creating(func(n *users.NewUser) {
+		n.PasswordChanged = time.Time{}
+	})},
+	{"the date of the password is that of the user", "UserComesBack", creating(func(n *users.NewUser) {
+		n.PasswordChanged = n.DateCreated
+	})},
+	{"the verification is lost", "UserComesBack", creating(func(n *users.NewUser) {
+		n.EmailVerified = time.Time{}
+	})},
+	{"display names are cut at 255 bytes", "LimitsRoundTrip", creating(func(n *users.NewUser) {
+		n.Name = n.Name[:min(len(n.Name), 255)]
+	})},
+	{"callers are cut at 255 bytes", "LimitsRoundTrip", creating(func(n *users.NewUser) {
+		if n.Idempotency != nil {
+			n.Idempotency = new(*n.Idempotency)
+			n.Idempotency.Caller = n.Idempotency.Caller[:min(len(n.Idempotency.Caller), 255)]
 		}
 	})},
-	{"times to the millisecond", "TimesRoundTrip", passing(func(n *users.NewUser) { n.CreationDate = n.CreationDate.Truncate(time.Millisecond) })},
-	{"times through Unix nanoseconds", "TimesRoundTrip", passing(func(n *users.NewUser) { n.DateUpdated = time.Unix(0, n.DateUpdated.UnixNano()).UTC() })},
-	{"times in local time", "TimesRoundTrip", finding(func(_ users.UserQuery, found []users.UserRecord) []users.UserRecord {
-		for i := range found {
-			found[i].CreationDate = found[i].CreationDate.In(time.FixedZone("", 0))
-		}
-		return found
+	{"times to the millisecond", "TimesRoundTrip", creating(func(n *users.NewUser) {
+		n.CreationDate = n.CreationDate.Truncate(time.Millisecond)
 	})},
-	{"settings are compacted", "DashboardSettingsAreBytes", passing(func(n *users.NewUser) {
+	{"times through Unix nanoseconds", "TimesRoundTrip", creating(func(n *users.NewUser) {
+		n.DateUpdated = time.Unix(0, n.DateUpdated.UnixNano()).UTC()
+	})},
+	{"times in local time", "TimesRoundTrip", eachUser(func(_ users.UserQuery, u *users.UserRecord) {
+		u.CreationDate = u.CreationDate.In(time.FixedZone("", 0))
+	})},
+	{"settings are compacted", "DashboardSettingsAreBytes", creating(func(n *users.NewUser) {
 		var b bytes.Buffer
 		if json.Compact(&b, n.DashboardSettings) == nil {
 			n.DashboardSettings = b.Bytes()
 		}
 	})},
-	{"settings are decoded and encoded", "DashboardSettingsAreBytes", passing(func(n *users.NewUser) {
+	{"settings are decoded and encoded", "DashboardSettingsAreBytes", creating(func(n *users.NewUser) {
 		var v any
 		if json.Unmarshal(n.DashboardSettings, &v) == nil {
 			n.DashboardSettings, _ = json.Marshal(v)
 		}
 	})},
-	{"only the first role is linked", "RolesOfAUser", passing(func(n *users.NewUser) { n.Roles = n.Roles[:min(len(n.Roles), 1)] })},
-	{"roles in the order of the request", "RolesOfAUser", finding(func(_ users.UserQuery, found []users.UserRecord) []users.UserRecord {
-		for i := range found {
-			slices.Reverse(found[i].Roles)
-		}
-		return found
+	{"only the first role is linked", "RolesOfAUser", creating(func(n *users.NewUser) {
+		n.Roles = n.Roles[:min(len(n.Roles), 1)]
 	})},
-	{"a user found by two keys comes twice", "UsersByAnyKey", finding(func(q users.UserQuery, found []users.UserRecord) []users.UserRecord {
-		if len(q.IDs) > 0 && len(q.NameKeys) > 0 && len(found) == 1 {
-			found = append(found, found[0])
-		}
-		return found
+	{"roles in the order of the request", "RolesOfAUser", eachUser(func(_ users.UserQuery, u *users.UserRecord) {
+		slices.Reverse(u.Roles)
 	})},
-	{"users in order of name", "UsersByAnyKey", finding(func(_ users.UserQuery, found []users.UserRecord) []users.UserRecord {
-		slices.SortFunc(found, func(a, b users.UserRecord) int { return cmp.Compare(a.NameKey, b.NameKey) })
-		return found
-	})},
-	{"KeysOnly without the application", "KeysOnly", finding(func(q users.UserQuery, found []users.UserRecord) []users.UserRecord {
-		for i := range found {
-			if q.KeysOnly {
-				found[i].ApplicationID = ""
+	{"a user found by two keys comes twice", "UsersByAnyKey", func(b *broken) {
+		found(&b.findUsers, func(q users.UserQuery, all []users.UserRecord) []users.UserRecord {
+			if len(q.IDs) > 0 && len(q.NameKeys) > 0 && len(all) == 1 {
+				all = append(all, all[0])
 			}
+			return all
+		})
+	}},
+	{"users in order of name", "UsersByAnyKey", func(b *broken) {
+		found(&b.findUsers, func(_ users.UserQuery, all []users.UserRecord) []users.UserRecord {
+			slices.SortFunc(all, func(x, y users.UserRecord) int { return cmp.Compare(x.NameKey, y.NameKey) })
+			return all
+		})
+	}},
+	{"KeysOnly without the application", "KeysOnly", eachUser(func(q users.UserQuery, u *users.UserRecord) {
+		if q.KeysOnly {
+			u.ApplicationID = ""
 		}
-		return found
 	})},
 	{"nobody found is an error", "UsersAbsent", func(b *broken) {
 		b.findUsers = func(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
@@ -276,78 +196,70 @@ var brokenStores = []struct {
 	}},
 	{"no keys finds everybody", "UsersAbsent", func(b *broken) {
 		var ids sync.Map
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			ids.Store(n.ID, true)
-			return b.Store.CreateUser(ctx, n)
-		}
-		b.findUsers = func(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
-			if len(q.IDs)+len(q.NameKeys)+len(q.EmailKeys) == 0 {
-				ids.Range(func(id, _ any) bool { q.IDs = append(q.IDs, id.(string)); return true })
+		creating(func(n *users.NewUser) { ids.Store(n.ID, true) })(b)
+		asked(&b.findUsers, func(q *users.UserQuery) {
+			if len(q.IDs)+len(q.NameKeys)+len(q.EmailKeys) > 0 {
+				return
 			}
-			return b.Store.FindUsers(ctx, q)
-		}
-	}},
-	{"a user of no application is not found", "UserUnknownApplication", answering(func(_ *broken, _ *users.NewUser, err error) error {
-		if errors.Is(err, users.ErrUnknownApplication) {
-			return users.ErrNotFound
-		}
-		return err
-	})},
-	{"unknown roles are left out", "UserUnknownRole", func(b *broken) {
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			m := *n
-			m.Roles = slices.DeleteFunc(slices.Clone(n.Roles), func(r users.Role) bool {
-				found, _ := b.Store.FindRoles(ctx, users.RoleQuery{ApplicationID: n.ApplicationID, IDs: []string{r.ID}})
-				return len(found) == 0
+			ids.Range(func(id, _ any) bool {
+				q.IDs = append(q.IDs, id.(string))
+				return true
 			})
-			return b.Store.CreateUser(ctx, &m)
-		}
+		})
 	}},
-	{"the caller's roles are sorted", "NewUserIsNotChanged", func(b *broken) {
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			slices.SortFunc(n.Roles, func(x, y users.Role) int { return cmp.Compare(x.ID, y.ID) })
-			return b.Store.CreateUser(ctx, n)
-		}
-	}},
-	{"the caller's settings are kept", "StoreCopies", func(b *broken) {
-		var kept sync.Map
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			kept.Store(n.ID, n.DashboardSettings)
-			return b.Store.CreateUser(ctx, n)
-		}
-		finding(func(_ users.UserQuery, found []users.UserRecord) []users.UserRecord {
-			for i := range found {
-				if raw, ok := kept.Load(found[i].ID); ok {
-					found[i].DashboardSettings = raw.(json.RawMessage)
-				}
-			}
-			return found
-		})(b)
-	}},
-	{"the caller's query is sorted", "StoreCopies", finding(func(q users.UserQuery, found []users.UserRecord) []users.UserRecord {
-		slices.Sort(q.IDs)
-		return found
-	})},
-
-	{"only one clashing member is named", "EveryClashingMemberIsNamed", answering(func(_ *broken, _ *users.NewUser, err error) error {
-		return firstMember(err)
-	})},
-	{"clashing members in order of the alphabet", "EveryClashingMemberIsNamed", answering(func(_ *broken, _ *users.NewUser, err error) error {
-		if c := (*users.ConflictError)(nil); errors.As(err, &c) {
-			slices.Sort(c.Members)
-		}
-		return err
-	})},
-	{"a conflict keeps the notification", "ConflictWritesNothing", func(b *broken) {
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			err := b.Store.CreateUser(ctx, n)
-			if errors.Is(err, users.ErrConflict) && n.Notification != nil {
-				stray := *n
-				stray.NameKey, stray.EmailKey, stray.Replay, stray.InTx = n.ID, n.ID, nil, nil
-				_ = b.Store.CreateUser(ctx, &stray)
+	{"a user of no application is not found", "UserUnknownApplication", func(b *broken) {
+		answered(&b.createUser, func(_ *users.NewUser, err error) error {
+			if errors.Is(err, users.ErrUnknownApplication) {
+				return users.ErrNotFound
 			}
 			return err
-		}
+		})
+	}},
+	{"unknown roles are left out", "UserUnknownRole", func(b *broken) {
+		creating(func(n *users.NewUser) {
+			n.Roles = slices.DeleteFunc(slices.Clone(n.Roles), func(r users.Role) bool {
+				q := users.RoleQuery{ApplicationID: n.ApplicationID, IDs: []string{r.ID}}
+				found, _ := b.Store.FindRoles(context.Background(), q)
+				return len(found) == 0
+			})
+		})(b)
+	}},
+	{"the caller's roles are sorted", "NewUserIsNotChanged", creating(func(n *users.NewUser) {
+		slices.SortFunc(n.Roles, func(x, y users.Role) int { return cmp.Compare(x.ID, y.ID) })
+	})},
+	{"the caller's settings are kept", "StoreCopies", func(b *broken) {
+		var kept sync.Map
+		creating(func(n *users.NewUser) { kept.Store(n.ID, n.DashboardSettings) })(b)
+		eachUser(func(_ users.UserQuery, u *users.UserRecord) {
+			if raw, ok := kept.Load(u.ID); ok {
+				u.DashboardSettings = raw.(json.RawMessage)
+			}
+		})(b)
+	}},
+	{"the caller's query is sorted", "StoreCopies", func(b *broken) {
+		asked(&b.findUsers, func(q *users.UserQuery) { slices.Sort(q.IDs) })
+	}},
+
+	{"only one member in conflict is named", "EveryMemberInConflictIsNamed", func(b *broken) {
+		answered(&b.createUser, func(_ *users.NewUser, err error) error { return firstMember(err) })
+	}},
+	{"members in conflict in order of the alphabet", "EveryMemberInConflictIsNamed", func(b *broken) {
+		answered(&b.createUser, func(_ *users.NewUser, err error) error {
+			if c := (*users.ConflictError)(nil); errors.As(err, &c) {
+				slices.Sort(c.Members)
+			}
+			return err
+		})
+	}},
+	{"a conflict keeps the notification", "ConflictWritesNothing", func(b *broken) {
+		answered(&b.createUser, func(n *users.NewUser, err error) error {
+			if errors.Is(err, users.ErrConflict) && len(n.Notifications) > 0 {
+				stray := *n
+				stray.NameKey, stray.EmailKey, stray.Idempotency, stray.OnCreate = n.ID, n.ID, nil, nil
+				_ = b.Store.CreateUser(context.Background(), &stray)
+			}
+			return err
+		})
 	}},
 	{"user names are unique over all applications", "ApplicationsAreApart", func(b *broken) {
 		var names sync.Map
@@ -367,127 +279,132 @@ var brokenStores = []struct {
 			return b.Store.CreateUser(ctx, n)
 		}
 	}},
-	{"user names without case", "UserKeysAreBytes", passing(func(n *users.NewUser) { n.NameKey = strings.ToLower(n.NameKey) })},
-	{"addresses without trailing blanks", "UserKeysAreBytes", passing(func(n *users.NewUser) { n.EmailKey = strings.TrimRight(n.EmailKey, " ") })},
-	{"names are looked up first and clash later unseen", "RacingNames", racy("userName")},
-	{"addresses are looked up first and clash later unseen", "RacingAddresses", racy("email")},
-	{"ids are looked up first and clash later unseen", "RacingIDs", racy("userName", "email", "id")},
-
-	{"InTx is left out", "InTxRuns", passing(func(n *users.NewUser) { n.InTx = nil })},
-	{"InTx runs after the commit", "InTxErrorUndoesEverything", inTxAfterwards},
-	{"InTx runs after the commit, seen", "NothingIsSeenBeforeTheEnd", inTxAfterwards},
-	{"InTx's error is not wrapped", "InTxErrorUndoesEverything", answering(func(_ *broken, n *users.NewUser, err error) error {
-		if n.InTx != nil && err != nil {
-			return errors.New("rolled back")
-		}
-		return err
+	{"user names without case", "UserKeysAreBytes", creating(func(n *users.NewUser) {
+		n.NameKey = strings.ToLower(n.NameKey)
 	})},
-	{"a panic of InTx is taken for success", "InTxPanicUndoesEverything", passing(func(n *users.NewUser) {
-		if host := n.InTx; host != nil {
-			n.InTx = func(ctx context.Context) error {
+	{"addresses without trailing blanks", "UserKeysAreBytes", creating(func(n *users.NewUser) {
+		n.EmailKey = strings.TrimRight(n.EmailKey, " ")
+	})},
+	{"names are looked up first and conflict later unseen", "RacingNames", racy("userName")},
+	{"addresses are looked up first and conflict later unseen", "RacingAddresses", racy("email")},
+	{"ids are looked up first and conflict later unseen", "RacingIDs", racy("userName", "email", "id")},
+
+	{"OnCreate is left out", "OnCreateRuns", creating(func(n *users.NewUser) { n.OnCreate = nil })},
+	{"OnCreate runs after the commit", "OnCreateErrorUndoesEverything", inTxAfterwards},
+	{"OnCreate runs after the commit, seen", "NothingIsSeenBeforeTheEnd", inTxAfterwards},
+	{"OnCreate's error is not wrapped", "OnCreateErrorUndoesEverything", func(b *broken) {
+		answered(&b.createUser, func(n *users.NewUser, err error) error {
+			if n.OnCreate != nil && err != nil {
+				return errors.New("rolled back")
+			}
+			return err
+		})
+	}},
+	{"a panic of OnCreate is taken for success", "OnCreatePanicUndoesEverything", creating(func(n *users.NewUser) {
+		if host := n.OnCreate; host != nil {
+			n.OnCreate = func(ctx context.Context) error {
 				defer func() { _ = recover() }()
 				return host(ctx)
 			}
 		}
 	})},
 	{"the notification is written last, on its own", "LateFailureUndoesEverything", func(b *broken) {
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			err := b.Store.CreateUser(ctx, n)
+		answered(&b.createUser, func(n *users.NewUser, err error) error {
 			if err != nil && strings.Contains(err.Error(), "notification") {
 				m := *n
-				m.Notification = nil
-				_ = b.Store.CreateUser(ctx, &m)
+				m.Notifications = nil
+				_ = b.Store.CreateUser(context.Background(), &m)
+			}
+			return err
+		})
+	}},
+
+	{"an update resets what it does not name", "StatusChangesWhatItNames", func(b *broken) {
+		given(&b.setUserStatus, func(u *users.StatusUpdate) {
+			if u.IsApproved == nil {
+				u.IsApproved = new(false)
+			}
+		})
+	}},
+	{"the last writer wins", "StatusComparesVersions", func(b *broken) {
+		given(&b.setUserStatus, func(u *users.StatusUpdate) {
+			if version, ok := b.version(*u); ok {
+				u.IfVersion = version
+			}
+		})
+	}},
+	{"an update of nobody is stale", "StatusOfNobody", func(b *broken) {
+		answered(&b.setUserStatus, func(_ users.StatusUpdate, err error) error {
+			if errors.Is(err, users.ErrNotFound) {
+				return users.ErrStale
+			}
+			return err
+		})
+	}},
+	{"versions are compared before the update", "RacingStatusUpdates", func(b *broken) {
+		b.setUserStatus = func(ctx context.Context, u users.StatusUpdate) error {
+			version, ok := b.version(u)
+			untilAllHaveLooked()
+			err := b.Store.SetUserStatus(ctx, u)
+			if ok && version == u.IfVersion {
+				return except(users.ErrStale, err)
 			}
 			return err
 		}
 	}},
 
-	{"an update resets what it does not name", "UpdateChangesWhatItNames", func(b *broken) {
-		b.updateUser = func(ctx context.Context, u users.UserUpdate) error {
-			if u.IsApproved == nil {
-				u.IsApproved = new(false)
-			}
-			return b.Store.UpdateUser(ctx, u)
-		}
-	}},
-	{"the last writer wins", "UpdateComparesVersions", func(b *broken) {
-		b.updateUser = func(ctx context.Context, u users.UserUpdate) error {
-			found, _ := b.Store.FindUsers(ctx, users.UserQuery{ApplicationID: u.ApplicationID, IDs: []string{u.ID}})
-			if len(found) == 1 {
-				u.IfVersion = found[0].Version
-			}
-			return b.Store.UpdateUser(ctx, u)
-		}
-	}},
-	{"an update of nobody is stale", "UpdateAbsent", func(b *broken) {
-		b.updateUser = func(ctx context.Context, u users.UserUpdate) error {
-			if err := b.Store.UpdateUser(ctx, u); !errors.Is(err, users.ErrNotFound) {
-				return err
-			}
-			return users.ErrStale
-		}
-	}},
-	{"versions are compared before the update", "RacingUpdates", func(b *broken) {
-		b.updateUser = func(ctx context.Context, u users.UserUpdate) error {
-			found, _ := b.Store.FindUsers(ctx, users.UserQuery{ApplicationID: u.ApplicationID, IDs: []string{u.ID}})
-			time.Sleep(time.Millisecond) // in the bubble: until all have looked
-			if err := b.Store.UpdateUser(ctx, u); !errors.Is(err, users.ErrStale) || len(found) == 1 && found[0].Version != u.IfVersion {
-				return err
-			}
-			return nil
-		}
-	}},
-
-	{"dead records are hidden", "ReplayComesBack", func(b *broken) {
-		b.findReplay = func(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
-			r, err := b.Store.FindReplay(ctx, k)
+	{"dead records are hidden", "IdempotencyRecordComesBack", func(b *broken) {
+		b.findRecord = func(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
+			r, err := b.Store.FindIdempotencyRecord(ctx, k)
 			if err == nil && r.Expires.Before(time.Now()) {
-				return users.Replay{}, users.ErrNotFound
+				return users.IdempotencyRecord{}, users.ErrNotFound
 			}
 			return r, err
 		}
 	}},
-	{"keys of all callers are one", "ReplayComesBack", func(b *broken) {
-		passing(func(n *users.NewUser) {
-			if n.Replay != nil {
-				n.Replay = new(*n.Replay)
-				n.Replay.Scope = ""
+	{"keys of all callers are one", "IdempotencyRecordComesBack", func(b *broken) {
+		creating(func(n *users.NewUser) {
+			if n.Idempotency != nil {
+				n.Idempotency = new(*n.Idempotency)
+				n.Idempotency.Caller = ""
 			}
 		})(b)
-		b.findReplay = func(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
-			k.Scope = ""
-			return b.Store.FindReplay(ctx, k)
-		}
+		asked(&b.findRecord, func(k *users.IdempotencyKey) { k.Caller = "" })
 	}},
-	{"a conflict comes before a used key", "LiveReplayRefuses", answering(func(b *broken, n *users.NewUser, err error) error {
-		if errors.Is(err, users.ErrIdempotencyKeyUsed) {
-			found, _ := b.Store.FindUsers(context.Background(), users.UserQuery{ApplicationID: n.ApplicationID, NameKeys: []string{n.NameKey}})
-			if clash := users.Clash(&n.UserRecord, found); clash != nil {
-				return clash
+	{"a conflict comes before a used key", "LiveKeyRefuses", func(b *broken) {
+		answered(&b.createUser, func(n *users.NewUser, err error) error {
+			if !errors.Is(err, users.ErrIdempotencyKeyUsed) {
+				return err
 			}
-		}
-		return err
-	})},
-	{"a record dies only after its end", "DeadReplayIsReplaced", passing(func(n *users.NewUser) {
+			q := users.UserQuery{ApplicationID: n.ApplicationID, NameKeys: []string{n.NameKey}}
+			found, _ := b.Store.FindUsers(context.Background(), q)
+			return cmp.Or(users.CheckConflict(&n.UserRecord, found), err)
+		})
+	}},
+	{"a record dies only after its end", "DeadRecordIsReplaced", creating(func(n *users.NewUser) {
 		n.DateCreated = n.DateCreated.Add(-time.Microsecond)
 	})},
-	{"a refused user uses the key up", "RefusedUserKeepsTheReplay", answering(func(b *broken, n *users.NewUser, err error) error {
-		if err != nil && n.Replay != nil {
-			stray := users.NewUser{UserRecord: n.UserRecord, Replay: n.Replay}
-			stray.Roles, stray.ID, stray.NameKey, stray.EmailKey = nil, "stray-"+n.ID, "stray-"+n.ID, "stray-"+n.ID
-			_ = b.Store.CreateUser(context.Background(), &stray)
-		}
-		return err
-	})},
-	{"keys are looked up first and clash later unseen", "RacingReplays", func(b *broken) {
+	{"a refused user uses the key up", "RefusedUserKeepsTheKey", func(b *broken) {
+		answered(&b.createUser, func(n *users.NewUser, err error) error {
+			if err != nil && n.Idempotency != nil {
+				stray := users.NewUser{UserRecord: n.UserRecord, Idempotency: n.Idempotency}
+				stray.ID = "stray-" + n.ID
+				stray.Roles, stray.NameKey, stray.EmailKey = nil, stray.ID, stray.ID
+				_ = b.Store.CreateUser(context.Background(), &stray)
+			}
+			return err
+		})
+	}},
+	{"keys are looked up first and conflict later unseen", "RacingIdempotencyKeys", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			if n.Replay == nil {
+			if n.Idempotency == nil {
 				return b.Store.CreateUser(ctx, n)
 			}
-			if r, err := b.Store.FindReplay(ctx, n.Replay.ReplayKey); err == nil && r.Expires.After(n.DateCreated) {
+			r, err := b.Store.FindIdempotencyRecord(ctx, n.Idempotency.IdempotencyKey)
+			if err == nil && r.Expires.After(n.DateCreated) {
 				return users.ErrIdempotencyKeyUsed
 			}
-			time.Sleep(time.Millisecond) // in the bubble: until all have looked
+			untilAllHaveLooked()
 			return except(users.ErrIdempotencyKeyUsed, b.Store.CreateUser(ctx, n))
 		}
 	}},
@@ -508,8 +425,8 @@ var brokenStores = []struct {
 		}
 	}},
 	{"reads ignore the context", "CancelledBefore", func(b *broken) {
-		b.findReplay = func(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
-			return b.Store.FindReplay(context.WithoutCancel(ctx), k)
+		b.findRecord = func(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
+			return b.Store.FindIdempotencyRecord(context.WithoutCancel(ctx), k)
 		}
 	}},
 	{"the context is asked at the start only", "CancelledInside", func(b *broken) {
@@ -522,7 +439,7 @@ var brokenStores = []struct {
 	}},
 	{"who waits can't be cancelled", "CancelledWhileWaiting", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			if n.InTx == nil && ctx.Err() == nil {
+			if n.OnCreate == nil && ctx.Err() == nil {
 				ctx = context.WithoutCancel(ctx)
 			}
 			return b.Store.CreateUser(ctx, n)
@@ -530,91 +447,92 @@ var brokenStores = []struct {
 	}},
 
 	{"the newest due come first", "ClaimInOrderOfDue", func(b *broken) {
-		b.claim = func(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-			rows, err := b.Store.Claim(ctx, c)
+		found(&b.claim, func(_ users.Claim, rows []users.NotificationRecord) []users.NotificationRecord {
 			slices.Reverse(rows)
-			return rows, err
-		}
+			return rows
+		})
 	}},
 	{"attempts are not counted", "ClaimInOrderOfDue", func(b *broken) {
-		b.claim = func(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-			rows, err := b.Store.Claim(ctx, c)
+		found(&b.claim, func(_ users.Claim, rows []users.NotificationRecord) []users.NotificationRecord {
 			for i := range rows {
 				rows[i].Attempts--
 			}
-			return rows, err
-		}
+			return rows
+		})
 	}},
 	{"there are no leases", "ClaimOnce", func(b *broken) {
-		b.claim = func(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-			c.Lease = 0
-			return b.Store.Claim(ctx, c)
-		}
+		asked(&b.claim, func(c *users.Claim) { c.Lease = 0 })
 	}},
 	{"rows are read, then leased", "RacingClaims", func(b *broken) {
-		var last atomic.Pointer[[]users.OutboxRow]
-		b.claim = func(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-			rows, err := b.Store.Claim(ctx, c)
-			if err == nil && len(rows) > 0 {
+		var last atomic.Pointer[[]users.NotificationRecord]
+		found(&b.claim, func(_ users.Claim, rows []users.NotificationRecord) []users.NotificationRecord {
+			if len(rows) > 0 {
 				if seen := last.Swap(&rows); seen != nil {
-					return append(*seen, rows...), nil
+					return append(*seen, rows...)
 				}
 			}
-			return rows, err
-		}
+			return rows
+		})
 	}},
 	{"leases never end", "LeaseRunsOut", func(b *broken) {
-		b.claim = func(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-			c.Lease = 1000 * time.Hour
-			return b.Store.Claim(ctx, c)
-		}
+		asked(&b.claim, func(c *users.Claim) { c.Lease = 1000 * time.Hour })
 	}},
 	{"a lost lease goes unsaid", "LostLeaseIsStale", func(b *broken) {
-		b.settle = func(ctx context.Context, s users.Settlement) error {
-			return except(users.ErrStale, b.Store.Settle(ctx, s))
-		}
+		answered(&b.settle, func(_ users.Settlement, err error) error { return except(users.ErrStale, err) })
 	}},
 	{"anybody may settle", "LostLeaseIsStale", func(b *broken) {
 		var owners sync.Map
-		b.claim = func(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-			rows, err := b.Store.Claim(ctx, c)
+		found(&b.claim, func(c users.Claim, rows []users.NotificationRecord) []users.NotificationRecord {
 			for _, r := range rows {
 				owners.Store(r.ID, c.Worker)
 			}
-			return rows, err
-		}
-		b.settle = func(ctx context.Context, s users.Settlement) error {
+			return rows
+		})
+		given(&b.settle, func(s *users.Settlement) {
 			if w, ok := owners.Load(s.ID); ok {
 				s.Worker = w.(string)
 			}
-			return b.Store.Settle(ctx, s)
-		}
+		})
 	}},
-	{"delivered rows stay as abandoned", "SettleDelivered", func(b *broken) {
-		b.settle = func(ctx context.Context, s users.Settlement) error {
-			s.State = cmp.Or(s.State, users.StateAbandoned)
-			return b.Store.Settle(ctx, s)
-		}
+	{"delivered rows stay as discarded", "SettleDelivered", func(b *broken) {
+		given(&b.settle, func(s *users.Settlement) {
+			if s.Outcome == users.OutcomeDelivered {
+				s.Outcome = users.OutcomeDiscarded
+			}
+		})
 	}},
-	{"another try comes at once", "SettleForAnotherTry", func(b *broken) {
-		b.settle = func(ctx context.Context, s users.Settlement) error {
-			s.RetryIn = 0
-			return b.Store.Settle(ctx, s)
-		}
+	{"a retry comes at once", "SettleForRetry", func(b *broken) {
+		given(&b.settle, func(s *users.Settlement) { s.RetryIn = 0 })
 	}},
-	{"what was not tried counts", "SettleNotTried", func(b *broken) {
-		b.settle = func(ctx context.Context, s users.Settlement) error {
-			s.NotTried = false
-			return b.Store.Settle(ctx, s)
-		}
+	{"what was released counts", "SettleReleased", func(b *broken) {
+		given(&b.settle, func(s *users.Settlement) {
+			if s.Outcome == users.OutcomeReleased {
+				s.Outcome = users.OutcomeRetry
+			}
+		})
 	}},
-	{"anything can be retried", "AbandonAndRetry", func(b *broken) {
+	{"a discarded row loses its error", "DiscardAndRetry", func(b *broken) {
+		given(&b.settle, func(s *users.Settlement) {
+			if s.Outcome == users.OutcomeDiscarded {
+				s.LastError = ""
+			}
+		})
+	}},
+	{"anything can be retried", "DiscardAndRetry", func(b *broken) {
 		b.retry = func(ctx context.Context, app, id string) error {
 			return except(users.ErrNotFound, b.Store.Retry(ctx, app, id))
 		}
 	}},
+	{"a retry beside a pending one goes unsaid", "RetryBesidePending", func(b *broken) {
+		b.retry = func(ctx context.Context, app, id string) error {
+			return except(users.ErrConflict, b.Store.Retry(ctx, app, id))
+		}
+	}},
+	{"only the first notification is kept", "TwoNotifications", creating(func(n *users.NewUser) {
+		n.Notifications = n.Notifications[:min(len(n.Notifications), 1)]
+	})},
 	{"the due time of the caller counts", "EnqueueIsDueNow", func(b *broken) {
-		b.enqueue = func(ctx context.Context, r users.OutboxRow, gap time.Duration) error {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
 			if r.Due.After(time.Now()) {
 				return nil // as good as never
 			}
@@ -624,58 +542,97 @@ var brokenStores = []struct {
 	{"pending rows are not looked for", "EnqueueOncePending", enqueueAlways},
 	{"pending rows are not looked for, racing", "RacingEnqueues", enqueueAlways},
 	{"the gap is not kept", "EnqueueKeepsTheGap", func(b *broken) {
-		b.enqueue = func(ctx context.Context, r users.OutboxRow, _ time.Duration) error { return b.Store.Enqueue(ctx, r, 0) }
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, _ time.Duration) error {
+			return b.Store.Enqueue(ctx, r, 0)
+		}
 	}},
 	{"rows for nobody are dropped unsaid", "EnqueueUnknownUser", func(b *broken) {
-		b.enqueue = func(ctx context.Context, r users.OutboxRow, gap time.Duration) error {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
 			return except(users.ErrNotFound, b.Store.Enqueue(ctx, r, gap))
 		}
 	}},
 	{"states are not asked for", "NotificationsListed", func(b *broken) {
-		b.findNotifications = func(ctx context.Context, q users.NotificationQuery) ([]users.OutboxRow, error) {
-			q.States = nil
-			return b.Store.FindNotifications(ctx, q)
-		}
+		asked(&b.listNotifications, func(q *users.NotificationQuery) { q.States = nil })
 	}},
 
 	{"tokens lose their time", "TokenComesBack", func(b *broken) {
-		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
-			t.Created = t.Created.Truncate(time.Second)
-			return b.Store.CreateToken(ctx, t)
-		}
+		given(&b.createToken, func(t *users.TokenRecord) { t.Created = t.Created.Truncate(time.Second) })
+	}},
+	{"tokens lose their purpose", "TokenComesBack", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) { t.Purpose = "" })
+	}},
+	{"tokens are all of one purpose", "TokenComesBack", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) { t.Purpose = users.PurposeSetPassword })
+	}},
+	{"tokens lose their address", "TokenComesBack", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) { t.EmailKey = "" })
 	}},
 	{"tokens for nobody are dropped unsaid", "TokenUnknownUser", func(b *broken) {
-		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
-			return except(users.ErrNotFound, b.Store.CreateToken(ctx, t))
-		}
+		answered(&b.createToken, func(_ users.TokenRecord, err error) error {
+			return except(users.ErrNotFound, err)
+		})
 	}},
 	{"the other tokens stay good", "TokenIsRedeemed", func(b *broken) {
 		var all sync.Map
-		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
-			all.Store(t, true)
-			return b.Store.CreateToken(ctx, t)
-		}
-		b.redeemToken = func(ctx context.Context, r users.Redemption) error {
-			err := b.Store.RedeemToken(ctx, r)
+		given(&b.createToken, func(t *users.TokenRecord) { all.Store(*t, true) })
+		answered(&b.redeemToken, func(r users.Redemption, err error) error {
 			all.Range(func(t, _ any) bool {
 				if err == nil && t.(users.TokenRecord).Sum != r.Sum {
-					_ = b.Store.CreateToken(ctx, t.(users.TokenRecord))
+					_ = b.Store.CreateToken(context.Background(), t.(users.TokenRecord))
 				}
 				return true
 			})
 			return err
-		}
+		})
+	}},
+	{"a redemption leaves a lock", "TokenIsRedeemed", func(b *broken) {
+		var logins sync.Map
+		creating(func(n *users.NewUser) { logins.Store(n.ID, n.Login) })(b)
+		eachUser(func(_ users.UserQuery, u *users.UserRecord) {
+			if l, ok := logins.Load(u.ID); ok {
+				u.Login = l.(users.LoginState)
+			}
+		})(b)
+	}},
+	{"a redemption forgets the last sign-in", "TokenIsRedeemed", func(b *broken) {
+		eachUser(func(_ users.UserQuery, u *users.UserRecord) {
+			if u.Version > 1 {
+				u.Login.LastLogin = time.Time{}
+			}
+		})(b)
 	}},
 	{"tokens live for ever", "BadTokenChangesNothing", func(b *broken) {
+		given(&b.redeemToken, func(r *users.Redemption) { r.Now = time.Time{} })
+	}},
+	{"the caller says whose a token is", "BadTokenChangesNothing", func(b *broken) {
 		b.redeemToken = func(ctx context.Context, r users.Redemption) error {
-			r.Now = time.Time{}
+			t, err := b.Store.FindToken(ctx, r.ApplicationID, r.Sum)
+			if err == nil && t.UserID != r.UserID {
+				t.UserID, t.Sum, t.EmailKey = r.UserID, [32]byte{255}, ""
+				_ = b.Store.CreateToken(ctx, t)
+				r.Sum = t.Sum
+			}
 			return b.Store.RedeemToken(ctx, r)
 		}
 	}},
-	{"the caller says when a token ends", "BadTokenChangesNothing", func(b *broken) {
+	{"the address of a token is not compared", "TokenOfAnotherAddress", func(b *broken) {
+		var addresses sync.Map
+		given(&b.createToken, func(t *users.TokenRecord) {
+			addresses.Store(t.Sum, t.EmailKey)
+			t.EmailKey = ""
+		})
+		b.findToken = func(ctx context.Context, app string, sum [32]byte) (users.TokenRecord, error) {
+			t, err := b.Store.FindToken(ctx, app, sum)
+			if address, ok := addresses.Load(sum); ok && err == nil {
+				t.EmailKey = address.(string)
+			}
+			return t, err
+		}
+	}},
+	{"a token of no address is good for nobody", "TokenOfAnotherAddress", func(b *broken) {
 		b.redeemToken = func(ctx context.Context, r users.Redemption) error {
-			if r.Expires.After(r.Now) {
-				r.Now = time.Time{}
+			if t, err := b.Store.FindToken(ctx, r.ApplicationID, r.Sum); err == nil && t.EmailKey == "" {
+				return users.ErrBadToken
 			}
 			return b.Store.RedeemToken(ctx, r)
 		}
@@ -685,7 +642,7 @@ var brokenStores = []struct {
 			if _, err := b.Store.FindToken(ctx, r.ApplicationID, r.Sum); err != nil {
 				return users.ErrBadToken
 			}
-			time.Sleep(time.Millisecond) // in the bubble: until all have looked
+			untilAllHaveLooked()
 			return except(users.ErrBadToken, b.Store.RedeemToken(ctx, r))
 		}
 	}},
@@ -697,85 +654,78 @@ var brokenStores = []struct {
 	}},
 }
 
-func firstMember(err error) error {
-	if c := (*users.ConflictError)(nil); errors.As(err, &c) {
-		return &users.ConflictError{Members: c.Members[:1]}
+// version returns the version of the user that u is about.
+func (b *broken) version(u users.StatusUpdate) (version int64, ok bool) {
+	q := users.UserQuery{ApplicationID: u.ApplicationID, IDs: []string{u.ID}}
+	found, _ := b.Store.FindUsers(context.Background(), q)
+	if len(found) != 1 {
+		return 0, false
 	}
-	return err
-}
-
-// except hides one error.
-func except(hidden, err error) error {
-	if errors.Is(err, hidden) {
-		return nil
-	}
-	return err
-}
-
-// racy looks for a clash first, and takes the clash that comes up later for
-// success.
-func racy(members ...string) func(*broken) {
-	return func(b *broken) {
-		b.createUser = func(ctx context.Context, n *users.NewUser) error {
-			found, err := b.Store.FindUsers(ctx, users.UserQuery{
-				ApplicationID: n.ApplicationID, IDs: []string{n.ID}, NameKeys: []string{n.NameKey}, EmailKeys: []string{n.EmailKey},
-			})
-			if err != nil || len(found) > 0 {
-				return b.Store.CreateUser(ctx, n)
-			}
-			time.Sleep(time.Millisecond) // in the bubble: until all have looked
-			err = b.Store.CreateUser(ctx, n)
-			if c := (*users.ConflictError)(nil); errors.As(err, &c) && slices.Equal(c.Members, members) {
-				return nil
-			}
-			return err
-		}
-	}
+	return found[0].Version, true
 }
 
 func inTxAfterwards(b *broken) {
 	b.createUser = func(ctx context.Context, n *users.NewUser) error {
 		m := *n
-		m.InTx = nil
-		if err := b.Store.CreateUser(ctx, &m); err != nil || n.InTx == nil {
+		m.OnCreate = nil
+		if err := b.Store.CreateUser(ctx, &m); err != nil || n.OnCreate == nil {
 			return err
 		}
-		return n.InTx(ctx)
+		return n.OnCreate(ctx)
 	}
 }
 
 // enqueueAlways gives each row a kind of its own, which listings do not show.
 func enqueueAlways(b *broken) {
 	var n atomic.Int64
-	b.enqueue = func(ctx context.Context, r users.OutboxRow, gap time.Duration) error {
+	b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
 		r.Kind = fmt.Sprintf("%s#%d", r.Kind, n.Add(1))
 		return b.Store.Enqueue(ctx, r, gap)
 	}
-	plain := func(rows []users.OutboxRow, err error) ([]users.OutboxRow, error) {
-		for i := range rows {
-			rows[i].Kind, _, _ = strings.Cut(rows[i].Kind, "#")
-		}
-		return rows, err
-	}
-	b.claim = func(ctx context.Context, c users.Claim) ([]users.OutboxRow, error) {
-		return plain(b.Store.Claim(ctx, c))
-	}
-	b.findNotifications = func(ctx context.Context, q users.NotificationQuery) ([]users.OutboxRow, error) {
-		return plain(b.Store.FindNotifications(ctx, q))
-	}
+
+	found(&b.claim, plainKinds[users.Claim])
+	found(&b.listNotifications, plainKinds[users.NotificationQuery])
 }
 
-// breaches gives the cases that err lists.
-func breaches(err error) []string {
-	var names []string
+func plainKinds[A any](_ A, rows []users.NotificationRecord) []users.NotificationRecord {
+	for i := range rows {
+		rows[i].Kind, _, _ = strings.Cut(rows[i].Kind, "#")
+	}
+	return rows
+}
+
+// check runs all cases on stores that s makes.
+func check(s func() users.Store) error {
+	return storetest.Check(func() (users.Store, func(), error) { return s(), nil, nil })
+}
+
+// breaches returns what err lists.
+func breaches(err error) []*storetest.Breach {
+	var all []*storetest.Breach
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			if b := (*storetest.Breach)(nil); errors.As(e, &b) {
-				names = append(names, b.Case)
+				all = append(all, b)
 			}
 		}
 	}
+	return all
+}
+
+// breached returns the names of the cases that err lists.
+func breached(err error) []string {
+	var names []string
+	for _, b := range breaches(err) {
+		names = append(names, b.Case)
+	}
 	return names
+}
+
+// dead returns a store whose every method fails, and with it every case.
+func dead() users.Store {
+	return storefake.Around(memstore.New(), func(context.Context, storefake.Method, any, func() error) error {
+		return users.ErrUnavailable
+	})
 }
 
 func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
@@ -784,15 +734,109 @@ func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				err := storetest.Check(func() (users.Store, func(), error) {
+				err := check(func() users.Store {
 					b := newBroken()
 					c.spoil(b)
-					return b, nil, nil
+					return b
 				})
-				if got := breaches(err); !slices.Contains(got, c.by) {
+				if got := breached(err); !slices.Contains(got, c.by) {
 					t.Errorf("got breaches %q, want %s among them\n%v", got, c.by, err)
 				}
 			})
 		})
+	}
+}
+
+func TestEveryCaseHasABrokenStore(t *testing.T) {
+	t.Parallel()
+	caught := map[string]bool{"NotificationWithoutOutbox": true} // TestStoresWithoutCapabilities
+	for _, c := range brokenStores {
+		caught[c.by] = true
+	}
+	for _, name := range breached(check(dead)) {
+		if !caught[name] {
+			t.Errorf("no store in brokenStores is there for %s", name)
+		}
+	}
+}
+
+// dropping is a store without an outbox that drops notifications and returns nil.
+type dropping struct{ users.Store }
+
+func (d dropping) CreateUser(ctx context.Context, n *users.NewUser) error {
+	m := *n
+	m.Notifications = nil
+	return d.Store.CreateUser(ctx, &m)
+}
+
+func TestStoresWithoutCapabilities(t *testing.T) {
+	t.Parallel()
+	good := func() users.Store { return storefake.Without(memstore.New()) }
+	if err := check(good); err != nil {
+		t.Errorf("a store that refuses notifications: got %v, want no breach", err)
+	}
+
+	err := check(func() users.Store { return dropping{storefake.Without(memstore.New())} })
+	if got := breached(err); !slices.Equal(got, []string{"NotificationWithoutOutbox"}) {
+		t.Errorf("a store that drops notifications: got breaches %q, want NotificationWithoutOutbox", got)
+	}
+
+	all := breached(check(dead))
+	got := breached(check(func() users.Store { return storefake.Without(dead()) }))
+	for _, name := range []string{"ClaimOnce", "EnqueueKeepsTheGap", "TokenComesBack"} {
+		if !slices.Contains(all, name) || slices.Contains(got, name) {
+			t.Errorf("%s ran on a store without capabilities, or did not run on one with them", name)
+		}
+	}
+	if !slices.Contains(got, "UserComesBack") {
+		t.Error("UserComesBack did not run on a store without capabilities")
+	}
+}
+
+func TestWrapperIsCheckedWithTheCapabilitiesInside(t *testing.T) {
+	t.Parallel()
+	t.Run("passes", func(t *testing.T) {
+		storetest.Run(t, func(testing.TB) users.Store { return storefake.Wrapped(memstore.New()) })
+	})
+
+	all := breached(check(dead))
+	got := breached(check(func() users.Store { return storefake.Wrapped(dead()) }))
+	if !slices.Equal(got, all) {
+		t.Errorf("got the cases %q, want all: %q", got, all)
+	}
+}
+
+// astray is a wrapper whose capabilities are another store's.
+type astray struct{ users.Store }
+
+func (astray) Unwrap() users.Store { return memstore.New() }
+
+func TestWrapperThatLeadsToAnotherStoreIsCaught(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		got := breached(check(func() users.Store { return astray{memstore.New()} }))
+		for _, want := range []string{"NotificationWithoutOutbox", "ClaimOnce", "TokenComesBack"} {
+			if !slices.Contains(got, want) {
+				t.Errorf("got breaches %q, want %s among them", got, want)
+			}
+		}
+	})
+}
+
+func TestCheckReportsWhatFreshReturnsAndClosesEachStore(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("no database")
+	err := storetest.Check(func() (users.Store, func(), error) { return nil, nil, boom })
+	if !errors.Is(err, boom) {
+		t.Errorf("got %v, want %v", err, boom)
+	}
+
+	made, closed := 0, 0
+	err = storetest.Check(func() (users.Store, func(), error) {
+		made++
+		return memstore.New(), func() { closed++ }, nil
+	})
+	if err != nil || made != closed || made < 50 {
+		t.Errorf("got error %v, %d stores made and %d closed", err, made, closed)
 	}
 }

@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/gousers/users"
 )
@@ -17,12 +15,12 @@ import (
 //
 //	storetest.TxHarness{
 //		Store: store,
-//		Begin: func(ctx context.Context, level sql.IsolationLevel) (storetest.HostTx, error) {
+//		Begin: func(ctx context.Context, level sql.IsolationLevel) (storetest.Tx, error) {
 //			tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 //			if err != nil {
-//				return storetest.HostTx{}, err
+//				return storetest.Tx{}, err
 //			}
-//			return storetest.HostTx{Store: store.WithTx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
+//			return storetest.Tx{Store: store.WithTx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
 //		},
 //	}
 type TxHarness struct {
@@ -30,28 +28,30 @@ type TxHarness struct {
 	Store users.Store
 	// Begin begins a transaction of the host's. level is one of
 	// sql.LevelReadCommitted, sql.LevelRepeatableRead and
-	// sql.LevelSerializable; the answer to one that the back end lacks is an
-	// error that matches errors.ErrUnsupported, and its cases are skipped. One
-	// level at least must be there.
+	// sql.LevelSerializable. For one that the back end lacks Begin returns an error
+	// that matches errors.ErrUnsupported, and its cases are skipped. One level at
+	// least must be there.
 	//
 	// Two transactions are open at once, each used by one goroutine at a time,
 	// beside calls on Store. A write may wait for the end of another
 	// transaction that has written, but nothing may wait for one that has only
 	// read: on SQLite that takes WAL, a plain BEGIN (deferred, not immediate),
 	// a busy_timeout of some seconds and more than one connection.
-	Begin func(ctx context.Context, level sql.IsolationLevel) (HostTx, error)
+	Begin func(ctx context.Context, level sql.IsolationLevel) (Tx, error)
 }
 
-// HostTx is one transaction of the host's.
-type HostTx struct {
-	Store            users.Store // writes inside the transaction; a users.HostTx
+// Tx is one transaction of the host's. What a Store that writes inside of it
+// promises is said at [users.Store].
+type Tx struct {
+	Store            users.Store // writes inside the transaction
 	Commit, Rollback func() error
 }
 
 // RunTx checks what a store does inside the host's own transactions, at every
 // isolation level that the back end has, and what happens where two of them
-// race. fresh makes one empty harness for each case. It is the companion of
-// [Run] for a store that also writes inside transactions.
+// race. fresh returns one empty harness for each case. It is the companion of
+// [Run] for a store that also writes inside transactions; see [Tx] for what such a
+// store promises.
 func RunTx(t *testing.T, fresh func(testing.TB) TxHarness) {
 	checked, skipped := 0, 0
 	for _, level := range txLevels {
@@ -106,7 +106,9 @@ func CheckTx(fresh func() (h TxHarness, done func(), err error)) error {
 	return errors.Join(all...)
 }
 
-var errNoLevel = errors.New("storetest: the back end has none of the isolation levels: nothing was checked inside a transaction")
+// errNoLevel keeps a harness that supports nothing from passing.
+var errNoLevel = errors.New("storetest: the back end has none of the isolation levels: " +
+	"nothing was checked inside a transaction")
 
 // txLevel is a column of the table of races.
 type txLevel struct {
@@ -129,8 +131,9 @@ var txLevels = [...]txLevel{
 
 // txCase checks one clause at one level.
 type txCase struct {
-	name, clause string
-	run          func(*txProbe)
+	name   string
+	run    func(*txProbe)
+	clause string
 }
 
 // txProbe is one case at work. Its Store is the one outside of transactions.
@@ -138,13 +141,14 @@ type txProbe struct {
 	*probe
 	harness TxHarness
 	txLevel
-	open []HostTx
+	open []Tx
 }
 
-// check gives nil, a *Breach, or an error that matches errors.ErrUnsupported.
+// check returns nil, a *Breach, or an error that matches errors.ErrUnsupported.
 func (c txCase) check(h TxHarness, level txLevel) error {
 	ctx, cancel := context.WithTimeout(context.Background(), caseTimeout)
 	defer cancel()
+
 	if level.level != noTx {
 		tx, err := h.Begin(ctx, level.level)
 		if errors.Is(err, errors.ErrUnsupported) {
@@ -154,6 +158,7 @@ func (c txCase) check(h TxHarness, level txLevel) error {
 			_ = tx.Rollback()
 		}
 	}
+
 	return runProbe(ctx, h.Store, level.name+"/"+c.name, c.clause, func(p *probe) {
 		x := &txProbe{probe: p, harness: h, txLevel: level}
 		defer x.rollback()
@@ -162,11 +167,32 @@ func (c txCase) check(h TxHarness, level txLevel) error {
 }
 
 // begin begins a transaction; the case ends if that fails.
-func (x *txProbe) begin() HostTx {
-	tx, err := x.harness.Begin(x.ctx, x.level)
+func (x *txProbe) begin() Tx {
+	tx, err := x.tryBegin()
 	x.must("Begin", err)
 	x.open = append(x.open, tx)
 	return tx
+}
+
+// tryBegin begins a transaction whose store is told what a Service made by InTx
+// says with every new user.
+func (x *txProbe) tryBegin() (Tx, error) {
+	tx, err := x.harness.Begin(x.ctx, x.level)
+	if err == nil {
+		tx.Store = inTx{tx.Store}
+	}
+	return tx, err
+}
+
+// inTx sets NewUser.HostTx.
+type inTx struct{ users.Store }
+
+func (s inTx) Unwrap() users.Store { return s.Store }
+
+func (s inTx) CreateUser(ctx context.Context, n *users.NewUser) error {
+	told := *n
+	told.HostTx = true
+	return s.Store.CreateUser(ctx, &told)
 }
 
 // rollback ends what a case that was given up left open: it would be in the way
@@ -177,352 +203,171 @@ func (x *txProbe) rollback() {
 	}
 }
 
-// txCases gives what can be checked at level.
+// txCases returns what can be checked at level.
 func txCases(level txLevel) []txCase {
 	var all []txCase
 	if level.level != noTx {
 		all = append(all, txOnlyCases()...)
 	}
 	for _, r := range txRaces {
-		all = append(all, txCase{r.name, r.clause(), func(x *txProbe) { x.racing(r) }})
+		all = append(all, txCase{r.name, func(x *txProbe) { x.racing(r) }, raceClause})
 	}
 	return all
 }
 
 func txOnlyCases() []txCase {
+	const durable = "Writes become durable only when the host commits, and not if it rolls back"
 	return []txCase{
-		{"CommitMakesDurable", "writes become durable only when the host commits", commitMakesDurable},
-		{"RollbackLeavesNothing", "writes become durable only when the host commits", rollbackLeavesNothing},
-		{"FailureLeavesNoHalf", "on any error none of it is durable, even if the host ignores the error and commits", failureLeavesNoHalf},
-		{"DuplicateInside", "a duplicate does not poison the transaction", duplicateInside},
-		{"CancelledBeforeInside", "when ctx is done before the write took effect, nothing is written and the error matches the context's", cancelledBeforeInside},
+		{"CommitMakesDurable", commitMakesDurable, durable},
+		{"RefusesWhoDoesNotKnow", refusesWhoDoesNotKnow,
+			"A Store inside such a transaction refuses a NewUser without it: what follows a commit must " +
+				"not run before it"},
+		{"RollbackLeavesNothing", rollbackLeavesNothing, durable},
+		{"FailureLeavesNoHalf", failureLeavesNoHalf,
+			"A call that returns an error has written nothing, even if the host ignores the error and commits"},
+		{"DuplicateInside", duplicateInside,
+			"An error other than ErrRetryTx and ErrUnavailable leaves the transaction usable"},
+		{"CancelledBeforeInside", cancelledBeforeInside,
+			"when ctx is done before the write took effect, nothing is written and the error matches the " +
+				"context's"},
 	}
 }
 
+// commitMakesDurable reads its own writes inside the transaction, while nobody
+// outside sees them.
 func commitMakesDurable(x *txProbe) {
 	a := x.app()
-	r := x.role(a, "r")
-	plain, full := x.user(a), x.full(a, r)
+	plain, full := x.user(a), x.full(a, x.role(a, "r"))
 	tx := x.begin()
-	if _, ok := tx.Store.(users.HostTx); !ok {
-		x.errorf("the store inside a transaction is no users.HostTx: a Service would call AfterCreate before the commit")
-	}
 	for _, n := range []*users.NewUser{plain, full} {
 		x.must("CreateUser", tx.Store.CreateUser(x.ctx, n))
 	}
-	found, err := tx.Store.FindUsers(x.ctx, users.UserQuery{ApplicationID: a.ID, NameKeys: []string{plain.NameKey}, EmailKeys: []string{full.EmailKey}})
+
+	found, err := tx.Store.FindUsers(x.ctx, users.UserQuery{
+		ApplicationID: a.ID, NameKeys: []string{plain.NameKey}, EmailKeys: []string{full.EmailKey},
+	})
 	x.must("FindUsers in the transaction", err)
-	x.same("users seen in the transaction", []users.UserRecord{plain.UserRecord, full.UserRecord}, found)
-	x.absent(plain)
-	x.absent(full)
+	want := []users.UserRecord{plain.UserRecord, full.UserRecord}
+	x.wantEqual("users seen in the transaction", want, found)
+	x.wantAbsent(plain)
+	x.wantAbsent(full)
+
 	x.must("Commit", tx.Commit())
-	x.stored(plain)
-	x.stored(full)
+	x.wantStored(plain)
+	x.wantStored(full)
 }
 
+// refusesWhoDoesNotKnow: a Service that was made by WithStore instead of InTx
+// would call AfterCreate, and send a welcome, for a user that is rolled back.
+func refusesWhoDoesNotKnow(x *txProbe) {
+	n := x.full(x.app())
+	tx := x.begin()
+	if err := tx.Store.(inTx).Store.CreateUser(x.ctx, n); err == nil {
+		x.errorf("CreateUser without HostTx: got no error: a Service would call AfterCreate before the commit")
+	}
+
+	other := x.full(users.Application{ID: n.ApplicationID})
+	x.must("CreateUser with HostTx, in the same transaction", tx.Store.CreateUser(x.ctx, other))
+	x.must("Commit", tx.Commit())
+	x.wantAbsent(n)
+	x.wantCreatable(n)
+	x.wantStored(other)
+}
+
+// rollbackLeavesNothing rolls back a user with everything that comes with one.
 func rollbackLeavesNothing(x *txProbe) {
 	a := x.app()
 	n := x.full(a, x.role(a, "r"))
 	tx := x.begin()
 	x.must("CreateUser", tx.Store.CreateUser(x.ctx, n))
 	x.must("Rollback", tx.Rollback())
-	x.absent(n)
-	x.creatable(n)
+	x.wantAbsent(n)
+	x.wantCreatable(n)
 }
 
+// failureLeavesNoHalf lets the host do the worst: it ignores the error, or
+// recovers from the panic, and commits.
 func failureLeavesNoHalf(x *txProbe) {
 	a := x.app()
 	r := x.role(a, "r")
 	taken := x.create(x.full(a))
-	refused := errors.New("refused by the host")
-	for what, spoil := range map[string]func(*users.NewUser){
-		"a taken name":    func(n *users.NewUser) { n.NameKey = taken.NameKey },
-		"a used key":      func(n *users.NewUser) { n.Replay.ReplayKey = taken.Replay.ReplayKey },
-		"an unknown role": func(n *users.NewUser) { n.Roles = []users.Role{r, {ID: "nobody"}} },
-		"InTx's error":    func(n *users.NewUser) { n.InTx = func(context.Context) error { return refused } },
-		"InTx's panic":    func(n *users.NewUser) { n.InTx = func(context.Context) error { panic("in the host's code") } },
-		"a taken notification": func(n *users.NewUser) {
-			if n.Notification == nil {
-				n.Roles = []users.Role{{ID: "nobody"}}
-			} else {
-				n.Notification.ID = taken.Notification.ID
-			}
-		},
-	} {
-		before, n, after := x.full(a, r), x.full(a, r), x.full(a, r)
-		free := *n
-		if n.Notification != nil {
-			free.Notification = new(*n.Notification)
+	usedKey := taken.Idempotency.IdempotencyKey
+	spoilers := map[string]func(*users.NewUser){
+		"a taken name":     func(n *users.NewUser) { n.NameKey = taken.NameKey },
+		"a used key":       func(n *users.NewUser) { n.Idempotency.IdempotencyKey = usedKey },
+		"an unknown role":  func(n *users.NewUser) { n.Roles = []users.Role{r, {ID: "nobody"}} },
+		"OnCreate's error": func(n *users.NewUser) { n.OnCreate = func(context.Context) error { return errRefused } },
+		"OnCreate's panic": func(n *users.NewUser) { n.OnCreate = func(context.Context) error { panic(errRefused) } },
+	}
+	if x.outbox != nil {
+		spoilers["a taken notification"] = func(n *users.NewUser) {
+			n.Notifications[0].ID = taken.Notifications[0].ID
 		}
-		free.Replay = new(*n.Replay)
+	}
+
+	for what, spoil := range spoilers {
+		before, n, after := x.full(a, r), x.full(a, r), x.full(a, r)
+		free := deepCopy(n)
 		spoil(n)
+
 		tx := x.begin()
 		x.must("CreateUser before the failure", tx.Store.CreateUser(x.ctx, before))
 		func() {
-			defer func() { _ = recover() }() // the host's code recovers too
+			defer func() { _ = recover() }()
 			if err := tx.Store.CreateUser(x.ctx, n); err == nil {
 				x.errorf("CreateUser with %s: got no error", what)
 			}
 		}()
 		x.must("CreateUser after "+what, tx.Store.CreateUser(x.ctx, after))
 		x.must("Commit", tx.Commit())
-		x.stored(before)
-		x.absent(n)
-		x.stored(after)
-		x.creatable(&free)
+
+		x.wantStored(before)
+		x.wantAbsent(n)
+		x.wantStored(after)
+		x.wantCreatable(free)
 	}
-	x.stored(taken)
+	x.wantStored(taken)
 }
 
+// duplicateInside: a host that looks for a free name tries again in the same
+// transaction.
 func duplicateInside(x *txProbe) {
 	a := x.app()
-	outside := x.create(x.full(a))
+	outside, inside := x.create(x.full(a)), x.full(a)
 	tx := x.begin()
-	inside := x.full(a)
 	x.must("CreateUser", tx.Store.CreateUser(x.ctx, inside))
-	for what, other := range map[string]*users.NewUser{"committed before": outside, "of the same transaction": inside} {
+
+	for what, other := range map[string]*users.NewUser{
+		"committed before":        outside,
+		"of the same transaction": inside,
+	} {
 		n := x.user(a)
 		n.NameKey, n.EmailKey = other.NameKey, other.EmailKey
-		x.conflicts("CreateUser with name and address "+what, tx.Store.CreateUser(x.ctx, n), "userName", "email")
+		err := tx.Store.CreateUser(x.ctx, n)
+		x.wantConflict("CreateUser with name and address "+what, err, "userName", "email")
+
 		n = x.full(a)
-		n.Replay.ReplayKey = other.Replay.ReplayKey
-		x.is("CreateUser with a key "+what, tx.Store.CreateUser(x.ctx, n), users.ErrIdempotencyKeyUsed)
-		got, err := tx.Store.FindReplay(x.ctx, other.Replay.ReplayKey)
-		x.must("FindReplay in the transaction", err)
-		x.same("idempotency record", *other.Replay, got)
+		n.Idempotency.IdempotencyKey = other.Idempotency.IdempotencyKey
+		x.wantKeyUsed("CreateUser with a key "+what, tx.Store.CreateUser(x.ctx, n))
+		got, err := tx.Store.FindIdempotencyRecord(x.ctx, other.Idempotency.IdempotencyKey)
+		x.must("FindIdempotencyRecord in the transaction", err)
+		x.wantEqual("idempotency record", *other.Idempotency, got)
 	}
+
 	x.must("Commit", tx.Commit())
-	x.stored(inside)
-	x.stored(outside)
+	x.wantStored(inside)
+	x.wantStored(outside)
 }
 
+// cancelledBeforeInside leaves the end of the transaction to the host, which
+// rolls it back.
 func cancelledBeforeInside(x *txProbe) {
-	a := x.app()
-	n := x.full(a)
+	n := x.full(x.app())
 	tx := x.begin()
 	ctx, cancel := context.WithCancel(x.ctx)
 	cancel()
-	x.is("CreateUser with a context that is done", tx.Store.CreateUser(ctx, n), context.Canceled)
+	err := tx.Store.CreateUser(ctx, n)
+	x.wantErr("CreateUser with a context that is done", err, context.Canceled)
 	x.must("Rollback", tx.Rollback())
-	x.absent(n)
-}
-
-// txRace is a row of the table: two users that share an idempotency key or a
-// name, the first of which ends before the second does.
-type txRace struct {
-	name     string
-	sameKey  bool // otherwise they share the name
-	ends     bool // the first one's transaction is committed; otherwise rolled back
-	snapshot bool // the second transaction has read before the first began
-	again    bool // the second is the first once more, whose outcome was unknown
-	// answer is what the second gets; where the level may retry, ErrRetryTx as
-	// well, and then answer from a transaction of its own.
-	answer txAnswer
-}
-
-// txAnswer is what CreateUser says to the second one.
-type txAnswer string
-
-const (
-	answerNil      txAnswer = "no error"
-	answerKeyUsed  txAnswer = "ErrIdempotencyKeyUsed, with a record that names the winner"
-	answerConflict txAnswer = `a *ConflictError of "userName"`
-)
-
-// The table. The answers hold in every column; the transaction stays usable.
-var txRaces = [...]txRace{
-	{name: "SameKeyRacing", sameKey: true, ends: true, answer: answerKeyUsed},
-	{name: "SameKeyRacingRolledBack", sameKey: true, answer: answerNil},
-	{name: "SameKeyAfterASnapshot", sameKey: true, ends: true, snapshot: true, answer: answerKeyUsed},
-	{name: "SameNameRacing", ends: true, answer: answerConflict},
-	{name: "SameNameRacingRolledBack", answer: answerNil},
-	{name: "SameNameAfterASnapshot", ends: true, snapshot: true, answer: answerConflict},
-	{name: "RetryAfterUnknownOutcome", sameKey: true, ends: true, again: true, answer: answerKeyUsed},
-	{name: "RetryAfterUnknownRollback", sameKey: true, again: true, answer: answerNil},
-}
-
-func (r txRace) clause() string {
-	return "the second one gets " + string(r.answer) + " and its transaction stays usable; under Repeatable Read and Serializable ErrRetryTx is right too, and the repeated transaction gets that answer"
-}
-
-// racing runs r in the column of x.
-func (x *txProbe) racing(r txRace) {
-	a := x.app()
-	role := x.role(a, "r")
-	first := x.full(a, role)
-	second := first
-	if !r.again {
-		second = x.full(a, role)
-		if r.sameKey {
-			second.Replay.ReplayKey = first.Replay.ReplayKey
-		} else {
-			second.NameKey = first.NameKey
-		}
-	}
-	var tx HostTx
-	var err error
-	switch {
-	case x.level == noTx:
-		err = x.raceWithoutTx(r, first, second)
-	case r.again:
-		x.firstTx(r, first)
-		tx = x.begin()
-		err = tx.Store.CreateUser(x.ctx, second)
-	case r.snapshot:
-		tx = x.begin()
-		_, err = tx.Store.FindUsers(x.ctx, users.UserQuery{ApplicationID: a.ID, NameKeys: []string{second.NameKey}})
-		x.must("FindUsers", err)
-		x.firstTx(r, first)
-		err = tx.Store.CreateUser(x.ctx, second)
-	default:
-		tx, err = x.raceWithTx(r, first, second)
-	}
-	x.answered(r, tx, err, first, second)
-}
-
-// firstTx runs the first one's transaction from its beginning to its end.
-func (x *txProbe) firstTx(r txRace, first *users.NewUser) {
-	tx := x.begin()
-	x.must("CreateUser of the first", tx.Store.CreateUser(x.ctx, first))
-	if r.ends {
-		x.must("Commit of the first", tx.Commit())
-	} else {
-		x.must("Rollback of the first", tx.Rollback())
-	}
-}
-
-// raceWithTx lets the second wait for the first, if it is one that waits.
-func (x *txProbe) raceWithTx(r txRace, first, second *users.NewUser) (tx HostTx, err error) {
-	tx1 := x.begin()
-	x.must("CreateUser of the first", tx1.Store.CreateUser(x.ctx, first))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if tx, err = x.harness.Begin(x.ctx, x.level); err == nil {
-			err = tx.Store.CreateUser(x.ctx, second)
-		}
-	}()
-	x.untilItWaits(done)
-	end := tx1.Rollback
-	if r.ends {
-		end = tx1.Commit
-	}
-	x.must("the end of the first transaction", end())
-	<-done
-	if tx.Store == nil {
-		x.must("Begin of the second", err)
-	}
-	x.open = append(x.open, tx)
-	return tx, err
-}
-
-// raceWithoutTx does the same where the store owns the transactions: InTx keeps
-// the first one's open.
-func (x *txProbe) raceWithoutTx(r txRace, first, second *users.NewUser) error {
-	lost := errors.New("refused by the host")
-	holding := *first
-	inside, release := make(chan struct{}), make(chan struct{})
-	enter := sync.OnceFunc(func() { close(inside) })
-	holding.InTx = func(context.Context) error {
-		enter()
-		<-release
-		if !r.ends {
-			return lost
-		}
-		return nil
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- x.CreateUser(x.ctx, &holding) }()
-	select {
-	case <-inside:
-	case err := <-ended:
-		x.fatalf("CreateUser ended without InTx: error %v", err)
-	}
-	done := make(chan struct{})
-	var err error
-	if r.again || r.snapshot { // nothing races: the first ends before the second begins
-		close(done)
-	} else {
-		go func() {
-			defer close(done)
-			err = x.CreateUser(x.ctx, second)
-		}()
-		x.untilItWaits(done)
-	}
-	close(release)
-	if firstErr := <-ended; r.ends {
-		x.must("CreateUser of the first", firstErr)
-	} else {
-		x.is("CreateUser of the first", firstErr, lost)
-	}
-	<-done
-	if r.again || r.snapshot {
-		err = x.CreateUser(x.ctx, second)
-	}
-	return err
-}
-
-// untilItWaits gives the other call time to run into the lock that it waits
-// for: nothing else can tell. Without it the race would be one after the other,
-// which every answer allows.
-func (x *txProbe) untilItWaits(done <-chan struct{}) {
-	t := time.NewTimer(50 * time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-done:
-	case <-t.C:
-	}
-}
-
-// answered judges err, what the second one got in tx, and that tx stays usable.
-func (x *txProbe) answered(r txRace, tx HostTx, err error, first, second *users.NewUser) {
-	if x.mayRetry && errors.Is(err, users.ErrRetryTx) {
-		if errors.Is(err, users.ErrConflict) {
-			x.errorf("CreateUser of the second: got ErrRetryTx and a conflict at once")
-		}
-		_ = tx.Rollback() // the engine may have done that already
-		x.absentUnlessSame(r, first, second)
-		tx = x.begin()
-		err = tx.Store.CreateUser(x.ctx, second)
-	}
-	in := x.Store
-	if x.level != noTx {
-		in = tx.Store
-	}
-	switch r.answer {
-	case answerNil:
-		x.must("CreateUser of the second", err)
-	case answerKeyUsed:
-		x.is("CreateUser of the second", err, users.ErrIdempotencyKeyUsed)
-		if errors.Is(err, users.ErrConflict) {
-			x.errorf("CreateUser of the second: got a conflict, want ErrIdempotencyKeyUsed alone")
-		}
-	case answerConflict:
-		x.conflicts("CreateUser of the second", err, "userName")
-	}
-	other := x.full(users.Application{ID: first.ApplicationID})
-	x.must("CreateUser after the answer, in the same transaction", in.CreateUser(x.ctx, other))
-	if x.level != noTx {
-		x.must("Commit", tx.Commit())
-	}
-	x.stored(other)
-	switch {
-	case r.answer == answerNil:
-		x.stored(second)
-	default:
-		x.stored(first) // its idempotency record names it
-		x.absentUnlessSame(r, first, second)
-	}
-	if r.answer == answerNil && !r.again {
-		x.absent(first)
-	}
-}
-
-func (x *txProbe) absentUnlessSame(r txRace, first, second *users.NewUser) {
-	if !r.again {
-		x.absent(second)
-	}
-	if r.ends {
-		x.stored(first)
-	}
+	x.wantAbsent(n)
 }

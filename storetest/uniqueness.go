@@ -1,31 +1,41 @@
 package storetest
 
 import (
-	"slices"
-
 	"github.com/gousers/users"
+	"github.com/gousers/users/password"
 )
+
+// conflictClause is what a conflict of users is in the contract.
+const conflictClause = "A conflict with the unique keys of the application (ID, NameKey, EmailKey) is a " +
+	"*ConflictError that names every member in conflict, as CheckConflict does"
+
+// racingClause is the clause of the cases in which users race for a key.
+const racingClause = "Every method is safe for concurrent use … " + conflictClause
 
 func uniquenessCases() []testCase {
 	return []testCase{
-		{"EveryClashingMemberIsNamed", `a clash is a *ConflictError that names every clashing member in the order "userName", "email", "id"`, 0, everyClashingMemberIsNamed},
-		{"ConflictWritesNothing", "on any error that it can vouch for none of it is durable", 0, conflictWritesNothing},
-		{"ApplicationsAreApart", "nothing is ever found or clashes across applications", 0, applicationsAreApart},
-		{"NameThatIsTheAddress", "NameKey and EmailKey are each unique in the application", 0, nameThatIsTheAddress},
-		{"UserKeysAreBytes", "keys are compared byte for byte: no collation, no padding, no case folding", 0, userKeysAreBytes},
-		{"RacingNames", "of calls that race for one NameKey exactly one wins, the others get a *ConflictError", 0, func(p *probe) {
-			racingUsers(p, isConflict("userName"), func(n, twin *users.NewUser) { n.NameKey = twin.NameKey })
-		}},
-		{"RacingAddresses", "of calls that race for one EmailKey exactly one wins, the others get a *ConflictError", 0, func(p *probe) {
-			racingUsers(p, isConflict("email"), func(n, twin *users.NewUser) { n.EmailKey = twin.EmailKey })
-		}},
-		{"RacingIDs", "of calls that race for one ID exactly one wins, the others get a *ConflictError", 0, func(p *probe) {
-			racingUsers(p, isConflict("userName", "email", "id"), func(n, twin *users.NewUser) { n.ID, n.NameKey, n.EmailKey = twin.ID, twin.NameKey, twin.EmailKey })
-		}},
+		{"EveryMemberInConflictIsNamed", anyStore, everyMemberInConflictIsNamed,
+			conflictClause + ` … so that all name the same members in the same order: "userName", "email", "id"`},
+		{"ConflictWritesNothing", anyStore, conflictWritesNothing,
+			"if it returns an error and knows that the transaction was rolled back, nothing was stored"},
+		{"ApplicationsAreApart", anyStore, applicationsAreApart,
+			"Everything but an application's own id and apiKey belongs to one application; nothing is ever " +
+				"found or in conflict across applications"},
+		{"NameThatIsTheAddress", anyStore, nameThatIsTheAddress,
+			"NameKey and EmailKey are the canonical keys, each unique in the application"},
+		{"UserKeysAreBytes", anyStore, userKeysAreBytes,
+			"Keys (ids, apiKeys, NameKey, EmailKey, idempotency keys) are compared byte for byte: no " +
+				"collation, no padding, no case folding"},
+		{"RacingNames", anyStore, racingNames, racingClause},
+		{"RacingAddresses", anyStore, racingAddresses, racingClause},
+		{"RacingIDs", anyStore, racingIDs, racingClause},
 	}
 }
 
-func everyClashingMemberIsNamed(p *probe) {
+// everyMemberInConflictIsNamed covers each set of members, with the rows in
+// the way belonging to one user, to two and to three. A unique index names
+// only the first that it finds; the store looks for the others.
+func everyMemberInConflictIsNamed(p *probe) {
 	a := p.app()
 	x, y, z := p.create(p.user(a)), p.create(p.user(a)), p.create(p.user(a))
 	for _, c := range []struct {
@@ -53,15 +63,19 @@ func everyClashingMemberIsNamed(p *probe) {
 			if c.id != nil {
 				n.ID = c.id.ID
 			}
-			n.InTx = p.neverRun()
-			p.conflicts("CreateUser", p.CreateUser(p.ctx, n), c.members...)
+			n.OnCreate = p.neverRun()
+			p.wantConflict("CreateUser", p.CreateUser(p.ctx, n), c.members...)
 		}
 	}
+
 	for _, n := range []*users.NewUser{x, y, z} {
-		p.stored(n)
+		p.wantStored(n)
 	}
 }
 
+// conflictWritesNothing takes the rows of a refused user away with it: its
+// links, its record, its notification. The free user that follows would meet
+// what was left.
 func conflictWritesNothing(p *probe) {
 	a := p.app()
 	r := p.role(a, "r")
@@ -71,82 +85,118 @@ func conflictWritesNothing(p *probe) {
 		"address": func(n *users.NewUser) { n.EmailKey = x.EmailKey },
 	} {
 		n := p.full(a, r)
-		free := *n
+		free := deepCopy(n)
 		spoil(n)
 		if err := p.CreateUser(p.ctx, n); err == nil {
 			p.errorf("CreateUser with the %s of another: got no error", what)
 		}
-		p.absent(n)
-		p.creatable(&free)
+		p.wantAbsent(n)
+		p.wantCreatable(free)
 	}
-	p.stored(x)
+	p.wantStored(x)
 }
 
+// applicationsAreApart gives two applications users that are alike in every key:
+// one whose column is unique over all of them would refuse the second.
 func applicationsAreApart(p *probe) {
 	a, b := p.app(), p.app()
 	r := p.role(a, "r")
 	p.must("CreateRole", p.CreateRole(p.ctx, b.ID, users.RoleRecord{Role: r, NameKey: "r"}))
+
 	n := p.create(p.full(a, r))
-	twin := *n
-	twin.ApplicationID, twin.Name, twin.Hash = b.ID, "the twin", "$twin"
-	replay := *n.Replay
-	replay.ApplicationID, replay.Fingerprint = b.ID, [32]byte{9}
-	twin.Replay = &replay
-	if n.Notification != nil {
-		row := *n.Notification
-		row.ApplicationID, row.Kind = b.ID, users.KindSetPassword
-		twin.Notification = &row
+	twin := deepCopy(n)
+	twin.ApplicationID, twin.Name, twin.Hash = b.ID, "the twin", password.NewHash("$twin")
+	twin.Idempotency.ApplicationID, twin.Idempotency.Fingerprint = b.ID, [32]byte{9}
+	if len(n.Notifications) > 0 {
+		twin.Notifications[0].ApplicationID, twin.Notifications[0].Kind = b.ID, users.KindSetPassword
 	}
-	if err := p.CreateUser(p.ctx, &twin); err != nil {
+	if err := p.CreateUser(p.ctx, twin); err != nil {
 		p.fatalf("CreateUser with all keys of another application's user: got error %v, want none", err)
 	}
-	p.stored(n)
-	p.stored(&twin)
-	yes := true
-	p.must("UpdateUser", p.UpdateUser(p.ctx, users.UserUpdate{ApplicationID: b.ID, ID: n.ID, IfVersion: 1, IsLockedOut: &yes, DateUpdated: base}))
-	p.stored(n)
+	p.wantStored(n)
+	p.wantStored(twin)
+
+	p.must("SetUserStatus", p.SetUserStatus(p.ctx, users.StatusUpdate{
+		ApplicationID: b.ID, ID: n.ID, IfVersion: 1, IsLockedOut: new(true), DateUpdated: base,
+	}))
+	p.wantStored(n)
 }
 
+// nameThatIsTheAddress has a user whose two keys are equal, as those of a user
+// who signs in by address are: the keys are unique each for itself.
 func nameThatIsTheAddress(p *probe) {
 	a := p.app()
 	n := p.user(a)
 	n.NameKey = n.EmailKey
 	p.create(n)
-	p.stored(n)
-	found := p.users(users.UserQuery{ApplicationID: a.ID, NameKeys: []string{n.EmailKey}, EmailKeys: []string{n.EmailKey}})
-	p.sameStrings("FindUsers by a login that is both", userIDs(found), []string{n.ID})
+	p.wantStored(n)
+
+	found := p.users(users.UserQuery{
+		ApplicationID: a.ID, NameKeys: []string{n.EmailKey}, EmailKeys: []string{n.EmailKey},
+	})
+	p.wantStrings("FindUsers by a login that is both", userIDs(found), []string{n.ID})
+
 	m := p.user(a)
 	m.NameKey, m.EmailKey = n.NameKey, n.EmailKey
-	p.conflicts("CreateUser", p.CreateUser(p.ctx, m), "userName", "email")
+	p.wantConflict("CreateUser", p.CreateUser(p.ctx, m), "userName", "email")
 	m = p.user(a)
 	m.EmailKey = n.EmailKey
-	p.conflicts("CreateUser", p.CreateUser(p.ctx, m), "email")
+	p.wantConflict("CreateUser", p.CreateUser(p.ctx, m), "email")
 }
 
+// userKeysAreBytes stores keys that collations, padding or folding take for
+// the same, and asks for each of them. As names, addresses and idempotency
+// keys they are bytes.
 func userKeysAreBytes(p *probe) {
 	a := p.app()
 	for _, key := range lookalikes() {
 		n := p.user(a)
 		n.NameKey, n.EmailKey = key, key
-		n.Replay = p.replay(n, key)
+		n.Idempotency = p.record(n, key)
 		if err := p.CreateUser(p.ctx, n); err != nil {
 			p.errorf("CreateUser %q beside keys like it: got error %v, want none", key, err)
 			continue
 		}
-		p.stored(n)
+		p.wantStored(n)
+
 		for _, q := range []users.UserQuery{{NameKeys: []string{key}}, {EmailKeys: []string{key}}} {
 			q.ApplicationID = a.ID
-			p.sameStrings("FindUsers "+key, userIDs(p.users(q)), []string{n.ID})
+			p.wantStrings("FindUsers "+key, userIDs(p.users(q)), []string{n.ID})
 		}
-		// The answer to a clash must be as exact as the index.
+
+		// The answer to a conflict must be as exact as the index.
 		m := p.user(a)
 		m.NameKey = key
-		p.conflicts("CreateUser "+key, p.CreateUser(p.ctx, m), "userName")
+		p.wantConflict("CreateUser "+key, p.CreateUser(p.ctx, m), "userName")
 	}
 }
 
-// racingUsers lets users race that share what share gives them with one twin.
-func racingUsers(p *probe, lost func(error) bool, share func(n, twin *users.NewUser)) {
+// racingNames lets users race for one name, each with an address of its own.
+func racingNames(p *probe) {
+	p.raceUsers(isConflict("userName"), func(n, twin *users.NewUser) { n.NameKey = twin.NameKey })
+}
+
+// racingAddresses lets users race for one address, each with a name of its
+// own.
+func racingAddresses(p *probe) {
+	p.raceUsers(isConflict("email"), func(n, twin *users.NewUser) { n.EmailKey = twin.EmailKey })
+}
+
+// racingIDs lets the same user race with itself, as a client that sends a
+// request twice does, but without an idempotency key.
+func racingIDs(p *probe) {
+	p.raceUsers(isConflict("userName", "email", "id"), func(n, twin *users.NewUser) {
+		n.ID, n.NameKey, n.EmailKey = twin.ID, twin.NameKey, twin.EmailKey
+		n.Idempotency.UserID = twin.ID
+		for i := range n.Notifications {
+			n.Notifications[i].UserID = twin.ID
+		}
+	})
+}
+
+// raceUsers lets users race to whom share gives what they have in common. A store
+// that looks before it writes lets several through.
+func (p *probe) raceUsers(lost func(error) bool, share func(n, twin *users.NewUser)) {
 	a := p.app()
 	r := p.role(a, "r")
 	for range 5 {
@@ -155,24 +205,19 @@ func racingUsers(p *probe, lost func(error) bool, share func(n, twin *users.NewU
 		for i := range racing {
 			racing[i] = p.full(a, r)
 			share(racing[i], twin)
-			if racing[i].ID == twin.ID {
-				racing[i].Replay.UserID = twin.ID
-				if racing[i].Notification != nil {
-					racing[i].Notification.UserID = twin.ID
-				}
+		}
+
+		errs := p.race(func(i int) error { return p.CreateUser(p.ctx, racing[i]) })
+		winner := racing[p.wantOneWinner("CreateUser", errs, lost)]
+		p.wantStored(winner)
+		for _, n := range racing {
+			if n.ID != winner.ID {
+				p.wantAbsent(n)
 			}
 		}
-		winner := p.oneWins("CreateUser", p.race(func(i int) error { return p.CreateUser(p.ctx, racing[i]) }), lost)
-		p.stored(racing[winner])
-		for i, n := range racing {
-			if i != winner && n.ID != twin.ID {
-				p.absent(n)
-			}
-		}
-		if outbox.lackedBy(p.Store) == "" {
-			rows := slices.DeleteFunc(p.rows(a.ID), func(r users.OutboxRow) bool { return r.UserID != racing[winner].ID })
-			if len(rows) != 1 {
-				p.errorf("after the race: got %d notifications of the winner, want 1", len(rows))
+		if p.outbox != nil {
+			if got := len(p.rowsOf(winner)); got != 1 {
+				p.errorf("after the race: got %d notifications of the winner, want 1", got)
 			}
 		}
 	}

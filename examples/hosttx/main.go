@@ -52,7 +52,7 @@ func run(ctx context.Context, w io.Writer, path string) error {
 	}
 	fmt.Fprintln(w, "Acme and jane: committed")
 
-	// The account is refused after the user was written: both are undone.
+	// The account is refused after the user was written: both are rolled back.
 	if _, err := h.register(ctx, "Acme", "john"); err == nil {
 		return errors.New("a second Acme was accepted")
 	}
@@ -112,16 +112,17 @@ func (h *host) register(ctx context.Context, company, name string) (*users.User,
 	p := users.CreateUserParams{UserName: name, Email: name + "@example.com", Password: pw, ConfirmPassword: pw}
 
 	// Hashing takes its time: do it before the transaction holds a connection.
-	p, err := h.svc.PreHash(ctx, apiKey, p)
+	prepared, err := h.svc.Prepare(ctx, apiKey, p)
 	if err != nil {
 		return nil, err
 	}
+
 	tx, err := h.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer tx.Rollback()
-	u, err := h.svc.WithStore(h.store.WithTx(tx)).Create(ctx, apiKey, p)
+	u, err := h.svc.InTx(h.store.WithTx(tx)).CreatePrepared(ctx, prepared)
 	if err != nil {
 		return nil, err
 	}

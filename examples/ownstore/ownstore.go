@@ -1,12 +1,33 @@
-// Package ownstore is a complete users.Store of one's own, as small as it gets:
-// a starting point for a store on something that this project does not know. It
-// keeps its rows in slices behind one lock; what a real one does with
-// transactions and unique indexes stands here in loops. Its test shows how a
-// store is proved.
+// Package ownstore is a complete [users.Store] of one's own, as small as it gets: a
+// starting point for a store on something that this project does not know. It
+// keeps its rows in slices behind one lock; what a real one does with transactions
+// and unique indexes is done here in loops. Its test is how a store is proved.
 //
-// It leaves out the optional capabilities users.OutboxStore and
-// users.TokenStore: without the first there is no relay, without the second
-// there are no set-password links.
+// # Capabilities
+//
+// The store leaves out what is optional: without [users.OutboxStore] there are no
+// notifications, without [users.TokenStore] no set-password links, and the
+// operations of a [users.Service] that need them return [users.ErrUnsupported]. To
+// add a capability, write its methods on Store and say so to the compiler:
+//
+//	var _ users.TokenStore = (*Store)(nil)
+//
+// Nothing is registered: the Service finds it with [users.StoreAs], and package
+// storetest no longer skips its cases. With an outbox CreateUser also writes
+// NewUser.Notifications, which this one refuses.
+//
+// # Wrappers
+//
+// A store that wraps another, for logging, metrics or a cache, embeds it, repeats
+// the methods that it changes, and has one more:
+//
+//	type logged struct{ users.Store }
+//
+//	func (l logged) Unwrap() users.Store { return l.Store }
+//
+// StoreAs follows Unwrap, so that the wrapper keeps the capabilities of what it
+// wraps without a line for each, those that come in later versions too. A wrapper
+// that must see the calls of a capability has its methods itself.
 package ownstore
 
 import (
@@ -19,13 +40,13 @@ import (
 	"github.com/gousers/users"
 )
 
-// Store is the store. Make one with New.
+// Store is a [users.Store]. Make one with [New]; it is safe for concurrent use.
 type Store struct {
 	lock         chan struct{} // holds a value while a call works
 	applications []users.Application
 	roles        []role
 	users        []users.UserRecord
-	replays      []users.Replay
+	records      []users.IdempotencyRecord
 }
 
 type role struct {
@@ -35,14 +56,15 @@ type role struct {
 
 var _ users.Store = (*Store)(nil)
 
-// New makes an empty store.
+// New returns an empty store.
 func New() *Store { return &Store{lock: make(chan struct{}, 1)} }
 
-// begin waits for the lock, as long as ctx allows.
+// begin waits for the lock, as long as ctx allows. A sync.Mutex would wait longer.
 func (s *Store) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	select {
 	case s.lock <- struct{}{}:
 		return nil
@@ -53,32 +75,47 @@ func (s *Store) begin(ctx context.Context) error {
 
 func (s *Store) end() { <-s.lock }
 
-// CreateApplication implements users.ApplicationStore.
+// CreateApplication implements [users.ApplicationStore].
 func (s *Store) CreateApplication(ctx context.Context, a users.Application) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
-	var members []string
-	if slices.ContainsFunc(s.applications, func(b users.Application) bool { return b.ID == a.ID }) {
-		members = append(members, "id")
+
+	var id, apiKey bool
+	for _, old := range s.applications {
+		id = id || old.ID == a.ID
+		apiKey = apiKey || old.APIKey == a.APIKey
 	}
-	if slices.ContainsFunc(s.applications, func(b users.Application) bool { return b.APIKey == a.APIKey }) {
-		members = append(members, "apiKey")
-	}
-	if members != nil {
-		return &users.ConflictError{Members: members}
+	if err := conflict(id, "id", apiKey, "apiKey"); err != nil {
+		return err
 	}
 	s.applications = append(s.applications, a)
 	return nil
 }
 
-// FindApplication implements users.ApplicationStore.
+// conflict returns the error that names each member that is taken, nil if none is.
+func conflict(first bool, firstName string, second bool, secondName string) error {
+	var members []string
+	if first {
+		members = append(members, firstName)
+	}
+	if second {
+		members = append(members, secondName)
+	}
+	if members == nil {
+		return nil
+	}
+	return &users.ConflictError{Members: members}
+}
+
+// FindApplication implements [users.ApplicationStore].
 func (s *Store) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
 	if err := s.begin(ctx); err != nil {
 		return users.Application{}, err
 	}
 	defer s.end()
+
 	for _, a := range s.applications {
 		if q.ID != "" && a.ID == q.ID || q.ID == "" && a.APIKey == q.APIKey {
 			return a, nil
@@ -91,12 +128,13 @@ func (s *Store) hasApplication(id string) bool {
 	return slices.ContainsFunc(s.applications, func(a users.Application) bool { return a.ID == id })
 }
 
-// CreateRole implements users.RoleStore.
+// CreateRole implements [users.RoleStore].
 func (s *Store) CreateRole(ctx context.Context, applicationID string, r users.RoleRecord) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
+
 	if !s.hasApplication(applicationID) {
 		return users.ErrUnknownApplication
 	}
@@ -107,98 +145,52 @@ func (s *Store) CreateRole(ctx context.Context, applicationID string, r users.Ro
 			name = name || old.NameKey == r.NameKey
 		}
 	}
-	var members []string
-	if id {
-		members = append(members, "id")
-	}
-	if name {
-		members = append(members, "name")
-	}
-	if members != nil {
-		return &users.ConflictError{Members: members}
+	if err := conflict(id, "id", name, "name"); err != nil {
+		return err
 	}
 	s.roles = append(s.roles, role{applicationID, r})
 	return nil
 }
 
-// FindRoles implements users.RoleStore.
+// FindRoles implements [users.RoleStore].
 func (s *Store) FindRoles(ctx context.Context, q users.RoleQuery) ([]users.RoleRecord, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end()
-	listing := len(q.IDs) == 0 && len(q.NameKeys) == 0
-	found := []users.RoleRecord{}
-	for _, r := range s.roles {
-		wanted := slices.Contains(q.IDs, r.ID) || slices.Contains(q.NameKeys, r.NameKey) || listing && r.ID > q.Page.After
-		if r.applicationID == q.ApplicationID && wanted {
-			found = append(found, r.RoleRecord)
-		}
+
+	return s.rolesOf(q.ApplicationID, func(r users.RoleRecord) bool {
+		return slices.Contains(q.IDs, r.ID) || slices.Contains(q.NameKeys, r.NameKey)
+	}), nil
+}
+
+// ListRoles implements [users.RoleStore].
+func (s *Store) ListRoles(ctx context.Context, applicationID string, p users.Page) ([]users.RoleRecord, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
 	}
-	slices.SortFunc(found, func(a, b users.RoleRecord) int { return strings.Compare(a.ID, b.ID) })
-	if listing && q.Page.Limit > 0 && len(found) > q.Page.Limit {
-		found = found[:q.Page.Limit]
+	defer s.end()
+
+	found := s.rolesOf(applicationID, func(r users.RoleRecord) bool { return r.ID > p.After })
+	if p.Limit > 0 && len(found) > p.Limit {
+		found = found[:p.Limit]
 	}
 	return found, nil
 }
 
-// CreateUser implements users.UserStore: everything is judged before anything
-// is written, so there is nothing to undo.
-func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	defer s.end()
-	if !s.hasApplication(n.ApplicationID) {
-		return users.ErrUnknownApplication
-	}
-	if n.Notification != nil {
-		return users.ErrUnsupported // it would never be delivered
-	}
-	if n.Replay != nil {
-		if at := s.replay(n.Replay.ReplayKey); at >= 0 && s.replays[at].Expires.After(n.DateCreated) {
-			return users.ErrIdempotencyKeyUsed
+// rolesOf returns the roles of an application that are wanted, in order of ID.
+func (s *Store) rolesOf(applicationID string, wanted func(users.RoleRecord) bool) []users.RoleRecord {
+	found := []users.RoleRecord{}
+	for _, r := range s.roles {
+		if r.applicationID == applicationID && wanted(r.RoleRecord) {
+			found = append(found, r.RoleRecord)
 		}
 	}
-	if err := s.clash(n); err != nil {
-		return err
-	}
-	for _, r := range n.Roles {
-		if _, ok := s.role(n.ApplicationID, r.ID); !ok {
-			return fmt.Errorf("role: %w", users.ErrNotFound)
-		}
-	}
-	row, replay := copied(n.UserRecord), n.Replay
-	if n.InTx != nil {
-		if err := n.InTx(ctx); err != nil {
-			return fmt.Errorf("in the transaction: %w", err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	s.users = append(s.users, row)
-	if replay != nil {
-		if at := s.replay(replay.ReplayKey); at >= 0 {
-			s.replays[at] = *replay
-		} else {
-			s.replays = append(s.replays, *replay)
-		}
-	}
-	return nil
+	slices.SortFunc(found, func(a, b users.RoleRecord) int { return strings.Compare(a.ID, b.ID) })
+	return found
 }
 
-// clash looks for rows with a key of n; users.Clash makes the error of them.
-func (s *Store) clash(n *users.NewUser) error {
-	var same []users.UserRecord
-	for _, u := range s.users {
-		if u.ApplicationID == n.ApplicationID && (u.ID == n.ID || u.NameKey == n.NameKey || u.EmailKey == n.EmailKey) {
-			same = append(same, u)
-		}
-	}
-	return users.Clash(&n.UserRecord, same)
-}
-
+// role returns one role of an application.
 func (s *Store) role(applicationID, id string) (users.Role, bool) {
 	for _, r := range s.roles {
 		if r.applicationID == applicationID && r.ID == id {
@@ -208,15 +200,95 @@ func (s *Store) role(applicationID, id string) (users.Role, bool) {
 	return users.Role{}, false
 }
 
-// FindUsers implements users.UserStore.
+// CreateUser implements [users.UserStore]: everything is judged before anything
+// is written, so that there is nothing to undo.
+func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+
+	if err := s.check(n); err != nil {
+		return err
+	}
+	user, record := copied(n.UserRecord), n.Idempotency
+
+	if n.OnCreate != nil {
+		if err := n.OnCreate(ctx); err != nil {
+			return fmt.Errorf("ownstore: OnCreate: %w", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+
+	s.users = append(s.users, user)
+	if record != nil {
+		s.records = slices.DeleteFunc(s.records, func(r users.IdempotencyRecord) bool {
+			return r.IdempotencyKey == record.IdempotencyKey // a dead one
+		})
+		s.records = append(s.records, *record)
+	}
+	return nil
+}
+
+// check judges whether n can be written. The order counts: who repeats a request
+// gets ErrIdempotencyKeyUsed, not a conflict with its own user.
+func (s *Store) check(n *users.NewUser) error {
+	if !s.hasApplication(n.ApplicationID) {
+		return users.ErrUnknownApplication
+	}
+	if len(n.Notifications) > 0 {
+		return users.ErrUnsupported // to drop them would be a lie
+	}
+	if n.Idempotency != nil {
+		old, ok := s.record(n.Idempotency.IdempotencyKey)
+		if ok && old.Expires.After(n.DateCreated) {
+			return users.ErrIdempotencyKeyUsed
+		}
+	}
+
+	// CheckConflict names the members of the rows that are in the way.
+	var existing []users.UserRecord
+	for _, u := range s.users {
+		if u.ApplicationID == n.ApplicationID &&
+			(u.ID == n.ID || u.NameKey == n.NameKey || u.EmailKey == n.EmailKey) {
+			existing = append(existing, u)
+		}
+	}
+	if err := users.CheckConflict(&n.UserRecord, existing); err != nil {
+		return err
+	}
+
+	for _, r := range n.Roles {
+		if _, ok := s.role(n.ApplicationID, r.ID); !ok {
+			return fmt.Errorf("ownstore: role: %w", users.ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// copied returns u with slices of its own, and its roles once each in order of ID.
+func copied(u users.UserRecord) users.UserRecord {
+	u.DashboardSettings = slices.Clone(u.DashboardSettings)
+	u.Roles = append([]users.Role{}, u.Roles...)
+	slices.SortFunc(u.Roles, func(a, b users.Role) int { return strings.Compare(a.ID, b.ID) })
+	u.Roles = slices.CompactFunc(u.Roles, func(a, b users.Role) bool { return a.ID == b.ID })
+	return u
+}
+
+// FindUsers implements [users.UserStore]. It may ignore KeysOnly.
 func (s *Store) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserRecord, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end()
+
 	found := []users.UserRecord{}
 	for _, u := range s.users {
-		wanted := slices.Contains(q.IDs, u.ID) || slices.Contains(q.NameKeys, u.NameKey) || slices.Contains(q.EmailKeys, u.EmailKey)
+		wanted := slices.Contains(q.IDs, u.ID) ||
+			slices.Contains(q.NameKeys, u.NameKey) ||
+			slices.Contains(q.EmailKeys, u.EmailKey)
 		if u.ApplicationID != q.ApplicationID || !wanted {
 			continue
 		}
@@ -230,22 +302,16 @@ func (s *Store) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserR
 	return found, nil
 }
 
-// copied gives u with slices of its own, and its roles once each in order of ID.
-func copied(u users.UserRecord) users.UserRecord {
-	u.DashboardSettings = slices.Clone(u.DashboardSettings)
-	u.Roles = append([]users.Role{}, u.Roles...)
-	slices.SortFunc(u.Roles, func(a, b users.Role) int { return strings.Compare(a.ID, b.ID) })
-	u.Roles = slices.CompactFunc(u.Roles, func(a, b users.Role) bool { return a.ID == b.ID })
-	return u
-}
-
-// UpdateUser implements users.UserStore.
-func (s *Store) UpdateUser(ctx context.Context, c users.UserUpdate) error {
+// SetUserStatus implements [users.UserStore].
+func (s *Store) SetUserStatus(ctx context.Context, c users.StatusUpdate) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	defer s.end()
-	at := slices.IndexFunc(s.users, func(u users.UserRecord) bool { return u.ApplicationID == c.ApplicationID && u.ID == c.ID })
+
+	at := slices.IndexFunc(s.users, func(u users.UserRecord) bool {
+		return u.ApplicationID == c.ApplicationID && u.ID == c.ID
+	})
 	if at < 0 {
 		return users.ErrNotFound
 	}
@@ -253,47 +319,50 @@ func (s *Store) UpdateUser(ctx context.Context, c users.UserUpdate) error {
 	if u.Version != c.IfVersion {
 		return users.ErrStale
 	}
-	if c.Hash != nil {
-		u.Hash = *c.Hash
-	}
+
 	if c.IsApproved != nil {
 		u.IsApproved = *c.IsApproved
 	}
 	if c.IsLockedOut != nil {
 		u.IsLockedOut = *c.IsLockedOut
 	}
-	if c.Login != nil {
-		u.Login = *c.Login
-	}
 	u.DateUpdated = c.DateUpdated
 	u.Version++
 	return nil
 }
 
-func (s *Store) replay(k users.ReplayKey) int {
-	return slices.IndexFunc(s.replays, func(r users.Replay) bool { return r.ReplayKey == k })
-}
-
-// FindReplay implements users.ReplayStore.
-func (s *Store) FindReplay(ctx context.Context, k users.ReplayKey) (users.Replay, error) {
+// FindIdempotencyRecord implements [users.IdempotencyStore].
+func (s *Store) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
 	if err := s.begin(ctx); err != nil {
-		return users.Replay{}, err
+		return users.IdempotencyRecord{}, err
 	}
 	defer s.end()
-	if at := s.replay(k); at >= 0 {
-		return s.replays[at], nil
+
+	if r, ok := s.record(k); ok {
+		return r, nil
 	}
-	return users.Replay{}, users.ErrNotFound
+	return users.IdempotencyRecord{}, users.ErrNotFound
 }
 
-// Purge implements users.ReplayStore.
+// record returns the idempotency record of a key, dead or alive.
+func (s *Store) record(k users.IdempotencyKey) (users.IdempotencyRecord, bool) {
+	for _, r := range s.records {
+		if r.IdempotencyKey == k {
+			return r, true
+		}
+	}
+	return users.IdempotencyRecord{}, false
+}
+
+// Purge implements [users.IdempotencyStore].
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
 	if err := s.begin(ctx); err != nil {
 		return 0, err
 	}
 	defer s.end()
+
 	n := 0
-	s.replays = slices.DeleteFunc(s.replays, func(r users.Replay) bool {
+	s.records = slices.DeleteFunc(s.records, func(r users.IdempotencyRecord) bool {
 		dead := n < limit && !r.Expires.After(before)
 		if dead {
 			n++

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/gousers/users"
@@ -22,13 +23,11 @@ import (
 
 // Mount hangs the API under /v1 of the host's own mux.
 func Mount(svc *users.Service, mux *http.ServeMux) error {
-	api, err := httpapi.New(svc, &httpapi.Options{
-		Prefix: "/v1",
-		Authenticate: httpapi.BearerTokens(httpapi.Token{
-			Token:  "a long random secret",
-			Caller: users.Caller{ID: "backoffice", APIKey: "demo", Allow: users.All},
-		}),
+	authenticate := httpapi.BearerTokens(httpapi.BearerToken{
+		Secret: password.New("a long random secret"),
+		Caller: users.Caller{ID: "backoffice", APIKey: "demo", Permissions: users.AllPermissions},
 	})
+	api, err := httpapi.New(svc, authenticate, &httpapi.Options{Prefix: "/v1"})
 	if err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ func Open(ctx context.Context, db *sql.DB) (*users.Service, error) {
 	return users.New(store, nil)
 }
 
-// MigrationFiles gives the schema to the host's own migration tool.
+// MigrationFiles returns the schema to the host's own migration tool.
 func MigrationFiles() (forGoose, forMigrate fs.FS, err error) {
 	forGoose, err = sqlstore.Goose(sqlstore.Postgres, nil) // goose.NewProvider(goose.DialectPostgres, db, forGoose)
 	if err != nil {
@@ -62,12 +61,12 @@ func MigrationFiles() (forGoose, forMigrate fs.FS, err error) {
 // in over HTTP.
 func WithAccounts(store *sqlstore.Store) (*users.Service, error) {
 	return users.New(store, &users.Options{
-		OnCreate: func(ctx context.Context, u users.User) error {
+		OnCreate: func(ctx context.Context, e users.CreateEvent) error {
 			tx, ok := sqlstore.TxFrom(ctx)
 			if !ok {
 				return errors.New("not inside a transaction")
 			}
-			_, err := tx.ExecContext(ctx, `INSERT INTO accounts (user_id) VALUES ($1)`, u.ID)
+			_, err := tx.ExecContext(ctx, `INSERT INTO accounts (application_id, user_id) VALUES ($1, $2)`, e.Application.ID, e.User.ID)
 			return err
 		},
 	})
@@ -93,7 +92,7 @@ func Deliver(ctx context.Context, svc *users.Service) error {
 
 // SetPassword is what the page behind that link calls.
 func SetPassword(ctx context.Context, svc *users.Service, token, newPassword string) error {
-	return svc.SetPassword(ctx, "demo", token, password.New(newPassword))
+	return svc.SetPassword(ctx, "demo", password.New(token), password.New(newPassword))
 }
 
 // CreateAndTell shows the errors of Create.
@@ -108,18 +107,18 @@ func CreateAndTell(ctx context.Context, svc *users.Service, p users.CreateUserPa
 	case err == nil:
 		return "created"
 	case errors.As(err, &invalid):
-		return invalid.Fields[0].Pointer + " " + invalid.Fields[0].Detail // every invalid member is in Fields
+		return invalid.Error() // invalid.Fields has every invalid member
 	case errors.As(err, &taken):
-		return "taken: " + taken.Members[0] // "userName", "email"
+		return "taken: " + strings.Join(taken.Members, ", ") // "userName", "email"
 	case errors.As(err, &forbidden):
-		return "not allowed: " + forbidden.Members[0]
+		return forbidden.Error() // forbidden.Members is empty where the operation as a whole is refused
 	case errors.Is(err, users.ErrOverloaded), errors.Is(err, users.ErrUnavailable):
 		return "try again later"
 	}
 	return "failed"
 }
 
-// StoreTest proves a store; in a host it is called TestStore and stands in a test file.
+// StoreTest checks a store; in a host it is called TestStore and is in a test file.
 func StoreTest(t *testing.T) {
 	storetest.Run(t, func(testing.TB) users.Store { return memstore.New() })
 }

@@ -1,12 +1,18 @@
 package readme
 
 import (
+	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
 )
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
@@ -89,4 +95,38 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestTheErrorExampleTellsEveryError calls the README's switch with each class,
+// also where it has no detail.
+func TestTheErrorExampleTellsEveryError(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		refuse error
+		want   string
+	}{
+		{nil, "created"},
+		{&users.ForbiddenError{Detail: "not on Sundays"}, "users: forbidden: not on Sundays"},
+		{&users.ForbiddenError{}, "users: forbidden"},
+		{&users.ValidationError{}, "users: invalid"},
+		{&users.ConflictError{Members: []string{"userName", "email"}}, "taken: userName, email"},
+		{users.ErrUnavailable, "try again later"},
+		{errors.New("x"), "failed"},
+	} {
+		svc, err := users.New(memstore.New(), &users.Options{
+			Hasher:       password.InsecureForTests(),
+			BeforeCreate: func(context.Context, users.Application, *users.CreateUserParams) error { return c.refuse },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := svc.CreateApplication(t.Context(), users.Application{APIKey: "demo"}); err != nil {
+			t.Fatal(err)
+		}
+		pw := password.New("violet harbour 47 crumpets")
+		p := users.CreateUserParams{UserName: "jane", Email: "jane@example.com", Password: pw, ConfirmPassword: pw}
+		if got := CreateAndTell(t.Context(), svc, p); got != c.want {
+			t.Errorf("%v: got %q, want %q", c.refuse, got, c.want)
+		}
+	}
 }

@@ -29,12 +29,11 @@ func newAPI(t *testing.T) http.Handler {
 	if _, err := svc.CreateApplication(t.Context(), users.Application{APIKey: "demo"}); err != nil {
 		t.Fatal(err)
 	}
-	api, err := httpapi.New(svc, &httpapi.Options{
-		Prefix: routers.Prefix,
-		Authenticate: httpapi.BearerTokens(httpapi.Token{
-			Token: token, Caller: users.Caller{ID: "admin", APIKey: "demo", Allow: users.All},
-		}),
+	authenticate := httpapi.BearerTokens(httpapi.BearerToken{
+		Secret: password.New(token),
+		Caller: users.Caller{ID: "admin", APIKey: "demo", Permissions: users.AllPermissions},
 	})
+	api, err := httpapi.New(svc, authenticate, &httpapi.Options{Prefix: routers.Prefix})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser starts a browser without a window and gives a context for one tab of
+// browser starts a browser without a window and returns a context for one tab of
 // it. Where none is installed it skips the test, and says so loudly; CI has one.
 func browser(t *testing.T) context.Context {
 	t.Helper()
@@ -51,7 +51,7 @@ func do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
 	}
 }
 
-// says waits until the element can be seen and gives its text.
+// says waits until the element can be seen and returns its text.
 func says(t *testing.T, tab context.Context, selector string) (text string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(tab, deadline)
@@ -109,7 +109,7 @@ func TestTheSetPasswordPageWorksInABrowser(t *testing.T) {
 
 	const password = "marble kettle 7 orchards"
 	fill(t, tab, password, password+"s")
-	if got, want := says(t, tab, "#confirm-error"), "This is not the same as above."; got != want {
+	if got, want := says(t, tab, "#confirm-error"), "The passwords do not match."; got != want {
 		t.Errorf("two passwords that differ: got %q, want %q", got, want)
 	}
 	fill(t, tab, "too short", "too short")
@@ -134,7 +134,7 @@ func TestTheSetPasswordPageWorksInABrowser(t *testing.T) {
 		if name == "used" {
 			fill(t, tab, password+" again", password+" again")
 		}
-		if got, want := says(t, tab, "#message.error"), "This link does not work any more"; !strings.HasPrefix(got, want) {
+		if got, want := says(t, tab, "#message.error"), "This link no longer works"; !strings.HasPrefix(got, want) {
 			t.Errorf("a link that is %s: got %q, want %q", name, got, want)
 		}
 		shoot(t, tab, name)

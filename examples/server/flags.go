@@ -32,7 +32,12 @@ type config struct {
 }
 
 // grant is a token for an application.
-type grant struct{ apiKey, token string }
+type grant struct {
+	apiKey string
+	token  password.Secret
+}
+
+func (g grant) equal(h grant) bool { return g.apiKey == h.apiKey && g.token.Equal(h.token) }
 
 type roleFlag struct{ apiKey, name string }
 
@@ -58,7 +63,7 @@ func flagSet(t *texts) *flag.FlagSet {
 	fs.Var(&t.limited, "limited", "`KEY=TOKEN`: a bearer token that may create users with unprivileged members and read by id what it created (repeatable)")
 	fs.Var(&t.roles, "role", "`KEY=NAME`: a role of an application, made if missing (repeatable)")
 	fs.StringVar(&t.mailDir, "mail", "", "`DIR` for one .eml file per notification (default: a line in the log, without the link)")
-	fs.StringVar(&t.smtp, "smtp", "", "`URL` of a mail server: smtp://[user:pass@]host:port (STARTTLS is required, but for this machine) or smtps://…")
+	fs.StringVar(&t.smtp, "smtp", "", "`URL` of a mail server: smtp://[user:pass@]host:port (STARTTLS is required, except on localhost) or smtps://…")
 	fs.StringVar(&t.from, "from", "no-reply@example.com", "`address` that mail is sent from")
 	fs.StringVar(&t.baseURL, "base-url", "", "`URL` under which users reach this server, for links (default: paths, and in mail the listening address)")
 	fs.StringVar(&t.hash, "hash", "argon2id", "`argon2id|bcrypt:COST` for new passwords")
@@ -117,8 +122,9 @@ func (cfg *config) parseGrants(t texts) (err error) {
 	if cfg.limited, err = parseGrants(t.limited); err != nil {
 		return fmt.Errorf("-limited: %w", err)
 	}
-	for i, g := range slices.Concat(cfg.admins, cfg.limited) {
-		if slices.Contains(slices.Concat(cfg.admins, cfg.limited)[:i], g) {
+	all := slices.Concat(cfg.admins, cfg.limited)
+	for i, g := range all {
+		if slices.ContainsFunc(all[:i], g.equal) {
 			return fmt.Errorf("-application, -limited: the same token twice for %q", g.apiKey)
 		}
 	}
@@ -145,7 +151,7 @@ func parseGrants(values []string) ([]grant, error) {
 		case !bearer.MatchString(token):
 			return nil, fmt.Errorf("the token for %q must be letters, digits and any of -._~+/ (RFC 6750)", key)
 		}
-		grants = append(grants, grant{key, token})
+		grants = append(grants, grant{key, password.New(token)})
 	}
 	return grants, nil
 }

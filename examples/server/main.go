@@ -6,7 +6,7 @@
 //
 // It prints where it listens, an application, a token and a curl command that
 // makes a user. Run it with -h for the flags. SIGTERM and SIGINT finish what has
-// begun and end it with code 0: they give requests 15 seconds, then notifications
+// begun and end it with code 0: requests get 15 seconds, then notifications
 // 10. A second signal ends it at once.
 package main
 

@@ -17,7 +17,7 @@ var (
 )
 
 // setPasswordPage answers the page to which the link in the mail leads, and
-// what it loads. The page is the same for everyone: the token stands in the
+// what it loads. The page is the same for everyone: the token is in the
 // fragment of the link, which browsers keep to themselves.
 func setPasswordPage() http.Handler {
 	files := map[string]struct {

@@ -28,7 +28,7 @@ const (
 	healthDeadline   = 2 * time.Second
 )
 
-// serve runs the server until ctx ends. It answers nil if it stopped in order.
+// serve runs the server until ctx ends. It returns nil if it stopped in order.
 func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger) (err error) {
 	store, closeStore, err := openStore(ctx, cfg.db)
 	if err != nil {
@@ -123,18 +123,17 @@ func drain(ctx context.Context, relay *outbox.Relay, log *slog.Logger) error {
 
 // newHandler puts the API, the page and the health check side by side.
 func newHandler(svc *users.Service, cfg *config, demo *setup, log *slog.Logger) (http.Handler, error) {
-	api, err := httpapi.New(svc, &httpapi.Options{
-		Authenticate: httpapi.BearerTokens(demo.tokens...),
-		Prefix:       prefix,
-		BaseURL:      cfg.baseURL,
-		Logger:       log,
+	api, err := httpapi.New(svc, httpapi.BearerTokens(demo.tokens...), &httpapi.Options{
+		Prefix:  prefix,
+		BaseURL: cfg.baseURL,
+		Logger:  log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	own := http.NewServeMux()
 	own.Handle("GET "+setPasswordPath, setPasswordPage())
-	own.Handle("GET "+healthPath, health(svc, demo.apiKey))
+	own.Handle("GET "+healthPath, health(svc, demo.shown.apiKey))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case setPasswordPath, healthPath:

@@ -13,7 +13,7 @@ const password = document.getElementById("password");
 const confirmation = document.getElementById("confirm");
 const send = document.getElementById("send");
 
-const deadLink = "This link does not work any more: it was used, it has expired, or it is not complete. Ask for a new one.";
+const deadLink = "This link no longer works: it has been used, has expired or is incomplete. Request a new one.";
 
 // finish replaces the form with a last word.
 function finish(text, kind) {
@@ -58,7 +58,7 @@ async function setPassword() {
   } else if (answer.status === 400) {
     finish(deadLink, "error");
   } else {
-    tell("That did not work just now. Please try again in a minute.", "error");
+    tell("Something went wrong. Please try again in a minute.", "error");
   }
 }
 
@@ -72,7 +72,7 @@ form.addEventListener("submit", async (event) => {
     return;
   }
   if (password.value !== confirmation.value) {
-    mark(confirmation, "This is not the same as above.");
+    mark(confirmation, "The passwords do not match.");
     return;
   }
   send.disabled = true;

@@ -10,14 +10,15 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/password"
 )
 
 const demoKey = "demo"
 
 // setup is what the server starts with.
 type setup struct {
-	tokens        []httpapi.Token
-	apiKey, token string // of the application that is printed
+	tokens []httpapi.BearerToken
+	shown  grant // of the application that is printed
 }
 
 // setUp makes the applications and roles of the flags unless they are there,
@@ -25,13 +26,13 @@ type setup struct {
 func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error) {
 	admins := cfg.admins
 	if len(admins) == 0 {
-		admins = []grant{{demoKey, rand.Text()}}
+		admins = []grant{{demoKey, password.New(rand.Text())}}
 	}
-	s := &setup{apiKey: admins[0].apiKey, token: admins[0].token}
+	s := &setup{shown: admins[0]}
 	// The ids are remembered with what a caller creates, so they must be the
 	// same at the next start, whatever the tokens then are.
 	seen := make(map[string]int)
-	add := func(g grant, id string, allow users.Permission) error {
+	add := func(g grant, id string, allow users.Permissions) error {
 		if err := ensureApplication(ctx, svc, g.apiKey); err != nil {
 			return err
 		}
@@ -39,11 +40,14 @@ func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error)
 		if n := seen[g.apiKey+" "+id]; n > 1 {
 			id = fmt.Sprintf("%s-%d", id, n)
 		}
-		s.tokens = append(s.tokens, httpapi.Token{Token: g.token, Caller: users.Caller{ID: id, APIKey: g.apiKey, Allow: allow}})
+		s.tokens = append(s.tokens, httpapi.BearerToken{
+			Secret: g.token,
+			Caller: users.Caller{ID: id, APIKey: g.apiKey, Permissions: allow},
+		})
 		return nil
 	}
 	for _, g := range admins {
-		if err := add(g, "admin", users.All); err != nil {
+		if err := add(g, "admin", users.AllPermissions); err != nil {
 			return nil, err
 		}
 	}
@@ -72,9 +76,10 @@ func ensureApplication(ctx context.Context, svc *users.Service, apiKey string) e
 	return nil
 }
 
-// print tells where the server listens and gives a command that makes a user.
+// print says where the server listens and shows a command that makes a user.
 // The name is random, so that the command works again after the next start.
 func (s *setup) print(w io.Writer, url string) {
+	token := s.shown.token.Reveal()
 	name := "jane-" + strings.ToLower(rand.Text()[:8])
 	body := fmt.Sprintf(`{"userName":%q,"email":%q,"password":%q,"confirmPassword":%q}`,
 		name, name+"@example.com", demoPassword, demoPassword)
@@ -86,7 +91,7 @@ Paste this to create a user:
 
 curl -i -X POST %s%s/%s/users -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '%s'
 
-`, url, s.apiKey, s.token, url, prefix, s.apiKey, s.token, body)
+`, url, s.shown.apiKey, token, url, prefix, s.shown.apiKey, token, body)
 }
 
 const demoPassword = "violet harbour 47 crumpets"

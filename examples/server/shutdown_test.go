@@ -89,7 +89,7 @@ func (b *books) post(c *http.Client, p *process, o order) bool {
 	return err == nil
 }
 
-// exchange gives the whole answer's status and location. The error of half an
+// exchange returns the whole answer's status and location. The error of half an
 // answer is io.ErrUnexpectedEOF; any other means that none came.
 func exchange(c *http.Client, req *http.Request) (status int, location string, err error) {
 	res, err := c.Do(req)

@@ -11,7 +11,7 @@ import (
 )
 
 // TestSoakKeepsEveryAcknowledgedUser loads a server on SQLite with clients that
-// create, repeat, clash and read, for a second or for USERS_SOAK (make soak).
+// create, repeat, conflict and read, for a second or for USERS_SOAK (make soak).
 func TestSoakKeepsEveryAcknowledgedUser(t *testing.T) {
 	length := time.Second
 	if text := os.Getenv("USERS_SOAK"); text != "" {

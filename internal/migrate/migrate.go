@@ -118,8 +118,24 @@ func (s *Set) version(number int, file, text string) (Version, error) {
 	if number == 1 && !strings.HasPrefix(text, journal) {
 		return Version{}, fmt.Errorf("want %q first", journal)
 	}
-	v := Version{Number: number, Name: name[2]}
+	steps, err := s.parse(text)
+	if err != nil {
+		return Version{}, fmt.Errorf("step %d: %w", len(steps)+1, err)
+	}
 
+	v := Version{Number: number, Name: name[2], Steps: steps}
+	for _, step := range steps {
+		v.Up = append(v.Up, step.Up)
+		v.Down = append(v.Down, step.Down)
+	}
+	v.Up = append(v.Up, s.note(v))
+	v.Down = append(v.Down, s.db.Render(fmt.Sprintf(`DELETE FROM {users_migrations} WHERE version = %d`, number)))
+	slices.Reverse(v.Down)
+	return v, nil
+}
+
+// parse returns the steps of a file; with an error, those before it.
+func (s *Set) parse(text string) (steps []Step, err error) {
 	var doneIf string
 	var statement strings.Builder
 	for line := range strings.Lines(text) {
@@ -128,34 +144,24 @@ func (s *Set) version(number int, file, text string) (Version, error) {
 			doneIf = after
 			continue
 		}
-		undo, ok := strings.CutPrefix(line, downLine)
+		down, ok := strings.CutPrefix(line, downLine)
 		if !ok {
 			statement.WriteString(line + "\n")
 			continue
 		}
-		step, err := s.step(statement.String(), doneIf, undo)
+
+		step, err := s.step(statement.String(), doneIf, down)
 		if err != nil {
-			return Version{}, fmt.Errorf("step %d: %w", len(v.Steps)+1, err)
+			return steps, err
 		}
-		v.Steps = append(v.Steps, step)
+		steps = append(steps, step)
 		doneIf = ""
 		statement.Reset()
 	}
-	if doneIf != "" || strings.TrimSpace(statement.String()) != "" {
-		return Version{}, fmt.Errorf("step %d: no line %q", len(v.Steps)+1, downLine)
+	if len(steps) == 0 || doneIf != "" || strings.TrimSpace(statement.String()) != "" {
+		return steps, fmt.Errorf("no line %q", downLine)
 	}
-	if len(v.Steps) == 0 {
-		return Version{}, errors.New("no steps")
-	}
-
-	for _, step := range v.Steps {
-		v.Up = append(v.Up, step.Up)
-		v.Down = append(v.Down, step.Down)
-	}
-	v.Up = append(v.Up, s.note(v))
-	v.Down = append(v.Down, s.db.Render(fmt.Sprintf(`DELETE FROM {users_migrations} WHERE version = %d`, number)))
-	slices.Reverse(v.Down)
-	return v, nil
+	return steps, nil
 }
 
 func (s *Set) step(up, doneIf, down string) (step Step, err error) {

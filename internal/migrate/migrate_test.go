@@ -64,7 +64,7 @@ func TestLoadRefusesAStepThatIsNotWhole(t *testing.T) {
 		"TwoDowns":          {"postgres", "DROP TABLE {a};\n-- down: SELECT 1\n-- down: SELECT 2\n", "step 2"},
 		"DownOfTwo":         {"postgres", "DROP TABLE {a};\n-- down: SELECT 1; SELECT 2\n", "step 1"},
 		"NoSemicolon":       {"postgres", "DROP TABLE {a}\n-- down: SELECT 1\n", "step 1: a statement must end"},
-		"Empty":             {"postgres", "\n", "no steps"},
+		"Empty":             {"postgres", "\n", "step 1: no line"},
 		"SignOfNoUse":       {"sqlite", "DROP TABLE {a};\n-- done if: no table a\n-- down: SELECT 1\n", "step 1"},
 		"NoSign":            {"mysql", "DROP TABLE {a};\n-- down: SELECT 1\n", "step 1"},
 		"TwoSigns":          {"mysql", "DROP TABLE {a};\n-- done if: no table a\n-- done if: run again\n-- down: SELECT 1\n", "step 1"},

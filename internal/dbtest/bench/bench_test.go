@@ -22,6 +22,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/dbtest/servers"
+	"github.com/gousers/users/password"
 	"github.com/gousers/users/sqlstore"
 )
 
@@ -47,7 +48,7 @@ var engines = []engine{
 	{"MariaDB", sqlstore.MySQL, "mysql", servers.MySQL},
 }
 
-const userColumns = `application_id, id, user_name, name_key, email, email_key, key_version, display_name, credential, is_approved, is_locked_out, dashboard_access, dashboard_settings, created_by, creation_date, date_created, date_updated, failures, locked_until, version`
+const userColumns = `application_id, id, user_name, name_key, email, email_key, key_version, display_name, display_key, credential, is_approved, is_locked_out, dashboard_access, dashboard_settings, created_by, creation_date, date_created, date_updated, failures, locked_until, last_login, email_verified, password_changed, version`
 
 func (e engine) param(n int, cast string) string {
 	if e.dialect == sqlstore.Postgres {
@@ -58,7 +59,7 @@ func (e engine) param(n int, cast string) string {
 
 // insertUser is the statement of a user with nothing else to write.
 func (e engine) insertUser() string {
-	casts := strings.Fields("text text text text text text bigint text text boolean boolean boolean text text bigint bigint bigint bigint bigint bigint")
+	casts := strings.Fields("text text text text text text bigint text text text boolean boolean boolean text text bigint bigint bigint bigint bigint bigint bigint bigint bigint")
 	for i, c := range casts {
 		casts[i] = e.param(i+1, c)
 	}
@@ -70,9 +71,10 @@ func (e engine) insertUser() string {
 }
 
 func (e engine) args(u *users.UserRecord) []any {
-	return []any{u.ApplicationID, u.ID, u.UserName, u.NameKey, u.Email, u.EmailKey, u.KeyVersion, u.Name, string(u.Hash),
+	return []any{u.ApplicationID, u.ID, u.UserName, u.NameKey, u.Email, u.EmailKey, u.KeyVersion, u.Name, u.DisplayKey, u.Hash.Reveal(),
 		u.IsApproved, u.IsLockedOut, u.AllowDashboardAccess, nil, u.CreatedBy, u.CreationDate.UnixMicro(), u.DateCreated.UnixMicro(),
-		u.DateUpdated.UnixMicro(), u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.Version, u.ApplicationID}
+		u.DateUpdated.UnixMicro(), u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.Login.LastLogin.UnixMicro(),
+		u.EmailVerified.UnixMicro(), u.PasswordChanged.UnixMicro(), u.Version, u.ApplicationID}
 }
 
 var serial atomic.Int64
@@ -83,8 +85,8 @@ func newUser() *users.NewUser {
 	return &users.NewUser{UserRecord: users.UserRecord{
 		User: users.User{ID: id, UserName: "user" + id, Email: id + "@example.com", Name: "A User", IsApproved: true,
 			CreationDate: now, DateCreated: now, DateUpdated: now},
-		ApplicationID: "app", NameKey: "user" + id, EmailKey: id + "@example.com", KeyVersion: 1, Version: 1,
-		Hash: "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$q2Z1bGxvZmVudHJvcHlmdWxsb2ZlbnRyb3B5ZnVsbG9m",
+		ApplicationID: "app", NameKey: "user" + id, EmailKey: id + "@example.com", DisplayKey: "a user", KeyVersion: 1, Version: 1,
+		Hash: password.NewHash("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$q2Z1bGxvZmVudHJvcHlmdWxsb2ZlbnRyb3B5ZnVsbG9m"),
 	}}
 }
 
@@ -125,8 +127,8 @@ func BenchmarkUserWithRolesAndNotification(b *testing.B) {
 				db, store := e.open(b, connections, false)
 				compare(b, connections, func(n *users.NewUser) error { return e.byHand(db, n) }, func(n *users.NewUser) error {
 					n.Roles = []users.Role{{ID: "r1"}, {ID: "r2"}}
-					n.Notification = &users.OutboxRow{ID: n.ID, ApplicationID: n.ApplicationID, UserID: n.ID, Kind: users.KindAccountCreated,
-						State: users.StatePending, Created: n.DateCreated, Due: n.DateCreated}
+					n.Notifications = []users.NotificationRecord{{ID: n.ID, ApplicationID: n.ApplicationID, UserID: n.ID, Kind: users.KindAccountCreated,
+						State: users.StatePending, Created: n.DateCreated, Due: n.DateCreated}}
 					return store.CreateUser(context.Background(), n)
 				})
 			})
@@ -149,8 +151,8 @@ func (e engine) byHand(db *sql.DB, n *users.NewUser) error {
 		", id FROM roles WHERE application_id = "+p(3, "text")+" AND id IN ("+p(4, "text")+", "+p(5, "text")+")", "app", n.ID, "app", "r1", "r2"); err != nil {
 		return err
 	}
-	if _, err := tx.Exec("INSERT INTO notifications (application_id, id, user_id, kind, state, due_at, lease_until, lease_owner, attempts, last_error, date_created) SELECT "+
-		p(1, "text")+", "+p(2, "text")+", "+p(3, "text")+", "+p(4, "text")+", "+p(5, "text")+", "+p(6, "bigint")+", 0, '', "+p(7, "bigint")+", "+p(8, "text")+", "+p(9, "bigint"),
+	if _, err := tx.Exec("INSERT INTO notifications (application_id, id, user_id, kind, state, pending, due_at, lease_until, lease_owner, attempts, last_error, date_created) SELECT "+
+		p(1, "text")+", "+p(2, "text")+", "+p(3, "text")+", "+p(4, "text")+", "+p(5, "text")+", 1, "+p(6, "bigint")+", 0, '', "+p(7, "bigint")+", "+p(8, "text")+", "+p(9, "bigint"),
 		"app", n.ID, n.ID, users.KindAccountCreated, users.StatePending, n.DateCreated.UnixMicro(), 0, "", n.DateCreated.UnixMicro()); err != nil {
 		return err
 	}

@@ -55,11 +55,11 @@ func newService(store users.Store) (*users.Service, error) {
 }
 
 func newHandler(svc *users.Service, log *slog.Logger) (http.Handler, error) {
-	return httpapi.New(svc, &httpapi.Options{
-		Logger:       log,
-		Prefix:       "/v1",
-		Authenticate: httpapi.BearerTokens(httpapi.Token{Token: token, Caller: users.Caller{ID: "admin", APIKey: apiKey, Allow: users.All}}),
+	authenticate := httpapi.BearerTokens(httpapi.BearerToken{
+		Secret: password.New(token),
+		Caller: users.Caller{ID: "admin", APIKey: apiKey, Permissions: users.AllPermissions},
 	})
+	return httpapi.New(svc, authenticate, &httpapi.Options{Logger: log, Prefix: "/v1"})
 }
 
 const childVariable = "USERS_CRASH_CHILD"

@@ -111,7 +111,7 @@ func prepare(t *testing.T, b backend) *users.Service {
 	return svc
 }
 
-// start starts this test binary as the server and gives its address and the
+// start starts this test binary as the server and returns its address and the
 // function that kills it.
 func start(t *testing.T, b backend, mailFile string) (addr string, kill func()) {
 	t.Helper()
@@ -186,11 +186,11 @@ func (l *ledger) verify(t *testing.T, b backend, svc *users.Service) {
 func (l *ledger) verifyMail(ctx context.Context, t *testing.T, svc *users.Service, mailFile string) {
 	t.Helper()
 	for tick := time.NewTicker(50 * time.Millisecond); ; {
-		rows, err := svc.Notifications(ctx, apiKey, users.NotificationQuery{})
+		waiting, err := svc.Notifications(ctx, apiKey, users.NotificationQuery{})
 		if err != nil {
 			t.Fatalf("waiting for the mail: %v", err)
 		}
-		if len(rows) == 0 {
+		if len(waiting.Notifications) == 0 {
 			break
 		}
 		<-tick.C

@@ -51,7 +51,7 @@ func newLedger() *ledger {
 	return &ledger{acked: map[string]string{}, requests: map[string]request{}, statuses: map[int]int{}}
 }
 
-// take gives a request whose outcome is unknown, to be repeated, or a new one.
+// take returns a request whose outcome is unknown, to be repeated, or a new one.
 // Of the new ones half ask for mail, and half of each half for a role.
 func (l *ledger) take() request {
 	l.mu.Lock()

@@ -67,7 +67,7 @@ func relayUntilIdle(spec string) error {
 	relay, err := outbox.New(svc, users.NotifierFunc(func(_ context.Context, n users.Notification) error {
 		mu.Lock()
 		defer mu.Unlock()
-		token := n.Token
+		token := n.Token.Reveal()
 		if token == "" {
 			token = "-"
 		}
@@ -152,7 +152,7 @@ func relayProcesses(t *testing.T, b, fast backend, want int) {
 				continue
 			}
 			tokens++
-			if err := svc.SetPassword(t.Context(), apiKey, f[2], password.New("an unguessable sentence")); err != nil {
+			if err := svc.SetPassword(t.Context(), apiKey, password.New(f[2]), password.New("an unguessable sentence")); err != nil {
 				t.Errorf("the token of a relay with a clock off by %v: %v, want it to be good", relaySkews[i], err)
 			}
 		}
@@ -172,18 +172,19 @@ func relayProcesses(t *testing.T, b, fast backend, want int) {
 			t.Errorf("user %s was notified %d times, want once", id, notified[id])
 		}
 	}
-	rows, err := svc.Notifications(t.Context(), apiKey, users.NotificationQuery{})
+	list, err := svc.Notifications(t.Context(), apiKey, users.NotificationQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(asked) != want || len(delivered) != want || tokens != want/relayLinks || len(rows) != 0 {
+	left := len(list.Notifications)
+	if len(asked) != want || len(delivered) != want || tokens != want/relayLinks || left != 0 {
 		t.Errorf("got %d users, %d notifications delivered with %d tokens and at least %d left, want %d, %d, %d and none",
-			len(asked), len(delivered), tokens, len(rows), want, want, want/relayLinks)
+			len(asked), len(delivered), tokens, left, want, want, want/relayLinks)
 	}
 	t.Logf("%d rows: created in %v, delivered in %v, by process: %v", want, created.Round(time.Millisecond), took.Round(time.Millisecond), shares)
 }
 
-// createMany creates the users, in services whose clocks are off, and gives their ids.
+// createMany creates the users, in services whose clocks are off, and returns their ids.
 func createMany(t *testing.T, b backend, want int) map[string]bool {
 	t.Helper()
 	db, store, err := b.open()

@@ -69,7 +69,7 @@ func (s *Switch) after(c Call) error {
 	return nil
 }
 
-// Open gives a *sql.DB on d, and the switch of its hooks.
+// Open returns a *sql.DB on d, and the switch of its hooks.
 func Open(d driver.Driver, dsn string) (*sql.DB, *Switch) {
 	s := &Switch{}
 	return sql.OpenDB(connector{d, dsn, s}), s

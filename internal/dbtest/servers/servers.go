@@ -65,7 +65,7 @@ func (f *finder) find(env, local string, answers func(dsn string) error, start f
 	return f.dsn, f.err
 }
 
-// Postgres gives the URL of a new, empty database, which is dropped when the
+// Postgres returns the URL of a new, empty database, which is dropped when the
 // test ends.
 func Postgres(t testing.TB) string {
 	t.Helper()
@@ -84,7 +84,7 @@ func Postgres(t testing.TB) string {
 	return u.String()
 }
 
-// MySQL gives the DSN (github.com/go-sql-driver/mysql) of a new, empty
+// MySQL returns the DSN (github.com/go-sql-driver/mysql) of a new, empty
 // database, which is dropped when the test ends.
 func MySQL(t testing.TB) string {
 	t.Helper()
@@ -115,7 +115,7 @@ func missing(t testing.TB, what string, err error) {
 
 var counter atomic.Int64
 
-// unique gives a name that no other process uses.
+// unique returns a name that no other process uses.
 func unique() string {
 	return fmt.Sprintf("users_t_%d_%d_%s", os.Getpid(), counter.Add(1), strconv.FormatInt(time.Now().UnixNano()%1e9, 36))
 }

@@ -136,7 +136,7 @@ func running(pid int) bool {
 	return state != "" && state != "Z"
 }
 
-// stat gives the parent and the state of a process (proc(5)).
+// stat returns the parent and the state of a process (proc(5)).
 func stat(file string) (ppid int, state string) {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -21,12 +21,12 @@ func Classes(t *testing.T, g *Target) {
 	cases := map[error]bool{forged: false} // true: unavailable
 	switch g.Dialect {
 	case sqlstore.Postgres:
-		for _, s := range []string{"08006", "57P01", "57P03", "53300", "25006"} {
+		for _, s := range []string{"08006", "57P01", "57P03", "53300", "25006", "57014", "55P03", "25P03"} {
 			cases[stateError(s)] = true
 		}
-		cases[stateError("23514")], cases[stateError("57014")] = false, false
+		cases[stateError("23514")] = false // CHECK
 	case sqlstore.MySQL:
-		for _, n := range []uint16{1040, 1047, 1053, 1290, 1836, 1927, 2013} {
+		for _, n := range []uint16{1040, 1047, 1053, 1290, 1836, 1927, 1969, 2013, 3024} {
 			cases[&numberError{Number: n}] = true
 		}
 		cases[&numberError{Number: 4025}] = false // a CHECK of MariaDB, SQLSTATE 23000

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/dbtest/flaky"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/password"
 	"github.com/gousers/users/sqlstore"
 )
@@ -25,7 +26,7 @@ func (g *Target) aborts() map[string]error {
 	case sqlstore.Postgres:
 		return map[string]error{"40001": stateError("40001"), "40P01": stateError("40P01")}
 	case sqlstore.MySQL:
-		return map[string]error{"1213": &numberError{Number: 1213}, "1205": &numberError{Number: 1205}}
+		return map[string]error{"1213": &numberError{Number: 1213}, "1205": &numberError{Number: 1205}, "1020": &numberError{Number: 1020}}
 	}
 	return map[string]error{"BUSY": codeError(5), "BUSY_SNAPSHOT": codeError(517)}
 }
@@ -143,7 +144,7 @@ func Retries(t *testing.T, g *Target) {
 				}
 				return nil
 			}})
-			_, err = svc.WithStore(e.Store.WithTx(tx)).Create(context.Background(), "demo", params("ada"))
+			_, err = svc.InTx(e.Store.WithTx(tx)).Create(context.Background(), "demo", params("ada"))
 			e.Switch.Set(nil)
 			if !errors.Is(err, users.ErrRetryTx) || !errors.Is(err, abort) {
 				t.Errorf("got %v, want ErrRetryTx with its cause", err)
@@ -155,18 +156,17 @@ func Retries(t *testing.T, g *Target) {
 	}
 }
 
-// Faults fails every call of the driver in turn, in every way, and checks that
-// the answer is true.
-func Faults(t *testing.T, g *Target) {
-	g.Share(t)
+// way is how a call of the driver fails.
+type way struct {
+	name   string
+	before bool // it does not reach the database
+	err    func(cancel context.CancelFunc) error
+	class  error // of an error that comes out; nil: any
+}
+
+func ways() []way {
 	injected := errors.New("injected")
-	type way struct {
-		name   string
-		before bool
-		err    func(cancel context.CancelFunc) error
-		class  error // of an error that comes out; nil: any
-	}
-	ways := []way{
+	return []way{
 		{"ErrorBefore", true, func(context.CancelFunc) error { return injected }, injected},
 		{"ErrorAfter", false, func(context.CancelFunc) error { return injected }, injected},
 		{"Delay", true, func(context.CancelFunc) error { time.Sleep(2 * time.Millisecond); return nil }, nil},
@@ -177,69 +177,32 @@ func Faults(t *testing.T, g *Target) {
 		{"BadConnAfter", false, func(context.CancelFunc) error { return driver.ErrBadConn }, users.ErrUnavailable},
 		{"LostAfter", false, func(context.CancelFunc) error { return fmt.Errorf("read: %w", io.ErrUnexpectedEOF) }, users.ErrUnavailable},
 	}
+}
+
+// canFail reports whether the way can be taken at c.
+func (w way) canFail(c flaky.Call) bool {
+	if c.Op == flaky.Rollback || c.Op == flaky.Connect || strings.HasPrefix(c.Query, "ROLLBACK") {
+		return false
+	}
+	// After a panic of the driver in any other call database/sql itself loses the
+	// connection or its lock.
+	return w.name != "Panic" || c.Op == flaky.Exec
+}
+
+// Faults fails every call of the driver in turn, in every way, and checks that
+// the answer is true.
+func Faults(t *testing.T, g *Target) {
+	g.Share(t)
 	for shape, params := range shapes() {
 		t.Run(shape, func(t *testing.T) {
 			e := g.Fresh(t)
-			svc := e.service(t, users.Options{})
+			f := faulty{e, e.service(t, users.Options{}), shape == "WithKey"}
 			made := 0
-			for _, w := range ways {
-				for n := 1; ; n++ {
-					name := strings.ToLower(fmt.Sprintf("%s%d", w.name, n))
-					ctx, cancel := context.WithCancel(context.Background())
-					var seen int
-					var at flaky.Call
-					hook := func(c flaky.Call) error {
-						if c.Op == flaky.Rollback || c.Op == flaky.Connect || strings.HasPrefix(c.Query, "ROLLBACK") {
-							return nil
-						}
-						if w.name == "Panic" && c.Op != flaky.Exec {
-							// After a panic of the driver in any other call
-							// database/sql itself loses the connection or its lock.
-							return nil
-						}
-						if seen++; seen == n {
-							at = c
-							return w.err(cancel)
-						}
-						return nil
-					}
-					if w.before {
-						e.Switch.Set(&flaky.Hooks{Before: hook})
-					} else {
-						e.Switch.Set(&flaky.Hooks{After: hook})
-					}
-					err := attempt(ctx, svc, params(name))
-					e.Switch.Set(nil)
-					cancel()
-					if seen < n { // no such call: every one had its turn
-						if err != nil {
-							t.Fatalf("%s: without a fault: got %v", w.name, err)
-						}
-						made++
-						break
-					}
-					cell := fmt.Sprintf("%s at call %d (%s %.40s)", w.name, n, at.Op, at.Query)
-					there := exists(t, svc, name)
+			for _, w := range ways() {
+				for n, more := 1, true; more; n++ {
+					var there bool
+					there, more = f.failCall(t, w, n, params(strings.ToLower(fmt.Sprintf("%s%d", w.name, n))))
 					if there {
-						made++
-					}
-					switch {
-					case err == nil && !there:
-						t.Errorf("%s: success, and the user is not there", cell)
-					case errors.Is(err, users.ErrConflict):
-						t.Errorf("%s: got %v for a free name", cell, err)
-					case err != nil && w.class != nil && !errors.Is(err, w.class):
-						t.Errorf("%s: got %v, want %v", cell, err, w.class)
-					case err != nil && w.name == "Delay":
-						t.Errorf("%s: got %v, want success", cell, err)
-					case strings.Contains(fmt.Sprint(err), goodPassword):
-						t.Errorf("%s: the password is in the error", cell)
-					}
-					if shape == "WithKey" && !there {
-						// The same key tells, and finishes what was not done.
-						if _, err := svc.Create(context.Background(), "demo", params(name)); err != nil {
-							t.Errorf("%s: the repeated request: got %v, want success", cell, err)
-						}
 						made++
 					}
 				}
@@ -247,12 +210,76 @@ func Faults(t *testing.T, g *Target) {
 			if got := e.count(t, "users"); got != made {
 				t.Errorf("users: got %d, want %d", got, made)
 			}
-			if shape == "WithKey" {
+			if f.withKey {
 				e.wantRows(t, made)
 			}
 			wantIdle(t, e)
 		})
 	}
+}
+
+// faulty creates users on a driver that fails.
+type faulty struct {
+	*Env
+	svc     *users.Service
+	withKey bool // the users come with an idempotency key
+}
+
+// failCall creates a user while call n fails in the way w, and reports whether
+// the user is there in the end and whether there was such a call.
+func (f faulty) failCall(t *testing.T, w way, n int, p users.CreateUserParams) (there, more bool) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var seen int
+	var at flaky.Call
+	hook := func(c flaky.Call) error {
+		if !w.canFail(c) {
+			return nil
+		}
+		if seen++; seen == n {
+			at = c
+			return w.err(cancel)
+		}
+		return nil
+	}
+	if w.before {
+		f.Switch.Set(&flaky.Hooks{Before: hook})
+	} else {
+		f.Switch.Set(&flaky.Hooks{After: hook})
+	}
+	err := attempt(ctx, f.svc, p)
+	f.Switch.Set(nil)
+	if seen < n { // every call had its turn
+		if err != nil {
+			t.Fatalf("%s: without a fault: got %v", w.name, err)
+		}
+		return true, false
+	}
+
+	cell := fmt.Sprintf("%s at call %d (%s %.40s)", w.name, n, at.Op, at.Query)
+	there = exists(t, f.svc, p.UserName)
+	switch {
+	case err == nil && !there:
+		t.Errorf("%s: success, and the user is not there", cell)
+	case errors.Is(err, users.ErrConflict):
+		t.Errorf("%s: got %v for a free name", cell, err)
+	case err != nil && w.class != nil && !errors.Is(err, w.class):
+		t.Errorf("%s: got %v, want %v", cell, err, w.class)
+	case err != nil && w.name == "Delay":
+		t.Errorf("%s: got %v, want success", cell, err)
+	case strings.Contains(fmt.Sprint(err), goodPassword):
+		t.Errorf("%s: the password is in the error", cell)
+	}
+
+	if f.withKey && !there {
+		// The same key tells, and finishes what was not done.
+		if _, err := f.svc.Create(context.Background(), "demo", p); err != nil {
+			t.Errorf("%s: the repeated request: got %v, want success", cell, err)
+		}
+		there = true
+	}
+	return there, true
 }
 
 // attempt creates a user; a panic of the driver is an error of its own.
@@ -276,7 +303,7 @@ func exists(t testing.TB, svc *users.Service, name string) bool {
 }
 
 // wantIdle waits until no connection is in use: database/sql rolls back a
-// cancelled transaction on a goroutine of its own.
+// canceled transaction on a goroutine of its own.
 func wantIdle(t testing.TB, e *Env) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
@@ -330,44 +357,6 @@ func Cancellation(t *testing.T, g *Target, instants int) {
 	t.Logf("%d instants: %d acknowledged, %d there", instants, done.Load(), there)
 }
 
-// storeFaults is a users.Store that fails one of its calls.
-type storeFaults struct {
-	users.Store
-	call  int // counts down to the one that fails
-	fault func(run func() error) error
-}
-
-func (s *storeFaults) do(run func() error) error {
-	if s.call--; s.call == 0 {
-		return s.fault(run)
-	}
-	return run()
-}
-
-func (s *storeFaults) FindApplication(ctx context.Context, q users.ApplicationQuery) (a users.Application, err error) {
-	err = s.do(func() (err error) { a, err = s.Store.FindApplication(ctx, q); return err })
-	return a, err
-}
-
-func (s *storeFaults) FindRoles(ctx context.Context, q users.RoleQuery) (r []users.RoleRecord, err error) {
-	err = s.do(func() (err error) { r, err = s.Store.FindRoles(ctx, q); return err })
-	return r, err
-}
-
-func (s *storeFaults) FindUsers(ctx context.Context, q users.UserQuery) (u []users.UserRecord, err error) {
-	err = s.do(func() (err error) { u, err = s.Store.FindUsers(ctx, q); return err })
-	return u, err
-}
-
-func (s *storeFaults) FindReplay(ctx context.Context, k users.ReplayKey) (r users.Replay, err error) {
-	err = s.do(func() (err error) { r, err = s.Store.FindReplay(ctx, k); return err })
-	return r, err
-}
-
-func (s *storeFaults) CreateUser(ctx context.Context, n *users.NewUser) error {
-	return s.do(func() error { return s.Store.CreateUser(ctx, n) })
-}
-
 // StoreFaults fails each call of the Store in turn.
 func StoreFaults(t *testing.T, g *Target) {
 	g.Share(t)
@@ -375,24 +364,26 @@ func StoreFaults(t *testing.T, g *Target) {
 	svc := e.service(t, users.Options{})
 	injected := errors.New("injected")
 	made := 0
-	for name, fault := range map[string]func(cancel func()) func(run func() error) error{
-		"before": func(func()) func(func() error) error { return func(func() error) error { return injected } },
-		"after": func(func()) func(func() error) error {
-			return func(run func() error) error { run(); return injected }
-		},
-		"panic": func(func()) func(func() error) error { return func(func() error) error { panic("injected") } },
-		"cancelled": func(cancel func()) func(func() error) error {
-			return func(run func() error) error { cancel(); return run() }
-		},
-		"badconn": func(func()) func(func() error) error { return func(func() error) error { return driver.ErrBadConn } },
+	for name, fault := range map[string]func(cancel func(), do func() error) error{
+		"before":    func(func(), func() error) error { return injected },
+		"after":     func(_ func(), do func() error) error { do(); return injected },
+		"panic":     func(func(), func() error) error { panic("injected") },
+		"cancelled": func(cancel func(), do func() error) error { cancel(); return do() },
+		"badconn":   func(func(), func() error) error { return driver.ErrBadConn },
 	} {
 		for call := 1; ; call++ {
 			user := fmt.Sprintf("%s%d", name, call)
 			ctx, cancel := context.WithCancel(context.Background())
-			faulty := &storeFaults{Store: e.Store, call: call, fault: fault(cancel)}
+			seen := 0
+			faulty := storefake.Around(e.Store, func(_ context.Context, _ storefake.Method, _ any, do func() error) error {
+				if seen++; seen == call {
+					return fault(cancel, do)
+				}
+				return do()
+			})
 			err := attempt(ctx, svc.WithStore(faulty), params(user))
 			cancel()
-			if faulty.call > 0 {
+			if seen < call { // every one had its turn
 				if err != nil {
 					t.Fatalf("%s: without a fault: got %v", name, err)
 				}

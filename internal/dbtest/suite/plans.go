@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -52,7 +53,7 @@ func (e *Env) fill(t *testing.T, svc *users.Service) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	in := svc.WithStore(e.Store.WithTx(tx))
+	in := svc.InTx(e.Store.WithTx(tx))
 	for i := range 300 {
 		if _, err := in.CreateRole(ctx, "demo", users.Role{Name: fmt.Sprint("role", i)}); err != nil {
 			t.Fatal(err)
@@ -79,86 +80,42 @@ func (e *Env) fill(t *testing.T, svc *users.Service) {
 	}
 }
 
-// record runs every method of the store and gives the statements that it sent.
+// record runs every method of the store and returns the statements that it sent.
 func (e *Env) record(t *testing.T, svc *users.Service) []statement {
 	t.Helper()
 	var mu sync.Mutex
 	seen := map[string]statement{}
 	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
-		if c.Op == flaky.Exec || c.Op == flaky.Query {
-			args := make([]any, len(c.Args))
-			for i, a := range c.Args {
-				args[i] = a.Value
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			seen[c.Query] = statement{c.Query, args}
+		if c.Op != flaky.Exec && c.Op != flaky.Query {
+			return nil
 		}
+		args := make([]any, len(c.Args))
+		for i, a := range c.Args {
+			args[i] = a.Value
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen[c.Query] = statement{c.Query, args}
 		return nil
 	}})
 	defer e.Switch.Set(nil)
 
-	ctx := context.Background()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+	app, err := svc.Application(t.Context(), "demo")
+	if err != nil {
+		t.Fatal(err)
 	}
-	u, err := svc.Create(ctx, "demo", params("ada"))
-	must(err)
-	for name, params := range shapes() {
-		_, err := svc.Create(ctx, "demo", params(strings.ToLower(name)))
-		must(err)
+	c := caller{e, svc, app.ID}
+	c.createUsers(t)
+	ada := c.findAndChange(t)
+	c.useTokens(t, ada)
+	c.useOutbox(t, ada)
+	if _, err := e.Store.Purge(t.Context(), time.Now().Add(-time.Hour), 10); err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range []string{"ada", "Alone"} { // a conflict
-		p := shapes()["Alone"](strings.ToLower(name))
-		p.Email = "other@example.com"
-		n := &users.NewUser{UserRecord: users.UserRecord{NameKey: p.UserName, EmailKey: p.Email}}
-		app, err := svc.Application(ctx, "demo")
-		must(err)
-		n.ApplicationID, n.ID = app.ID, "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-		if err := e.Store.CreateUser(ctx, n); err == nil {
-			t.Fatal("got no conflict")
-		}
-	}
-	app, err := svc.Application(ctx, "demo")
-	must(err)
-	_, err = e.Store.FindApplication(ctx, users.ApplicationQuery{ID: app.ID})
-	must(err)
-	_, err = svc.Roles(ctx, "demo", users.Page{})
-	must(err)
-	_, err = svc.CreateRole(ctx, "demo", users.Role{Name: "admin"})
-	if err == nil {
-		t.Fatal("got no conflict")
-	}
-	_, err = svc.User(ctx, "demo", "ada")
-	must(err)
-	locked := true
-	_, err = svc.SetStatus(ctx, "demo", u.ID, users.Status{IsLockedOut: &locked})
-	must(err)
-	_, err = svc.Create(ctx, "demo", params("ada")) // a replay
-	must(err)
-	token, err := svc.IssueSetPasswordToken(ctx, "demo", u.ID)
-	must(err)
-	must(svc.SetPassword(ctx, "demo", token.Secret, password.New("nineteen yellow umbrellas")))
-	row := users.OutboxRow{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", ApplicationID: app.ID, UserID: u.ID, Kind: users.KindSetPassword, State: users.StatePending, Created: time.Now(), Due: time.Now()}
-	must(e.Store.Enqueue(ctx, row, time.Minute))
-	rows, err := e.Store.Claim(ctx, users.Claim{Worker: "w", Lease: time.Minute, Limit: 2})
-	must(err)
-	must(e.Store.Settle(ctx, users.Settlement{ApplicationID: app.ID, ID: rows[0].ID, Worker: "w"}))
-	must(e.Store.Settle(ctx, users.Settlement{ApplicationID: app.ID, ID: rows[1].ID, Worker: "w", State: users.StateAbandoned}))
-	_, err = e.Store.FindNotifications(ctx, users.NotificationQuery{ApplicationID: app.ID})
-	must(err)
-	_, err = e.Store.FindNotifications(ctx, users.NotificationQuery{ApplicationID: app.ID, States: []string{users.StateAbandoned}, Page: users.Page{Limit: 5}})
-	must(err)
-	must(e.Store.Retry(ctx, app.ID, rows[1].ID))
-	_, err = e.Store.Purge(ctx, time.Now().Add(-time.Hour), 10)
-	must(err)
 
 	var sent []statement
 	for _, s := range seen {
-		if verb := regexp.MustCompile(`^\(?(SELECT|INSERT|UPDATE|DELETE|WITH)\b`); verb.MatchString(s.text) {
+		if dml.MatchString(s.text) {
 			sent = append(sent, s)
 		}
 	}
@@ -166,7 +123,89 @@ func (e *Env) record(t *testing.T, svc *users.Service) []statement {
 	return sent
 }
 
-// explain gives what is wrong with the plan of s.
+var dml = regexp.MustCompile(`^\(?(SELECT|INSERT|UPDATE|DELETE|WITH)\b`)
+
+// caller calls the methods of a store, so that their statements can be recorded.
+type caller struct {
+	*Env
+	svc           *users.Service
+	applicationID string
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// createUsers creates users of every shape, and repeats and conflicts of them.
+func (c caller) createUsers(t *testing.T) {
+	ctx := t.Context()
+	for name, params := range shapes() {
+		_, err := c.svc.Create(ctx, "demo", params(strings.ToLower(name)))
+		must(t, err)
+	}
+	for range 2 { // the second one is the first again
+		_, err := c.svc.Create(ctx, "demo", params("ada"))
+		must(t, err)
+	}
+
+	n := &users.NewUser{UserRecord: users.UserRecord{ApplicationID: c.applicationID, NameKey: "ada", EmailKey: "other@example.com"}}
+	n.ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	if err := c.Store.CreateUser(ctx, n); !errors.Is(err, users.ErrConflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	if _, err := c.svc.CreateRole(ctx, "demo", users.Role{Name: "admin"}); !errors.Is(err, users.ErrConflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+}
+
+// findAndChange looks for what is there and changes a user, whose id it returns.
+func (c caller) findAndChange(t *testing.T) string {
+	ctx := t.Context()
+	_, err := c.Store.FindApplication(ctx, users.ApplicationQuery{ID: c.applicationID})
+	must(t, err)
+	_, err = c.svc.Roles(ctx, "demo", users.Page{})
+	must(t, err)
+	u, err := c.svc.User(ctx, "demo", "ada")
+	must(t, err)
+	_, err = c.svc.SetStatus(ctx, "demo", u.ID, users.Status{IsLockedOut: new(true)})
+	must(t, err)
+	err = c.Store.SetUserStatus(ctx, users.StatusUpdate{ApplicationID: c.applicationID, ID: u.ID})
+	if !errors.Is(err, users.ErrStale) {
+		t.Fatalf("got %v, want ErrStale", err)
+	}
+	return u.ID
+}
+
+func (c caller) useTokens(t *testing.T, userID string) {
+	token, err := c.svc.IssueSetPasswordToken(t.Context(), "demo", userID)
+	must(t, err)
+	must(t, c.svc.SetPassword(t.Context(), "demo", token.Secret, password.New("nineteen yellow umbrellas")))
+}
+
+func (c caller) useOutbox(t *testing.T, userID string) {
+	ctx, box := t.Context(), c.Store
+	must(t, box.Enqueue(ctx, users.NotificationRecord{
+		ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", ApplicationID: c.applicationID, UserID: userID,
+		Kind: users.KindSetPassword, State: users.StatePending, Created: time.Now(),
+	}, time.Minute))
+	_, err := box.Claim(ctx, users.Claim{Worker: "other", Lease: time.Minute, Limit: 1})
+	must(t, err)
+	rows, err := box.Claim(ctx, users.Claim{Worker: "w", Lease: time.Minute, Limit: 3})
+	must(t, err)
+	for i, outcome := range []users.Outcome{users.OutcomeDelivered, users.OutcomeRetry, users.OutcomeDiscarded} {
+		must(t, box.Settle(ctx, users.Settlement{ApplicationID: c.applicationID, ID: rows[i].ID, Worker: "w", Outcome: outcome}))
+	}
+	must(t, box.Retry(ctx, c.applicationID, rows[2].ID))
+	for _, states := range [][]string{nil, {users.StateDiscarded}} {
+		_, err = box.ListNotifications(ctx, users.NotificationQuery{ApplicationID: c.applicationID, States: states, Page: users.Page{Limit: 5}})
+		must(t, err)
+	}
+}
+
+// explain returns what is wrong with the plan of s.
 func (e *Env) explain(t *testing.T, s statement) []string {
 	t.Helper()
 	switch e.Dialect {

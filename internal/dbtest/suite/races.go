@@ -1,8 +1,8 @@
 package suite
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,29 +13,45 @@ import (
 	"github.com/gousers/users/internal/dbtest/flaky"
 )
 
-// Races lets many requests race for an idempotency key whose record is dead:
-// they queue for it, and no deadlock of theirs has to be sorted out by repeating.
+// Races runs the promises about requests that race in several processes.
 func Races(t *testing.T, g *Target) {
 	g.Share(t)
-	e := g.Fresh(t)
-	svc := e.service(t, users.Options{})
-	ctx := context.Background()
-	app, err := svc.Application(ctx, "demo")
-	if err != nil {
+	t.Run("DeadIdempotencyKey", func(t *testing.T) { raceForADeadKey(t, g.Fresh(t)) })
+	t.Run("Enqueue", func(t *testing.T) { raceToEnqueue(t, g.Fresh(t)) })
+}
+
+// newUser returns a user of application "app" as of now.
+func newUser(id string, now time.Time) *users.NewUser {
+	n := &users.NewUser{}
+	n.ApplicationID, n.ID, n.NameKey, n.EmailKey = "app", id, id, id+"@example.com"
+	n.CreationDate, n.DateCreated, n.DateUpdated = now, now, now
+	return n
+}
+
+// addApplication adds the application "app" for newUser.
+func (e *Env) addApplication(t testing.TB) {
+	t.Helper()
+	if err := e.Store.CreateApplication(t.Context(), users.Application{ID: "app", APIKey: "app"}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// raceForADeadKey lets many requests race for an idempotency key whose record is
+// dead: they queue for it, and no deadlock of theirs has to be sorted out by
+// repeating.
+func raceForADeadKey(t *testing.T, e *Env) {
+	e.addApplication(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	newUser := func(id string, expires time.Time) *users.NewUser {
-		n := &users.NewUser{}
-		n.ApplicationID, n.ID, n.NameKey, n.EmailKey = app.ID, id, id, id+"@example.com"
-		n.CreationDate, n.DateCreated, n.DateUpdated = now, now, now
-		key := users.ReplayKey{ApplicationID: app.ID, Scope: "host", Key: "key"}
-		n.Replay = &users.Replay{ReplayKey: key, UserID: id, Expires: expires}
+	withKey := func(id string, expires time.Time) *users.NewUser {
+		n := newUser(id, now)
+		key := users.IdempotencyKey{ApplicationID: "app", Caller: "host", Key: "key"}
+		n.Idempotency = &users.IdempotencyRecord{IdempotencyKey: key, UserID: id, Expires: expires}
 		return n
 	}
-	if err := e.Store.CreateUser(ctx, newUser("dead", now)); err != nil {
+	if err := e.Store.CreateUser(t.Context(), withKey("dead", now)); err != nil {
 		t.Fatal(err)
 	}
+
 	var deadlocks, won atomic.Int64
 	e.Switch.Set(&flaky.Hooks{Failed: func(_ flaky.Call, err error) {
 		if strings.Contains(strings.ToLower(err.Error()), "deadlock") {
@@ -46,7 +62,7 @@ func Races(t *testing.T, g *Target) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			err := e.Store.CreateUser(ctx, newUser("racer"+string(rune('a'+i)), now.Add(time.Hour)))
+			err := e.Store.CreateUser(t.Context(), withKey(fmt.Sprint("racer", i), now.Add(time.Hour)))
 			if err == nil {
 				won.Add(1)
 			} else if !errors.Is(err, users.ErrIdempotencyKeyUsed) {
@@ -57,5 +73,44 @@ func Races(t *testing.T, g *Target) {
 	wg.Wait()
 	if won.Load() != 1 || deadlocks.Load() != 0 {
 		t.Errorf("got %d winners and %d deadlocks, want 1 and 0", won.Load(), deadlocks.Load())
+	}
+}
+
+// raceToEnqueue lets two stores, as two processes have them, add a notification
+// for one user at once: the database keeps one, also of those that a statement
+// past the store adds, and none of another kind or user is in the way.
+func raceToEnqueue(t *testing.T, e *Env) {
+	e.addApplication(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	for _, id := range []string{"ada", "bob"} {
+		if err := e.Store.CreateUser(t.Context(), newUser(id, now)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	stores := []users.OutboxStore{e.Store, e.New(t, e.Options)}
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			r := users.NotificationRecord{
+				ID: fmt.Sprint("n", i), ApplicationID: "app", UserID: []string{"ada", "bob"}[i/2%2],
+				Kind: users.KindSetPassword, State: users.StatePending, Created: now,
+			}
+			if err := stores[i%2].Enqueue(t.Context(), r, time.Minute); err != nil {
+				t.Errorf("Enqueue: got %v, want nil", err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := e.count(t, "notifications"); got != 2 {
+		t.Errorf("notifications of 2 users: got %d, want 1 each", got)
+	}
+
+	// What no look-up in advance can judge the database does.
+	_, err := e.DB.Exec("INSERT INTO " + e.table("notifications") + ` (application_id, id, user_id, kind, state, pending, due_at,
+		lease_until, lease_owner, attempts, last_error, date_created)
+		VALUES ('app', 'past', 'ada', '` + users.KindSetPassword + `', 'pending', 1, 0, 0, '', 0, '', 0)`)
+	if err == nil {
+		t.Error("a second pending notification: got no error of the database")
 	}
 }

@@ -1,11 +1,10 @@
 // Package suite holds the tests that every driver has to pass; a test binary
-// of its own for each group of drivers calls them.
+// of its own for each group of drivers calls [Run].
 package suite
 
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/dbtest/flaky"
 	"github.com/gousers/users/internal/dbtest/servers"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/sqlstore"
 	"github.com/gousers/users/storetest"
 )
@@ -26,9 +26,11 @@ type Target struct {
 	Name    string
 	Dialect sqlstore.Dialect
 	Driver  string // as registered with database/sql
-	// DSN gives the data source name of a SQLite file; nil for a server.
+	// DSN returns the data source name of a SQLite file; nil for a server.
 	DSN func(path string) string
 
+	// SecondDriver says that another target has the same database.
+	SecondDriver bool
 	// Prepared also runs the conformance suite with prepared statements.
 	Prepared bool
 
@@ -75,7 +77,7 @@ func (g *Target) Share(t testing.TB) {
 
 var schemas atomic.Int64
 
-// Open gives an empty database without tables.
+// Open returns an empty database without tables.
 func (g *Target) Open(t testing.TB) *Env {
 	t.Helper()
 	e := &Env{Target: g, DSN: g.server.dsn}
@@ -122,7 +124,7 @@ func open(t testing.TB, name, dsn string) (*sql.DB, *flaky.Switch) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var d driver.Driver = db.Driver()
+	d := db.Driver()
 	db.Close()
 	wrapped, sw := flaky.Open(d, dsn)
 	wrapped.SetMaxOpenConns(20)
@@ -140,7 +142,7 @@ func (e *Env) New(t testing.TB, o sqlstore.Options) *sqlstore.Store {
 	return s
 }
 
-// Fresh gives an empty database with the tables in it.
+// Fresh returns an empty database with the tables in it.
 func (g *Target) Fresh(t testing.TB) *Env {
 	t.Helper()
 	if g.Dialect == sqlstore.SQLite {
@@ -183,7 +185,7 @@ func (e *Env) exec(t testing.TB, query string, args ...any) {
 	}
 }
 
-// table gives the name of a table of the store.
+// table returns the name of a table of the store.
 func (e *Env) table(name string) string {
 	if e.Options.Schema != "" {
 		return e.Options.Schema + "." + e.Options.TablePrefix + name
@@ -200,21 +202,21 @@ func (e *Env) count(t testing.TB, table string) (n int) {
 }
 
 // begin begins a transaction of the host's, for storetest.
-func (e *Env) begin(ctx context.Context, level sql.IsolationLevel) (storetest.HostTx, error) {
+func (e *Env) begin(ctx context.Context, level sql.IsolationLevel) (storetest.Tx, error) {
 	if e.Dialect == sqlstore.SQLite {
 		if level != sql.LevelSerializable {
-			return storetest.HostTx{}, errors.ErrUnsupported
+			return storetest.Tx{}, errors.ErrUnsupported
 		}
 		level = sql.LevelDefault
 	}
 	if e.Dialect == sqlstore.MySQL && level == sql.LevelSerializable {
-		return storetest.HostTx{}, errors.ErrUnsupported // readers lock out writers there
+		return storetest.Tx{}, errors.ErrUnsupported // readers lock out writers there
 	}
 	tx, err := e.DB.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	if err != nil {
-		return storetest.HostTx{}, err
+		return storetest.Tx{}, err
 	}
-	return storetest.HostTx{Store: e.Store.WithTx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
+	return storetest.Tx{Store: e.Store.WithTx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
 }
 
 // Conformance runs storetest on g.
@@ -225,6 +227,11 @@ func Conformance(t *testing.T, g *Target) {
 	})
 	if g.Prepared {
 		t.Run("PreparedStatements", func(t *testing.T) { prepared(t, g) })
+	}
+	if g.Dialect == sqlstore.SQLite { // the fastest: the wrapper is the same everywhere
+		t.Run("Wrapped", func(t *testing.T) {
+			storetest.Run(t, func(t testing.TB) users.Store { return storefake.Wrapped(g.Fresh(t).Store) })
+		})
 	}
 	t.Run("HostTransaction", func(t *testing.T) {
 		storetest.RunTx(t, func(t testing.TB) storetest.TxHarness {

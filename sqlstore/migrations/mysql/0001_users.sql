@@ -45,6 +45,7 @@ CREATE TABLE {users} (
 	email_key VARBINARY(320) NOT NULL,
 	key_version INTEGER NOT NULL,
 	display_name VARBINARY(1024) NOT NULL,
+	display_key VARBINARY(1024) NOT NULL,
 	credential VARBINARY(1024),
 	is_approved BOOLEAN NOT NULL,
 	is_locked_out BOOLEAN NOT NULL,
@@ -56,10 +57,15 @@ CREATE TABLE {users} (
 	date_updated BIGINT NOT NULL,
 	failures INTEGER NOT NULL,
 	locked_until BIGINT NOT NULL,
+	last_login BIGINT NOT NULL,
+	email_verified BIGINT NOT NULL,
+	password_changed BIGINT NOT NULL,
 	version BIGINT NOT NULL,
 	PRIMARY KEY (application_id, id),
 	UNIQUE KEY {#users_name} (application_id, name_key),
-	UNIQUE KEY {#users_email} (application_id, email_key)
+	UNIQUE KEY {#users_email} (application_id, email_key),
+	KEY {#users_created} (application_id, date_created, id),
+	KEY {#users_standing} (application_id, is_approved, is_locked_out, id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
 -- done if: table users
 -- down: DROP TABLE {users}
@@ -68,7 +74,8 @@ CREATE TABLE {user_roles} (
 	application_id VARBINARY(64) NOT NULL,
 	user_id VARBINARY(64) NOT NULL,
 	role_id VARBINARY(64) NOT NULL,
-	PRIMARY KEY (application_id, user_id, role_id)
+	PRIMARY KEY (application_id, user_id, role_id),
+	KEY {#user_roles_role} (application_id, role_id, user_id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
 -- done if: table user_roles
 -- down: DROP TABLE {user_roles}
@@ -79,6 +86,7 @@ CREATE TABLE {notifications} (
 	user_id VARBINARY(64) NOT NULL,
 	kind VARBINARY(64) NOT NULL,
 	state VARBINARY(16) NOT NULL,
+	pending TINYINT,
 	due_at BIGINT NOT NULL,
 	lease_until BIGINT NOT NULL,
 	lease_owner VARBINARY(255) NOT NULL,
@@ -86,9 +94,9 @@ CREATE TABLE {notifications} (
 	last_error VARBINARY(512) NOT NULL,
 	date_created BIGINT NOT NULL,
 	PRIMARY KEY (application_id, id),
+	UNIQUE KEY {#notifications_pending} (application_id, user_id, kind, pending),
 	KEY {#notifications_due} (state, due_at, application_id, id),
-	KEY {#notifications_state} (application_id, state, id),
-	KEY {#notifications_user} (application_id, user_id)
+	KEY {#notifications_state} (application_id, state, id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
 -- done if: table notifications
 -- down: DROP TABLE {notifications}
@@ -110,6 +118,8 @@ CREATE TABLE {password_tokens} (
 	application_id VARBINARY(64) NOT NULL,
 	token_hash VARBINARY(64) NOT NULL,
 	user_id VARBINARY(64) NOT NULL,
+	purpose VARBINARY(64) NOT NULL,
+	email_key VARBINARY(320) NOT NULL,
 	date_created BIGINT NOT NULL,
 	expires_at BIGINT NOT NULL,
 	PRIMARY KEY (application_id, token_hash),

@@ -42,6 +42,7 @@ CREATE TABLE {users} (
 	email_key          TEXT COLLATE "C" NOT NULL,
 	key_version        INTEGER NOT NULL,
 	display_name       TEXT    NOT NULL,
+	display_key        TEXT COLLATE "C" NOT NULL,
 	credential         TEXT,
 	is_approved        BOOLEAN NOT NULL,
 	is_locked_out      BOOLEAN NOT NULL,
@@ -53,12 +54,21 @@ CREATE TABLE {users} (
 	date_updated       BIGINT  NOT NULL,
 	failures           INTEGER NOT NULL,
 	locked_until       BIGINT  NOT NULL,
+	last_login         BIGINT  NOT NULL,
+	email_verified     BIGINT  NOT NULL,
+	password_changed   BIGINT  NOT NULL,
 	version            BIGINT  NOT NULL,
 	CONSTRAINT {#users_pk} PRIMARY KEY (application_id, id),
 	CONSTRAINT {#users_name} UNIQUE (application_id, name_key),
 	CONSTRAINT {#users_email} UNIQUE (application_id, email_key)
 );
 -- down: DROP TABLE {users}
+
+CREATE INDEX {#users_created} ON {users} (application_id, date_created, id);
+-- down: DROP INDEX {%users_created}
+
+CREATE INDEX {#users_standing} ON {users} (application_id, id) WHERE NOT is_approved OR is_locked_out;
+-- down: DROP INDEX {%users_standing}
 
 CREATE TABLE {user_roles} (
 	application_id TEXT COLLATE "C" NOT NULL,
@@ -68,19 +78,24 @@ CREATE TABLE {user_roles} (
 );
 -- down: DROP TABLE {user_roles}
 
+CREATE INDEX {#user_roles_role} ON {user_roles} (application_id, role_id, user_id);
+-- down: DROP INDEX {%user_roles_role}
+
 CREATE TABLE {notifications} (
 	application_id TEXT COLLATE "C" NOT NULL,
 	id             TEXT COLLATE "C" NOT NULL,
 	user_id        TEXT COLLATE "C" NOT NULL,
 	kind           TEXT COLLATE "C" NOT NULL,
 	state          TEXT COLLATE "C" NOT NULL,
+	pending        SMALLINT,
 	due_at         BIGINT  NOT NULL,
 	lease_until    BIGINT  NOT NULL,
 	lease_owner    TEXT COLLATE "C" NOT NULL,
 	attempts       INTEGER NOT NULL,
 	last_error     TEXT    NOT NULL,
 	date_created   BIGINT  NOT NULL,
-	CONSTRAINT {#notifications_pk} PRIMARY KEY (application_id, id)
+	CONSTRAINT {#notifications_pk} PRIMARY KEY (application_id, id),
+	CONSTRAINT {#notifications_pending} UNIQUE (application_id, user_id, kind, pending)
 );
 -- down: DROP TABLE {notifications}
 
@@ -89,9 +104,6 @@ CREATE INDEX {#notifications_due} ON {notifications} (state, due_at, application
 
 CREATE INDEX {#notifications_state} ON {notifications} (application_id, state, id);
 -- down: DROP INDEX {%notifications_state}
-
-CREATE INDEX {#notifications_user} ON {notifications} (application_id, user_id);
--- down: DROP INDEX {%notifications_user}
 
 CREATE TABLE {idempotency} (
 	application_id  TEXT COLLATE "C" NOT NULL,
@@ -111,6 +123,8 @@ CREATE TABLE {password_tokens} (
 	application_id TEXT COLLATE "C" NOT NULL,
 	token_hash     TEXT COLLATE "C" NOT NULL,
 	user_id        TEXT COLLATE "C" NOT NULL,
+	purpose        TEXT COLLATE "C" NOT NULL,
+	email_key      TEXT COLLATE "C" NOT NULL,
 	date_created   BIGINT NOT NULL,
 	expires_at     BIGINT NOT NULL,
 	CONSTRAINT {#password_tokens_pk} PRIMARY KEY (application_id, token_hash)

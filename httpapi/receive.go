@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/password"
+)
+
+// receive does what comes before a body is read as JSON, cheapest first. hashes
+// says that a hash lies ahead: a full queue refuses before the body is read.
+// The reader must be released.
+func (x *exchange) receive(hashes bool) (*jsonReader, error) {
+	if hashes {
+		if wait, overloaded := x.h.svc.Overloaded(x.apiKey); overloaded {
+			return nil, fmt.Errorf("%w: %w", users.ErrOverloaded, &password.OverloadedError{RetryAfter: wait})
+		}
+	}
+	if err := x.checkMedia(); err != nil {
+		return nil, err
+	}
+	return x.readBody()
+}
+
+func (x *exchange) readBody() (*jsonReader, error) {
+	if x.r.ContentLength > MaxBody {
+		return nil, errTooLarge
+	}
+
+	d, ok := x.h.readers.Get().(*jsonReader)
+	if !ok {
+		d = &jsonReader{pool: &x.h.readers}
+	}
+	var err error
+	if x.r.Body != nil {
+		_, err = d.body.ReadFrom(http.MaxBytesReader(x.w, x.r.Body, MaxBody))
+	}
+	if err != nil {
+		d.release()
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			return nil, errTooLarge
+		}
+		// Also where time is up: whoever sends slowly or hangs up is no fault of
+		// the host's that belongs in its log, and nothing was written.
+		return nil, invalid("", "unreadable_body", "the body could not be read to its end")
+	}
+	d.start()
+	return d, nil
+}
+
+// refuse answers a request whose body has faults. found is what reading found,
+// judged what the Service says of the rest: a refusal of the caller as a whole
+// goes before both, faults of other members are added to them.
+func refuse(d *jsonReader, found *users.ValidationError, judged error) error {
+	var hook *users.HookError
+	var invalid *users.ValidationError
+	var forbidden *users.ForbiddenError
+	switch {
+	case judged == nil:
+	case d.broken != nil && errors.As(judged, &hook):
+		// A hook can't judge members that were not read.
+	case errors.As(judged, &invalid):
+		if d.broken == nil { // else what it misses may stand in what was not read
+			return users.JoinValidation(found, invalid)
+		}
+	case errors.As(judged, &forbidden) && len(forbidden.Members) > 0:
+	default:
+		return judged
+	}
+	return users.JoinValidation(found)
+}

@@ -1,0 +1,89 @@
+package suite
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/gousers/users"
+)
+
+// Outbox runs the promises about notifications that come with a new user, where
+// a store that has its own statement for them could break them.
+func Outbox(t *testing.T, g *Target) {
+	g.Share(t)
+	t.Run("TwoAtOnce", func(t *testing.T) { twoNotifications(t, g.Fresh(t)) })
+	t.Run("TwoOfOneKindAreNone", func(t *testing.T) { twoOfOneKind(t, g.Fresh(t)) })
+	t.Run("DiscardedFromTheStart", func(t *testing.T) { discardedFromTheStart(t, g.Fresh(t)) })
+}
+
+func withNotifications(id string, kinds ...string) *users.NewUser {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	n := newUser(id, now)
+	for i, kind := range kinds {
+		n.Notifications = append(n.Notifications, users.NotificationRecord{
+			ID: id + string(rune('0'+i)), ApplicationID: "app", UserID: id, Kind: kind,
+			State: users.StatePending, Created: now, Due: now.Add(-time.Hour),
+		})
+	}
+	return n
+}
+
+// twoNotifications come with a user who needs no transaction, and in the host's.
+func twoNotifications(t *testing.T, e *Env) {
+	e.addApplication(t)
+	must(t, e.Store.CreateUser(t.Context(), withNotifications("ada", users.KindAccountCreated, users.KindSetPassword)))
+
+	tx, err := e.DB.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer tx.Rollback()
+	inTx := withNotifications("bob", users.KindAccountCreated, users.KindSetPassword)
+	inTx.HostTx = true
+	must(t, e.Store.WithTx(tx).CreateUser(t.Context(), inTx))
+	must(t, tx.Commit())
+
+	got, err := e.Store.Claim(t.Context(), users.Claim{Worker: "w", Lease: time.Minute, Limit: 10})
+	must(t, err)
+	kinds := map[string]int{}
+	for _, r := range got {
+		kinds[r.UserID+" "+r.Kind]++
+	}
+	for _, user := range []string{"ada ", "bob "} {
+		if kinds[user+users.KindAccountCreated] != 1 || kinds[user+users.KindSetPassword] != 1 || len(got) != 4 {
+			t.Fatalf("claimed: got %v, want one of each kind for each user", kinds)
+		}
+	}
+}
+
+// twoOfOneKind can't be stored: nothing is, and it is no conflict of the user's.
+func twoOfOneKind(t *testing.T, e *Env) {
+	e.addApplication(t)
+	n := withNotifications("ada", users.KindAccountCreated, users.KindAccountCreated)
+	err := e.Store.CreateUser(t.Context(), n)
+	if err == nil || errors.Is(err, users.ErrConflict) {
+		t.Errorf("got %v, want an error that is no conflict", err)
+	}
+	for _, table := range []string{"users", "notifications"} {
+		if got := e.count(t, table); got != 0 {
+			t.Errorf("rows of %s: got %d, want 0", table, got)
+		}
+	}
+}
+
+// discardedFromTheStart is not in the way of a pending one.
+func discardedFromTheStart(t *testing.T, e *Env) {
+	e.addApplication(t)
+	n := withNotifications("ada", users.KindSetPassword)
+	n.Notifications[0].State = users.StateDiscarded
+	must(t, e.Store.CreateUser(t.Context(), n))
+
+	r := withNotifications("ada", users.KindSetPassword).Notifications[0]
+	r.ID = "another"
+	must(t, e.Store.Enqueue(t.Context(), r, time.Minute))
+	if got := e.count(t, "notifications"); got != 2 {
+		t.Errorf("notifications: got %d, want the discarded one and a pending one", got)
+	}
+	if err := e.Store.Retry(t.Context(), "app", n.Notifications[0].ID); !errors.Is(err, users.ErrConflict) {
+		t.Errorf("Retry beside a pending one: got %v, want a conflict", err)
+	}
+}

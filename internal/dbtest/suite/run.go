@@ -1,0 +1,44 @@
+package suite
+
+import "testing"
+
+// cancellations is how many creates Run cancels.
+const cancellations = 1000
+
+// Run checks everything that a driver has to keep, on each of targets; a test
+// binary calls it for the drivers that can live in one program.
+func Run(t *testing.T, targets ...*Target) {
+	for _, g := range targets {
+		t.Run(g.Name, func(t *testing.T) {
+			t.Parallel() // they wait for the disks of different databases
+			g.Share(t)
+			for _, p := range promises {
+				if p.ofTheDatabase && g.SecondDriver {
+					continue
+				}
+				t.Run(p.name, func(t *testing.T) { p.check(t, g) })
+			}
+		})
+	}
+}
+
+var promises = [...]struct {
+	name          string
+	check         func(*testing.T, *Target)
+	ofTheDatabase bool // whatever the driver
+}{
+	{"Conformance", Conformance, false},
+	{"HostTransactions", HostTransactions, false},
+	{"Retries", Retries, false},
+	{"Races", Races, false},
+	{"HostErrors", HostErrors, false},
+	{"Faults", Faults, false},
+	{"StoreFaults", StoreFaults, false},
+	{"Classes", Classes, false},
+	{"Cancellation", func(t *testing.T, g *Target) { Cancellation(t, g, cancellations) }, false},
+	{"Outbox", Outbox, false},
+	{"AutocommitOff", AutocommitOff, true},
+	{"Partitions", Partitions, true},
+	{"Plans", Plans, true},
+	{"Indexes", Indexes, true},
+}

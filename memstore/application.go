@@ -1,0 +1,75 @@
+package memstore
+
+import (
+	"context"
+
+	"github.com/gousers/users"
+)
+
+// tenant is one application and all that belongs to it: nothing is ever found
+// across applications because there is no other way to it.
+type tenant struct {
+	users.Application
+	roles       map[string]*users.RoleRecord // by id
+	roleNames   map[string]*users.RoleRecord // by NameKey
+	users       map[string]*user             // by id
+	names       map[string]*user             // by NameKey
+	emails      map[string]*user             // by EmailKey
+	idempotency map[users.IdempotencyKey]*idempotencyRecord
+	rows        map[string]*row // by id
+	tokens      map[[32]byte]*token
+}
+
+// CreateApplication implements [users.ApplicationStore]. There is no way to remove an
+// application: what belongs to it stays as long as the store.
+func (s *Store) CreateApplication(ctx context.Context, a users.Application) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+
+	var taken []string
+	if s.tenants[a.ID] != nil {
+		taken = append(taken, "id")
+	}
+	if s.apiKeys[a.APIKey] != nil {
+		taken = append(taken, "apiKey")
+	}
+	if taken != nil {
+		return &users.ConflictError{Members: taken}
+	}
+
+	a.DateCreated = micros(a.DateCreated)
+	t := &tenant{
+		Application: a,
+		roles:       map[string]*users.RoleRecord{},
+		roleNames:   map[string]*users.RoleRecord{},
+		users:       map[string]*user{},
+		names:       map[string]*user{},
+		emails:      map[string]*user{},
+		idempotency: map[users.IdempotencyKey]*idempotencyRecord{},
+		rows:        map[string]*row{},
+		tokens:      map[[32]byte]*token{},
+	}
+	s.tenants[a.ID] = t
+	s.apiKeys[a.APIKey] = t
+	return nil
+}
+
+// FindApplication implements [users.ApplicationStore]. An ID that is not empty counts,
+// whatever the APIKey.
+func (s *Store) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
+	if err := s.begin(ctx); err != nil {
+		return users.Application{}, err
+	}
+	defer s.end()
+
+	t := s.tenants[q.ID]
+	if q.ID == "" {
+		t = s.apiKeys[q.APIKey]
+	}
+	if t == nil {
+		return users.Application{}, users.ErrUnknownApplication
+	}
+	return t.Application, nil
+}

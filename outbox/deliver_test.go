@@ -1,0 +1,347 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/outbox"
+)
+
+func TestFailedAttemptsBackOffUntilDiscarded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		n := &attempts{err: always(errors.New("mail server: no"))}
+		var log bytes.Buffer
+		stop := run(relay(t, f.svc, n, outbox.Options{MaxAttempts: 8, Logger: logTo(&log)}))
+		time.Sleep(3 * time.Hour)
+		stop()
+
+		want := []time.Duration{1, 4, 16, 64, 256, 1024, 1800}
+		waits := n.waits()
+		if len(waits) != len(want) {
+			t.Fatalf("got waits %v, want one before each of %d more attempts", waits, len(want))
+		}
+		for i, got := range waits {
+			if w := want[i] * time.Second; got < w || got > w+outbox.DefaultPoll {
+				t.Errorf("wait after attempt %d: got %v, want %v", i+1, got, w)
+			}
+		}
+		row := f.onlyRow(users.StateDiscarded)
+		if row.LastError != "mail server: no" || row.Attempts != 8 {
+			t.Errorf("got %+v, want the last error and 8 attempts", row)
+		}
+		line := `level=ERROR msg="outbox: notification discarded" notificationId=` + row.ID
+		if failures := strings.Count(log.String(), `msg="outbox: delivery failed"`); failures != 7 || !strings.Contains(log.String(), line) {
+			t.Errorf("log: got %q, want 7 lines about failures and one with %q", log.String(), line)
+		}
+	})
+}
+
+func TestRepeatsHaveTheSameID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(true)
+		n := &attempts{err: always(errors.New("no"))}
+		stop := run(relay(t, f.svc, n, outbox.Options{}))
+		time.Sleep(time.Minute)
+		stop()
+		all := n.All()
+		if len(all) < 3 {
+			t.Fatalf("got %d attempts, want at least 3", len(all))
+		}
+		for _, got := range all[1:] {
+			if got.ID != all[0].ID {
+				t.Errorf("id of a repeat: got %s, want %s", got.ID, all[0].ID)
+			}
+		}
+	})
+}
+
+func TestRetryNotificationStartsADiscardedOneAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		n := &attempts{err: always(errors.New("no"))}
+		stop := run(relay(t, f.svc, n, outbox.Options{MaxAttempts: 8}))
+		time.Sleep(3 * time.Hour)
+		n.answer(nil)
+		if err := f.svc.RetryNotification(t.Context(), apiKey, f.onlyRow(users.StateDiscarded).ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		stop()
+		f.noRows()
+		if got := len(n.All()); got != 9 {
+			t.Errorf("got %d attempts, want 9", got)
+		}
+	})
+}
+
+func TestJitterStaysBetweenOneSecondAndOneHour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		n := &attempts{err: always(errors.New("no"))}
+		r, err := outbox.New(f.svc, n, &outbox.Options{MaxAttempts: 12})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := run(r)
+		time.Sleep(10 * time.Hour)
+		stop()
+		for i, got := range n.waits() {
+			if got < time.Second || got > time.Hour+outbox.DefaultPoll {
+				t.Errorf("wait after attempt %d: got %v, want 1 s to 1 h", i+1, got)
+			}
+		}
+		if got := len(n.All()); got != 12 {
+			t.Errorf("got %d attempts, want 12", got)
+		}
+	})
+}
+
+func TestSetPasswordWithoutURLSaysSo(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	f.create(true)
+	r, err := outbox.New(f.svc, &outbox.Recorder{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain(t, r)
+	if row := f.onlyRow(users.StatePending); !strings.Contains(row.LastError, "Options.SetPasswordURL") {
+		t.Errorf("got %+v, want an error that names Options.SetPasswordURL", row)
+	}
+}
+
+func TestDisabledApplicationsWaitWithoutLosingAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		store := &switchable{Store: f.store}
+		store.disabled.Store(true)
+		var got outbox.Recorder
+		stop := run(relay(t, f.service(store, nil), &got, outbox.Options{MaxAttempts: 8}))
+		time.Sleep(24*time.Hour + time.Minute) // between two looks at it
+		if row := f.onlyRow(users.StatePending); row.Attempts != 0 || len(got.All()) != 0 {
+			t.Errorf("got %+v, want a row without attempts", row)
+		}
+
+		store.disabled.Store(false)
+		time.Sleep(time.Hour)
+		stop()
+		if len(got.All()) != 1 {
+			t.Errorf("enabled again: got %d delivered, want 1", len(got.All()))
+		}
+	})
+}
+
+// switchable is a store whose applications can be disabled.
+type switchable struct {
+	*memstore.Store
+	disabled atomic.Bool
+}
+
+func (s *switchable) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
+	a, err := s.Store.FindApplication(ctx, q)
+	a.Disabled = s.disabled.Load()
+	return a, err
+}
+
+func TestUnavailableStoreCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		var back atomic.Bool
+		svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+			if m == storefake.FindUsers && !back.Load() {
+				return users.ErrUnavailable
+			}
+			return do()
+		})
+		var got outbox.Recorder
+		var log bytes.Buffer
+		stop := run(relay(t, svc, &got, outbox.Options{MaxAttempts: 8, Logger: logTo(&log)}))
+		time.Sleep(24*time.Hour + time.Millisecond) // between two looks at it
+		if row := f.onlyRow(users.StatePending); row.Attempts != 0 || !strings.Contains(row.LastError, "unavailable") {
+			t.Errorf("got %+v, want a row with the reason and without attempts", row)
+		}
+		if !strings.Contains(log.String(), `msg="outbox: prepare failed"`) {
+			t.Error("no line of the log says that the store failed")
+		}
+
+		back.Store(true)
+		time.Sleep(time.Minute)
+		stop()
+		if len(got.All()) != 1 {
+			t.Errorf("available again: got %d delivered, want 1", len(got.All()))
+		}
+	})
+}
+
+func TestNotificationToNobodyIsDropped(t *testing.T) {
+	t.Parallel()
+	for name, without := range map[string]func(*memstore.Store) users.Store{
+		"no user": func(s *memstore.Store) users.Store { return forgetful{s} },
+		"no application": func(s *memstore.Store) users.Store {
+			return storefake.Failing(s, users.ErrUnknownApplication, storefake.FindApplication)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setUp(t)
+			f.create(false)
+			var got outbox.Recorder
+			drain(t, relay(t, f.service(without(f.store), nil), &got, outbox.Options{}))
+			f.noRows()
+			if len(got.All()) != 0 {
+				t.Errorf("got %d delivered, want none", len(got.All()))
+			}
+		})
+	}
+}
+
+// forgetful is a store that knows no user any more.
+type forgetful struct{ *memstore.Store }
+
+func (forgetful) FindUsers(context.Context, users.UserQuery) ([]users.UserRecord, error) {
+	return nil, nil
+}
+
+// host is code of a host's, all around the relay.
+type host struct {
+	store  storefake.Interceptor
+	now    func() time.Time
+	notify func() error
+	url    func()
+	logger *slog.Logger
+	rand   func() float64
+}
+
+// survives checks that three users get their messages within an hour beside h.
+func survives(t *testing.T, h host) {
+	f := setUp(t)
+	for range 3 {
+		f.create(true)
+	}
+	var store users.Store = f.store
+	if h.store != nil {
+		store = storefake.Around(store, h.store)
+	}
+	var got outbox.Recorder
+	n := users.NotifierFunc(func(ctx context.Context, n users.Notification) error {
+		if h.notify != nil {
+			if err := h.notify(); err != nil {
+				return err
+			}
+		}
+		return got.Notify(ctx, n)
+	})
+	url := func(a users.Application, token string) string {
+		if h.url != nil {
+			h.url()
+		}
+		return link(a, token)
+	}
+	stop := run(relay(t, f.service(store, h.now), n, outbox.Options{SetPasswordURL: url, Logger: h.logger, Rand: h.rand}))
+	time.Sleep(time.Hour)
+	stop()
+	f.noRows()
+	if len(got.All()) != 3 {
+		t.Errorf("got %d delivered, want 3", len(got.All()))
+	}
+}
+
+// once returns a function that runs f the first time it is called.
+func once(f func() error) func() error {
+	var n atomic.Int32
+	return func() error {
+		if n.Add(1) == 1 {
+			return f()
+		}
+		return nil
+	}
+}
+
+func panics() error { panic("boom") }
+
+// breaks returns an Interceptor with f before the first call of m.
+func breaks(m storefake.Method, f func() error) storefake.Interceptor {
+	first := once(f)
+	return func(_ context.Context, called storefake.Method, _ any, do func() error) error {
+		if called == m {
+			if err := first(); err != nil {
+				return err
+			}
+		}
+		return do()
+	}
+}
+
+func TestPanicsAndErrorsOfTheHostCostAtMostOneAttempt(t *testing.T) {
+	t.Parallel()
+	fails := func() error { return users.ErrUnavailable }
+	panicsOnce := once(panics)
+	for name, h := range map[string]host{
+		"Notifier panics":          {notify: once(panics)},
+		"Notifier ends goroutine":  {notify: once(func() error { runtime.Goexit(); return nil })},
+		"Notifier's error panics":  {notify: once(func() error { return (*badError)(nil) })},
+		"SetPasswordURL panics":    {url: func() { _ = panicsOnce() }},
+		"Claim panics":             {store: breaks(storefake.Claim, panics)},
+		"Claim fails":              {store: breaks(storefake.Claim, fails)},
+		"Claim's error panics":     {store: breaks(storefake.Claim, func() error { return (*badError)(nil) })},
+		"Settle panics":            {store: breaks(storefake.Settle, panics)},
+		"Settle fails":             {store: breaks(storefake.Settle, fails)},
+		"Settle's error panics":    {store: breaks(storefake.Settle, func() error { return (*badError)(nil) })},
+		"FindUsers panics":         {store: breaks(storefake.FindUsers, panics)},
+		"FindUsers fails":          {store: breaks(storefake.FindUsers, fails)},
+		"FindUsers's error panics": {store: breaks(storefake.FindUsers, func() error { return (*badError)(nil) })},
+		"CreateToken panics":       {store: breaks(storefake.CreateToken, panics)},
+		"Purge panics":             {store: breaks(storefake.Purge, panics)},
+		"clock panics":             {now: clock(once(panics))},
+		"Logger panics":            {notify: once(panics), logger: slog.New(panicking{slog.DiscardHandler})},
+		"Rand panics":              {notify: once(panics), rand: func() float64 { panic("no number") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { survives(t, h) })
+		})
+	}
+}
+
+// clock returns a clock that runs f first.
+func clock(f func() error) func() time.Time {
+	return func() time.Time { _ = f(); return time.Now() }
+}
+
+// badError panics where its methods are called on nil.
+type badError struct{ text string }
+
+func (e *badError) Error() string { return e.text }
+
+func (e *badError) Is(error) bool { return e.text == "" }
+
+// panicking is a slog.Handler of the host's that panics.
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (panicking) Handle(_ context.Context, r slog.Record) error { panic("log: " + r.Message) }

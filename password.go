@@ -1,0 +1,278 @@
+package users
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gousers/users/password"
+)
+
+const (
+	// DefaultTokenLifetime is how long a set-password token is good.
+	DefaultTokenLifetime = 24 * time.Hour
+	// RecoveryGap is the least time between two set-password messages that
+	// RecoverPassword starts for one user.
+	RecoveryGap = time.Minute
+
+	tokenBytes = 32 // 256 bits
+	// recoveryTick hides how long RecoverPassword worked: it returns on a
+	// multiple of it, whether the user exists or not.
+	recoveryTick = 250 * time.Millisecond
+)
+
+var errNoTokens = fmt.Errorf("%w: it is no TokenStore", ErrUnsupported)
+
+// Token is a one-time set-password token.
+type Token struct {
+	// Secret is 43 characters that are safe in a URL. It is stored nowhere.
+	Secret  password.Secret
+	Expires time.Time
+}
+
+// IssueSetPasswordToken makes a token for the user with this id, for a host
+// that delivers it by itself. It needs the permission IssueTokens. Earlier
+// tokens stay good until one is used.
+func (s *Service) IssueSetPasswordToken(ctx context.Context, apiKey, userID string) (Token, error) {
+	app, _, err := s.authorize(ctx, apiKey, IssueTokens)
+	if err != nil {
+		return Token{}, err
+	}
+	id, ok := parseID(userID)
+	if !ok {
+		return Token{}, ErrNotFound
+	}
+	return s.issueToken(ctx, TokenRecord{ApplicationID: app.ID, UserID: id})
+}
+
+// issueToken stores rec, which says whose token it is, with a new secret.
+func (s *Service) issueToken(ctx context.Context, rec TokenRecord) (Token, error) {
+	if s.tokens == nil {
+		return Token{}, errNoTokens
+	}
+
+	var random [tokenBytes]byte
+	rand.Read(random[:]) // never fails (crypto/rand)
+	secret := base64.RawURLEncoding.EncodeToString(random[:])
+	rec.Sum, rec.Purpose = sha256.Sum256([]byte(secret)), PurposeSetPassword
+	rec.Created = s.now()
+	rec.Expires = rec.Created.Add(s.opts.TokenLifetime)
+	if err := s.tokens.CreateToken(ctx, rec); err != nil {
+		return Token{}, fmt.Errorf("users: issue token: %w", err)
+	}
+	return Token{password.New(secret), rec.Expires}, nil
+}
+
+// SetPassword sets the password of the user to whom token was sent to pw and uses
+// up all of that user's tokens. The token is the authorization: a Caller in ctx
+// is ignored. A token that is unknown, used, expired or was sent to a former
+// address, and an application that does not exist or is disabled, are ErrBadToken;
+// nothing is hashed for these. A password that the policy refuses is a *ValidationError at
+// "/newPassword" and leaves the token good.
+func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw password.Secret) error {
+	app, rec, err := s.findToken(ctx, apiKey, token)
+	if err != nil {
+		return err
+	}
+	found, err := s.findUsers(ctx, UserQuery{ApplicationID: app.ID, IDs: []string{rec.UserID}})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 || rec.EmailKey != "" && rec.EmailKey != found[0].EmailKey {
+		return ErrBadToken
+	}
+
+	if err := s.checkNewPassword(pw, &found[0].User); err != nil {
+		return err
+	}
+	hash, err := s.hashPassword(ctx, app, pw)
+	if err != nil {
+		return err
+	}
+
+	err = s.tokens.RedeemToken(ctx, Redemption{
+		ApplicationID: app.ID, UserID: rec.UserID, Sum: rec.Sum, Hash: hash, Now: s.now(),
+	})
+	if errors.Is(err, ErrBadToken) {
+		return ErrBadToken
+	} else if err != nil {
+		return fmt.Errorf("users: set password: %w", err)
+	}
+	return nil
+}
+
+// findToken returns a token that is good now; ErrBadToken if it is not.
+func (s *Service) findToken(ctx context.Context, apiKey string, secret password.Secret) (Application, TokenRecord, error) {
+	none := func(err error) (Application, TokenRecord, error) { return Application{}, TokenRecord{}, err }
+	if s.tokens == nil {
+		return none(errNoTokens)
+	}
+	token := secret.Reveal()
+	if len(token) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
+		return none(ErrBadToken)
+	}
+
+	app, err := s.application(ctx, apiKey)
+	if errors.Is(err, ErrUnknownApplication) || err == nil && app.Disabled {
+		return none(ErrBadToken)
+	} else if err != nil {
+		return none(err)
+	}
+
+	rec, err := s.tokens.FindToken(ctx, app.ID, sha256.Sum256([]byte(token)))
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && (rec.Purpose != PurposeSetPassword || !rec.Expires.After(s.now())):
+		return none(ErrBadToken)
+	case err != nil:
+		return none(fmt.Errorf("users: find token: %w", err))
+	}
+	return app, rec, nil
+}
+
+func (s *Service) checkNewPassword(pw password.Secret, u *User) error {
+	var f faults
+	if pw.IsZero() {
+		f.add(required("/newPassword"))
+	} else {
+		s.checkPassword(&f, "/newPassword", pw, u.UserName, u.Email, u.Name)
+	}
+	return f.err()
+}
+
+// RecoverPassword starts a set-password message for the user whose name or
+// address is login, at most one in RecoveryGap for each user. It returns nil
+// after the same time whether there is such a user, such an application, or
+// not; an error is the store's or the context's. A Caller in ctx is ignored.
+func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) error {
+	box, err := s.Outbox()
+	if err != nil {
+		return err
+	}
+	if s.tokens == nil {
+		return errNoTokens
+	}
+
+	start := time.Now()
+	err = s.recoverPassword(ctx, box, apiKey, login)
+	wait := time.NewTimer(recoveryTick - time.Since(start)%recoveryTick)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("users: recover password: %w", ctx.Err())
+	}
+}
+
+func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, login string) error {
+	app, err := s.application(ctx, apiKey)
+	if errors.Is(err, ErrUnknownApplication) || err == nil && app.Disabled {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	key, err := loginKey(login)
+	if err != nil {
+		return nil
+	}
+	found, err := s.findUsers(ctx, UserQuery{ApplicationID: app.ID, NameKeys: []string{key}, EmailKeys: []string{key}, KeysOnly: true})
+	if err != nil {
+		return err
+	}
+	id, err := s.newID()
+	if err != nil {
+		return err
+	}
+	// Write even if there is no such user, so that timing and failures do not
+	// reveal one.
+	userID := id
+	if len(found) > 0 {
+		userID = found[0].ID
+	}
+	now := s.now()
+	err = box.Enqueue(ctx, NotificationRecord{
+		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword,
+		State: StatePending, Created: now, Due: now,
+	}, RecoveryGap)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("users: recover password: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) validatePassword(c *creation) {
+	p, f := &c.params, &c.faults
+	if p.AutoCreatePassword {
+		const detail = "must be absent when autoCreatePassword is true"
+		if !p.Password.IsZero() {
+			f.add(FieldError{Pointer: "/password", Code: "excluded", Detail: detail})
+		}
+		if !p.ConfirmPassword.IsZero() {
+			f.add(FieldError{Pointer: "/confirmPassword", Code: "excluded", Detail: detail})
+		}
+		return
+	}
+
+	const needed = "is required unless autoCreatePassword is true"
+	if p.Password.IsZero() {
+		f.add(FieldError{Pointer: "/password", Code: codeRequired, Detail: needed})
+	} else {
+		s.checkPassword(f, "/password", p.Password, p.UserName, p.Email, p.Name)
+	}
+	switch {
+	case p.ConfirmPassword.IsZero():
+		f.add(FieldError{Pointer: "/confirmPassword", Code: codeRequired, Detail: needed})
+	case !p.Password.IsZero() && !p.ConfirmPassword.Equal(p.Password):
+		f.add(FieldError{Pointer: "/confirmPassword", Code: "mismatch", Detail: "must be equal to password"})
+	}
+}
+
+// checkPassword applies the policy and the hasher's own limit. words are what
+// this user's password must not be.
+func (s *Service) checkPassword(f *faults, pointer string, t password.Secret, words ...string) {
+	if err := s.opts.Policy.Check(t, words...); err != nil {
+		f.addErr(pointer, err)
+		return
+	}
+	if s.maxPwBytes > 0 {
+		if pw, err := password.Normalize(t); err == nil && len(pw) > s.maxPwBytes {
+			f.addErr(pointer, tooLong(s.maxPwBytes, "bytes"))
+		}
+	}
+}
+
+func (s *Service) hashPassword(ctx context.Context, app Application, t password.Secret) (h password.Hash, err error) {
+	pw, err := password.Normalize(t)
+	if err != nil {
+		return password.Hash{}, fmt.Errorf("users: hash: %w", err)
+	}
+	err = s.opts.Gate.Do(ctx, app.APIKey, s.opts.Hasher.Memory(password.Hash{}), func() (err error) {
+		if h, err = s.opts.Hasher.Hash(pw); err != nil {
+			return &hasherError{err}
+		}
+		return nil
+	})
+	if overloaded := (*password.OverloadedError)(nil); errors.As(err, &overloaded) {
+		return password.Hash{}, fmt.Errorf("%w: %w", ErrOverloaded, err)
+	}
+	if err != nil {
+		return password.Hash{}, fmt.Errorf("users: hash: %w", err)
+	}
+	return h, nil
+}
+
+// hasherError keeps the text of a Hasher's error closed: code that saw the
+// password made it. errors.Is and errors.As look through it; there is no Unwrap,
+// because loggers print every error of a chain, and it is a pointer, because %#v
+// prints values.
+type hasherError struct{ cause error }
+
+func (e *hasherError) Error() string { return fmt.Sprintf("the Hasher failed with a %T", e.cause) }
+
+func (e *hasherError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+func (e *hasherError) As(target any) bool { return errors.As(e.cause, target) }

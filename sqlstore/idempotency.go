@@ -1,0 +1,161 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"github.com/gousers/users"
+)
+
+// putIdempotency adds a record or replaces a dead one, whose expires_at is not
+// after the last parameter. It writes nothing where a live one exists.
+const putIdempotency = `INSERT INTO {idempotency} AS r (application_id, caller, idempotency_key, fingerprint, user_id, expires_at)
+	VALUES (?, ?, ?, ?, ?, ?)
+	ON CONFLICT (application_id, caller, idempotency_key)
+	DO UPDATE SET fingerprint = excluded.fingerprint, user_id = excluded.user_id, expires_at = excluded.expires_at
+	WHERE r.expires_at <= ?
+	RETURNING 1`
+
+// MySQL does that in two statements.
+const (
+	insertIdempotencyMySQL = `INSERT INTO {idempotency} (application_id, caller, idempotency_key, fingerprint, user_id, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?)`
+	reviveIdempotencyMySQL = `UPDATE {idempotency} SET fingerprint = ?, user_id = ?, expires_at = ?
+		WHERE application_id = ? AND caller = ? AND idempotency_key = ? AND expires_at <= ?`
+	idempotencyExpires = `SELECT expires_at FROM {idempotency}
+		WHERE application_id = ? AND caller = ? AND idempotency_key = ?{share}`
+)
+
+// putIdempotency writes the record of n, or returns ErrIdempotencyKeyUsed.
+// reviveFirst is for MySQL; see putIdempotencyMySQL.
+func (r runner) putIdempotency(ctx context.Context, n *users.NewUser, reviveFirst bool) error {
+	if r.b.Dialect == MySQL {
+		return r.putIdempotencyMySQL(ctx, n, reviveFirst)
+	}
+
+	rec := n.Idempotency
+	written, err := r.number(ctx, r.b.text(putIdempotency),
+		rec.ApplicationID, rec.Caller, rec.Key, fingerprint(rec), rec.UserID, rec.Expires.UnixMicro(),
+		n.DateCreated.UnixMicro())
+	if err == nil && written == 0 {
+		return users.ErrIdempotencyKeyUsed
+	}
+	return err
+}
+
+// putIdempotencyMySQL inserts first, as most keys are new. Where that finds a
+// dead record, a transaction of the store's own ends with errDeadRecord and is
+// tried again with reviveFirst.
+func (r runner) putIdempotencyMySQL(ctx context.Context, n *users.NewUser, reviveFirst bool) error {
+	rec, now := n.Idempotency, n.DateCreated.UnixMicro()
+	revive := func() (affected int64, err error) {
+		return r.exec(ctx, r.b.text(reviveIdempotencyMySQL),
+			fingerprint(rec), rec.UserID, rec.Expires.UnixMicro(), rec.ApplicationID, rec.Caller, rec.Key, now)
+	}
+	if reviveFirst {
+		if affected, err := revive(); err != nil || affected > 0 {
+			return err
+		}
+	}
+
+	_, err := r.exec(ctx, r.b.text(insertIdempotencyMySQL),
+		rec.ApplicationID, rec.Caller, rec.Key, fingerprint(rec), rec.UserID, rec.Expires.UnixMicro())
+	if r.b.classify(err) != duplicate {
+		return err
+	}
+
+	// The lock that the failed INSERT left suffices to read, and others have it
+	// too: asking for the one to write would be a deadlock between any two of
+	// them. The next try asks for that one first.
+	expires, err := r.number(ctx, r.b.text(idempotencyExpires), rec.ApplicationID, rec.Caller, rec.Key)
+	switch {
+	case err != nil:
+		return err
+	case expires > now:
+		return users.ErrIdempotencyKeyUsed
+	case r.b.tx == nil && !reviveFirst:
+		return errDeadRecord
+	}
+	affected, err := revive()
+	if err == nil && affected == 0 {
+		return users.ErrIdempotencyKeyUsed
+	}
+	return err
+}
+
+func fingerprint(rec *users.IdempotencyRecord) string { return hex.EncodeToString(rec.Fingerprint[:]) }
+
+const findIdempotency = `SELECT fingerprint, user_id, expires_at FROM {idempotency}
+	WHERE application_id = ? AND caller = ? AND idempotency_key = ?`
+
+// FindIdempotencyRecord implements [users.IdempotencyStore].
+func (b *backend) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
+	rec, sum, found := users.IdempotencyRecord{IdempotencyKey: k}, "", false
+	err := b.read(ctx, func(r runner) error {
+		found = false
+		return r.query(ctx, func(rows *sql.Rows) error {
+			var expires int64
+			err := rows.Scan(&sum, &rec.UserID, &expires)
+			rec.Expires, found = micros(expires), true
+			return err
+		}, b.text(findIdempotency+b.lockClause()), k.ApplicationID, k.Caller, k.Key)
+	})
+	switch {
+	case err != nil:
+		return users.IdempotencyRecord{}, err
+	case !found:
+		return users.IdempotencyRecord{}, users.ErrNotFound
+	}
+
+	n, err := hex.Decode(rec.Fingerprint[:], []byte(sum[:min(len(sum), 2*len(rec.Fingerprint))]))
+	if err != nil || n != len(rec.Fingerprint) {
+		return users.IdempotencyRecord{}, errors.New("sqlstore: the fingerprint of an idempotency record is damaged")
+	}
+	return rec, nil
+}
+
+// Purge implements [users.IdempotencyStore]. What it deletes it deletes in the
+// order of Expires; on PostgreSQL rows that another call holds are left to that.
+func (b *backend) Purge(ctx context.Context, before time.Time, limit int) (purged int, err error) {
+	for _, text := range []string{
+		b.purge(`{idempotency}`, `application_id, caller, idempotency_key`),
+		b.purge(`{password_tokens}`, `application_id, token_hash`),
+	} {
+		if purged >= limit {
+			break
+		}
+		err := b.retry(ctx, func(int) error {
+			return b.statement(ctx, func(r runner) error {
+				n, err := r.exec(ctx, b.render(text), before.UnixMicro(), limit-purged)
+				purged += int(n)
+				return err
+			})
+		})
+		if err != nil {
+			return purged, err
+		}
+	}
+	return purged, nil
+}
+
+// purge deletes the longest expired rows of all applications: with the relay's
+// claim the only statement that belongs to no application.
+func (d dialect) purge(table, key string) string {
+	switch d.Dialect {
+	case Postgres:
+		// By ctid, as a join by the key may scan the table; and by tableoid, as a
+		// ctid is unique within one partition only.
+		return `WITH expired AS (
+				SELECT tableoid AS part, ctid AS row_at FROM ` + table + ` WHERE expires_at <= ?
+				ORDER BY expires_at LIMIT {i} FOR UPDATE SKIP LOCKED)
+			DELETE FROM ` + table + ` WHERE ctid = ANY(ARRAY(SELECT row_at FROM expired))
+				AND (tableoid, ctid) IN (SELECT part, row_at FROM expired)`
+	case MySQL:
+		return `DELETE FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`
+	}
+	return `DELETE FROM ` + table + ` WHERE (` + key + `) IN (
+		SELECT ` + key + ` FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`
+}

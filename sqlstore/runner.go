@@ -1,0 +1,100 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// querier is a *sql.DB, *sql.Conn or *sql.Tx.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// runner runs statements on q, prepared ones where the store keeps them.
+type runner struct {
+	b  *backend
+	q  querier
+	tx *sql.Tx // q, if that is a transaction
+}
+
+// exec returns how many rows a statement affected. Of an upsert that is no
+// truth to rely on; see insert.
+func (r runner) exec(ctx context.Context, text string, args ...any) (affected int64, err error) {
+	st, err := r.stmt(ctx, text)
+	if err != nil {
+		return 0, err
+	}
+
+	var res sql.Result
+	if st != nil {
+		res, err = st.ExecContext(ctx, args...)
+	} else {
+		res, err = r.q.ExecContext(ctx, text, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// query calls scan for each row.
+func (r runner) query(ctx context.Context, scan func(*sql.Rows) error, text string, args ...any) (err error) {
+	st, err := r.stmt(ctx, text)
+	if err != nil {
+		return err
+	}
+
+	var rows *sql.Rows
+	if st != nil {
+		rows, err = st.QueryContext(ctx, args...)
+	} else {
+		rows, err = r.q.QueryContext(ctx, text, args...)
+	}
+	if err != nil {
+		return err
+	}
+
+	for err == nil && rows.Next() {
+		err = scan(rows)
+	}
+	return errors.Join(err, rows.Err(), rows.Close())
+}
+
+// number returns the single number that text selects, 0 if there is no row.
+func (r runner) number(ctx context.Context, text string, args ...any) (n int64, err error) {
+	err = r.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) }, text, args...)
+	return n, err
+}
+
+// changeOne runs a statement that changes one row; absent if it is not there.
+func (r runner) changeOne(ctx context.Context, absent error, text string, args ...any) error {
+	affected, err := r.exec(ctx, text, args...)
+	if err == nil && affected == 0 {
+		err = absent
+	}
+	return err
+}
+
+// insert runs an INSERT of one row that ends with {or nothing}. The error is
+// errNotWritten where what it selects from is not there, or a unique key is taken.
+func (r runner) insert(ctx context.Context, text string, args ...any) error {
+	if r.b.Dialect == Postgres {
+		// Not by the affected rows: Citus counts what was selected.
+		written, err := r.number(ctx, text, args...)
+		if err == nil && written == 0 {
+			err = errNotWritten
+		}
+		return err
+	}
+
+	err := r.changeOne(ctx, errNotWritten, text, args...)
+	if r.b.classify(err) == duplicate {
+		// MySQL has no DO NOTHING, and what it calls affected by an upsert
+		// depends on the host's clientFoundRows.
+		return fmt.Errorf("%w: %w", errNotWritten, err)
+	}
+	return err
+}

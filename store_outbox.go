@@ -1,0 +1,129 @@
+package users
+
+import (
+	"context"
+	"time"
+
+	"github.com/gousers/users/password"
+)
+
+// The states of a [NotificationRecord]. Delivered ones are deleted.
+const (
+	StatePending   = "pending"
+	StateDiscarded = "discarded" // given up, kept until somebody retries it
+)
+
+// NotificationRecord is a notification as it is stored until it is delivered.
+// Its JSON is what operators may see.
+type NotificationRecord struct {
+	ID            string    `json:"id"`
+	ApplicationID string    `json:"-"`
+	UserID        string    `json:"userId"`
+	Kind          string    `json:"kind"`                // KindAccountCreated, KindSetPassword
+	State         string    `json:"state"`               // StatePending or StateDiscarded
+	LastError     string    `json:"lastError,omitempty"` // at most 512 bytes
+	Attempts      int       `json:"attempts"`
+	Created       time.Time `json:"created"`
+	Due           time.Time `json:"due"`
+}
+
+// OutboxStore is the capability of a [Store] to hand out the notifications that
+// CreateUser wrote. A lease is a duration, judged by the store's own clock
+// alone: workers whose clocks differ can share the work.
+//
+// A user has at most one pending notification of a kind.
+type OutboxStore interface {
+	// Enqueue adds r, due now whatever r.Due says. It does nothing and returns nil when a pending
+	// notification of the same user and kind exists, or when a token of the user
+	// was created less than minGap before r.Created (a [TokenStore] knows). Of
+	// concurrent calls for one user one adds a row. A user that does not exist is
+	// ErrNotFound.
+	Enqueue(ctx context.Context, r NotificationRecord, minGap time.Duration) error
+	// Claim leases up to c.Limit pending notifications that are due and not
+	// leased to anyone, the longest due first, over all applications, adds one
+	// to their Attempts, and returns them. A limit of 0 or less claims none.
+	Claim(ctx context.Context, c Claim) ([]NotificationRecord, error)
+	// Settle ends the lease that s.Worker holds. A worker whose lease has passed
+	// to another (or whose notification is gone) gets ErrStale and changes nothing.
+	Settle(ctx context.Context, s Settlement) error
+	// ListNotifications returns notifications of one application in order of ID.
+	ListNotifications(ctx context.Context, q NotificationQuery) ([]NotificationRecord, error)
+	// Retry makes a discarded notification pending, due now, with no attempts;
+	// ErrNotFound if there is no such discarded one. Where another of the same
+	// user and kind is pending by now it is a *ConflictError with the member
+	// "kind", and nothing changes.
+	Retry(ctx context.Context, applicationID, id string) error
+}
+
+// Claim says who takes notifications, for how long and how many.
+type Claim struct {
+	Worker string // unique to the claiming worker
+	Lease  time.Duration
+	Limit  int
+}
+
+// Outcome is what became of a claimed notification.
+type Outcome int
+
+// The outcomes. The zero Outcome is none.
+const (
+	// OutcomeDelivered: it was delivered, or there was nobody to tell. It is deleted.
+	OutcomeDelivered Outcome = iota + 1
+	// OutcomeRetry: the attempt failed; it is pending and due in RetryIn.
+	OutcomeRetry
+	// OutcomeReleased: it was not attempted; it is pending and due in RetryIn, and
+	// the attempt that Claim counted is taken back.
+	OutcomeReleased
+	// OutcomeDiscarded: given up; it is kept as StateDiscarded.
+	OutcomeDiscarded
+)
+
+// Settlement is the outcome of one lease.
+type Settlement struct {
+	ApplicationID, ID, Worker string
+	Outcome                   Outcome
+	LastError                 string        // the relay cuts it to 512 bytes
+	RetryIn                   time.Duration // for OutcomeRetry and OutcomeReleased
+}
+
+// NotificationQuery selects notifications of one application.
+type NotificationQuery struct {
+	ApplicationID string   // set by the Service
+	States        []string // none: all
+	Page          Page
+}
+
+// PurposeSetPassword is the purpose of a token that sets a password.
+const PurposeSetPassword = "set_password"
+
+// TokenStore is the capability of a [Store] to keep one-time tokens, by their
+// SHA-256 alone.
+type TokenStore interface {
+	// CreateToken adds t. A user that does not exist is ErrNotFound.
+	CreateToken(ctx context.Context, t TokenRecord) error
+	// FindToken returns the token, dead or alive; ErrNotFound if there is none.
+	FindToken(ctx context.Context, applicationID string, sum [32]byte) (TokenRecord, error)
+	// RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login:
+	// Failures 0, LockedUntil zero; IsLockedOut stays), adds one to the version and deletes all tokens of the user, in one
+	// transaction, if the token exists, expires after r.Now and has an EmailKey
+	// that is empty or still the user's: otherwise ErrBadToken and nothing
+	// changes. Of several calls with one token exactly one succeeds.
+	RedeemToken(ctx context.Context, r Redemption) error
+}
+
+// TokenRecord is a one-time token as it is stored.
+type TokenRecord struct {
+	ApplicationID, UserID string
+	Sum                   [32]byte // SHA-256 of the token
+	Purpose               string   // PurposeSetPassword
+	EmailKey              string   // the key of the address that it is sent to; empty: to none that is known
+	Created, Expires      time.Time
+}
+
+// Redemption uses a token up.
+type Redemption struct {
+	ApplicationID, UserID string
+	Sum                   [32]byte
+	Hash                  password.Hash
+	Now                   time.Time // becomes the user's DateUpdated and PasswordChanged
+}
