@@ -27,7 +27,7 @@ import (
 // unknown outcome and delivering the mail.
 const settleDeadline = 5 * time.Minute
 
-// rounds gives how often a test kills: few in make test, many in make crash.
+// rounds returns how often a test kills: few in make test, many in make crash.
 func rounds(t *testing.T, few, many int) int {
 	if v := os.Getenv("USERS_CRASH_ROUNDS"); v != "" {
 		if n, err := strconv.Atoi(v); err == nil {
@@ -232,7 +232,7 @@ func TestCrashOfTheDatabaseServerLosesNothingAcknowledged(t *testing.T) {
 func killDatabase(t *testing.T, driver string, dialect sqlstore.Dialect, server *servers.Server) {
 	b := backend{driver, dialect, server.DSN}
 	svc := prepare(t, b)
-	// A 500 is a fault of ours: its cause stands in the log.
+	// A 500 is a fault of ours: its cause is in the log.
 	var log strings.Builder
 	defer func() {
 		if t.Failed() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -96,63 +97,69 @@ func Retries(t *testing.T, g *Target) {
 			t.Run(name+"/"+shape, func(t *testing.T) {
 				t.Parallel() // the pauses between the tries are real
 				e := g.Fresh(t)
-				var hashed atomic.Int64
-				svc := e.service(t, users.Options{Hasher: hasher{password.InsecureForTests(), func() { hashed.Add(1) }}})
-				for times := 1; times <= 5; times++ {
-					hashed.Store(0)
-					left := times
-					e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
-						if writes(c) && left > 0 {
-							left--
-							return abort
-						}
-						return nil
-					}})
-					_, err := svc.Create(context.Background(), "demo", params(fmt.Sprint("user", times)))
-					e.Switch.Set(nil)
-					switch {
-					case times < 5 && err != nil:
-						t.Errorf("%d times in a row: got %v, want success", times, err)
-					case times == 5 && (!errors.Is(err, users.ErrUnavailable) || !errors.Is(err, abort)):
-						t.Errorf("5 times in a row: got %v, want ErrUnavailable with its cause", err)
-					}
-					if got := hashed.Load(); got != 1 {
-						t.Errorf("%d times in a row: hashed %d times, want once", times, got)
-					}
-				}
-				if got := e.count(t, "users"); got != 4 {
-					t.Errorf("users: got %d, want 4", got)
-				}
+				retriesFourTimes(t, e, abort, params)
 				if shape == "WithKey" {
 					e.wantRows(t, 4)
 				}
 			})
 		}
-		t.Run(name+"/InHostTransaction", func(t *testing.T) {
-			e := g.Fresh(t)
-			svc := e.service(t, users.Options{})
-			tx, err := e.DB.Begin()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer tx.Rollback()
-			calls := 0
-			e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
-				if writes(c) {
-					calls++
-					return abort
-				}
-				return nil
-			}})
-			_, err = svc.InTx(e.Store.WithTx(tx)).Create(context.Background(), "demo", params("ada"))
-			e.Switch.Set(nil)
-			if !errors.Is(err, users.ErrRetryTx) || !errors.Is(err, abort) {
-				t.Errorf("got %v, want ErrRetryTx with its cause", err)
-			}
-			if calls != 1 {
-				t.Errorf("tries: got %d, want 1: only the host can repeat its transaction", calls)
-			}
-		})
+		t.Run(name+"/InHostTransaction", func(t *testing.T) { leavesTheRetryToTheHost(t, g.Fresh(t), abort) })
+	}
+}
+
+// abortWrites aborts the first n statements that write; it counts them all.
+func (e *Env) abortWrites(n int64, abort error) (calls *atomic.Int64) {
+	calls = new(atomic.Int64)
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if writes(c) && calls.Add(1) <= n {
+			return abort
+		}
+		return nil
+	}})
+	return calls
+}
+
+// retriesFourTimes creates 4 users, and a fifth that fails.
+func retriesFourTimes(t *testing.T, e *Env, abort error, params func(name string) users.CreateUserParams) {
+	var hashed atomic.Int64
+	svc := e.service(t, users.Options{Hasher: hasher{password.InsecureForTests(), func() { hashed.Add(1) }}})
+	for times := 1; times <= 5; times++ {
+		hashed.Store(0)
+		e.abortWrites(int64(times), abort)
+		_, err := svc.Create(context.Background(), "demo", params(fmt.Sprint("user", times)))
+		e.Switch.Set(nil)
+
+		switch {
+		case times < 5 && err != nil:
+			t.Errorf("%d times in a row: got %v, want success", times, err)
+		case times == 5 && (!errors.Is(err, users.ErrUnavailable) || !errors.Is(err, abort)):
+			t.Errorf("5 times in a row: got %v, want ErrUnavailable with its cause", err)
+		}
+		if got := hashed.Load(); got != 1 {
+			t.Errorf("%d times in a row: hashed %d times, want once", times, got)
+		}
+	}
+	if got := e.count(t, "users"); got != 4 {
+		t.Errorf("users: got %d, want 4", got)
+	}
+}
+
+func leavesTheRetryToTheHost(t *testing.T, e *Env, abort error) {
+	svc := e.service(t, users.Options{})
+	tx, err := e.DB.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+
+	calls := e.abortWrites(math.MaxInt64, abort)
+	_, err = svc.InTx(e.Store.WithTx(tx)).Create(context.Background(), "demo", params("ada"))
+	e.Switch.Set(nil)
+	if !errors.Is(err, users.ErrRetryTx) || !errors.Is(err, abort) {
+		t.Errorf("got %v, want ErrRetryTx with its cause", err)
+	}
+	if got := calls.Load(); got != 1 {
+		t.Errorf("tries: got %d, want 1: only the host can repeat its transaction", got)
 	}
 }
 
@@ -171,8 +178,8 @@ func ways() []way {
 		{"ErrorAfter", false, func(context.CancelFunc) error { return injected }, injected},
 		{"Delay", true, func(context.CancelFunc) error { time.Sleep(2 * time.Millisecond); return nil }, nil},
 		{"Panic", true, func(context.CancelFunc) error { panic("injected") }, nil},
-		{"CancelledBefore", true, func(cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
-		{"CancelledAfter", false, func(cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
+		{"CanceledBefore", true, func(cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
+		{"CanceledAfter", false, func(cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
 		{"BadConnBefore", true, func(context.CancelFunc) error { return driver.ErrBadConn }, users.ErrUnavailable},
 		{"BadConnAfter", false, func(context.CancelFunc) error { return driver.ErrBadConn }, users.ErrUnavailable},
 		{"LostAfter", false, func(context.CancelFunc) error { return fmt.Errorf("read: %w", io.ErrUnexpectedEOF) }, users.ErrUnavailable},
@@ -273,7 +280,7 @@ func (f faulty) failCall(t *testing.T, w way, n int, p users.CreateUserParams) (
 	}
 
 	if f.withKey && !there {
-		// The same key tells, and finishes what was not done.
+		// The same key finds the user, or makes it.
 		if _, err := f.svc.Create(context.Background(), "demo", p); err != nil {
 			t.Errorf("%s: the repeated request: got %v, want success", cell, err)
 		}
@@ -342,7 +349,7 @@ func Cancellation(t *testing.T, g *Target, instants int) {
 				case errors.Is(err, context.DeadlineExceeded):
 					limit += limit / 20
 				default:
-					t.Errorf("cancelled: got %v, want context.DeadlineExceeded", err)
+					t.Errorf("canceled: got %v, want context.DeadlineExceeded", err)
 				}
 			}
 		})
@@ -365,11 +372,11 @@ func StoreFaults(t *testing.T, g *Target) {
 	injected := errors.New("injected")
 	made := 0
 	for name, fault := range map[string]func(cancel func(), do func() error) error{
-		"before":    func(func(), func() error) error { return injected },
-		"after":     func(_ func(), do func() error) error { do(); return injected },
-		"panic":     func(func(), func() error) error { panic("injected") },
-		"cancelled": func(cancel func(), do func() error) error { cancel(); return do() },
-		"badconn":   func(func(), func() error) error { return driver.ErrBadConn },
+		"before":   func(func(), func() error) error { return injected },
+		"after":    func(_ func(), do func() error) error { do(); return injected },
+		"panic":    func(func(), func() error) error { panic("injected") },
+		"canceled": func(cancel func(), do func() error) error { cancel(); return do() },
+		"badconn":  func(func(), func() error) error { return driver.ErrBadConn },
 	} {
 		for call := 1; ; call++ {
 			user := fmt.Sprintf("%s%d", name, call)
@@ -396,7 +403,7 @@ func StoreFaults(t *testing.T, g *Target) {
 			if errors.Is(err, users.ErrConflict) {
 				t.Errorf("%s at call %d: got %v for a free name", name, call, err)
 			}
-			// The same key tells: it finds the user or makes it.
+			// The same key finds the user, or makes it.
 			u, err := svc.Create(context.Background(), "demo", params(user))
 			if err != nil || u.UserName != user {
 				t.Errorf("%s at call %d, repeated: got %v, want the user", name, call, err)

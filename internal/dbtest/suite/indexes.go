@@ -38,7 +38,7 @@ func Indexes(t *testing.T, g *Target) {
 		}
 		for _, sort := range []string{"Sort", "filesort", "TEMP B-TREE"} {
 			if strings.Contains(plan, sort) {
-				t.Errorf("%s does not give the order of\n%s\n%s", index, query, plan)
+				t.Errorf("%s does not have the order of\n%s\n%s", index, query, plan)
 			}
 		}
 	}

@@ -262,37 +262,7 @@ func (e *Env) explainSQLite(t *testing.T, s statement) (faults []string) {
 }
 
 func (e *Env) explainPostgres(t *testing.T, s statement) (faults []string) {
-	ctx := context.Background()
-	conn, err := e.DB.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	exec := func(q string) {
-		t.Helper()
-		if _, err := conn.ExecContext(ctx, q); err != nil {
-			t.Fatalf("%s: %v", q, err)
-		}
-	}
-	exec("SET enable_seqscan = off")
-	exec("SET plan_cache_mode = force_generic_plan")
-	exec("PREPARE plan_of AS " + s.text)
-	defer exec("DEALLOCATE plan_of")
-	defer exec("RESET ALL")
-	args := make([]string, len(s.args))
-	for i := range s.args {
-		args[i] = "NULL"
-	}
-	// Parameters that are not known make a generic plan.
-	query := "EXPLAIN EXECUTE plan_of"
-	if len(args) > 0 {
-		query += "(" + strings.Join(args, ", ") + ")"
-	}
-	rows, err := conn.QueryContext(ctx, query)
-	if err != nil {
-		t.Fatalf("%s: %v", s.text, err)
-	}
-	defer rows.Close()
+	t.Helper()
 	scan := regexp.MustCompile(`(Seq Scan|Index Scan|Index Only Scan|Bitmap Index Scan|Bitmap Heap Scan)(?: using \S+)? on (\S+)`)
 	table, awaiting := "", false
 	flush := func() {
@@ -301,11 +271,7 @@ func (e *Env) explainPostgres(t *testing.T, s statement) (faults []string) {
 		}
 		awaiting = false
 	}
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			t.Fatal(err)
-		}
+	for _, line := range e.genericPlan(t, s) {
 		if m := scan.FindStringSubmatch(line); m != nil {
 			flush()
 			if m[1] == "Seq Scan" {
@@ -325,6 +291,46 @@ func (e *Env) explainPostgres(t *testing.T, s statement) (faults []string) {
 	}
 	flush()
 	return faults
+}
+
+// genericPlan returns the lines of PostgreSQL's plan of s for any arguments.
+func (e *Env) genericPlan(t *testing.T, s statement) (lines []string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := e.DB.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	exec := func(q string) {
+		t.Helper()
+		if _, err := conn.ExecContext(ctx, q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+	exec("SET enable_seqscan = off")
+	exec("SET plan_cache_mode = force_generic_plan")
+	exec("PREPARE plan_of AS " + s.text)
+	defer exec("DEALLOCATE plan_of")
+	defer exec("RESET ALL")
+
+	query := "EXPLAIN EXECUTE plan_of"
+	if n := len(s.args); n > 0 {
+		query += "(NULL" + strings.Repeat(", NULL", n-1) + ")"
+	}
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		t.Fatalf("%s: %v", s.text, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func (e *Env) explainMySQL(t *testing.T, s statement) (faults []string) {

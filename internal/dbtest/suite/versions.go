@@ -118,7 +118,7 @@ func Next(t testing.TB, d sqlstore.Dialect, o sqlstore.Options) *migrate.Set {
 
 var word = regexp.MustCompile(`\{[#%]?\w+\}|\?`)
 
-// render is enough for DDL and the journal, with a clock that stands still.
+// render is enough for DDL and the journal, with a fixed clock.
 func render(template string, d sqlstore.Dialect, o sqlstore.Options) string {
 	parameters := 0
 	return word.ReplaceAllStringFunc(template, func(w string) string {
@@ -185,92 +185,96 @@ func (e *Env) journaled(t testing.TB, set *migrate.Set) (n, done int) {
 	return n, done
 }
 
-// versions runs the promises about a version after the first.
-func versions(t *testing.T, g *Target) {
-	ctx := context.Background()
-	open := func(t *testing.T) (*Env, *migrate.Set, migrate.Version) {
-		e := g.Open(t)
-		if err := e.Store.Migrate(ctx); err != nil {
-			t.Fatal(err)
-		}
-		set := Next(t, g.Dialect, e.Options)
-		return e, set, set.Versions[len(set.Versions)-1]
+// beforeNext returns a database at the last version of sqlstore, the set that has
+// one more, and that one.
+func beforeNext(t *testing.T, g *Target) (*Env, *migrate.Set, migrate.Version) {
+	t.Helper()
+	e := g.Open(t)
+	if err := e.Store.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
 	}
+	set := Next(t, g.Dialect, e.Options)
+	return e, set, set.Versions[len(set.Versions)-1]
+}
 
-	t.Run("NextVersionResumesWhereItWasKilled", func(t *testing.T) {
-		e, set, last := open(t)
-		for n, ended := int64(1), false; !ended; n++ {
-			calls := e.killAfter(n)
-			err := e.run(set)
-			e.Switch.Set(nil)
-			if ended = calls.Load() < n; ended && err != nil {
-				t.Fatalf("without a fault: got %v", err)
-			}
-			if err := e.run(set); err != nil {
-				t.Fatalf("killed after call %d, run again: got %v, want nil", n, err)
-			}
-			if all, done := e.journaled(t, set); all != len(last.Steps) || done != all {
-				t.Errorf("killed after call %d, run again: got %d entries and %d of them done, want %d", n, all, done, len(last.Steps))
-			}
-			if err := errors.Join(e.Store.Check(ctx), e.Store.Migrate(ctx)); err != nil {
-				t.Errorf("Check and Migrate on a schema that is newer: got %v, want nil", err)
-			}
-			for _, text := range last.Down { // each fails where its step was not done, or not once
-				e.exec(t, text)
-			}
-		}
-	})
-	t.Run("NextVersionTakesOverNoColumnOfTheHosts", func(t *testing.T) {
-		e, set, _ := open(t)
-		e.exec(t, "ALTER TABLE "+e.table("users")+" ADD COLUMN shoe_size INTEGER")
-		for n, ended := int64(1), false; !ended; n++ {
-			calls := e.killAfter(n)
-			e.run(set)
-			e.Switch.Set(nil)
-			ended = calls.Load() < n
-			if err := e.run(set); err == nil {
-				t.Fatalf("killed after call %d: got nil, want an error: the column is the host's", n)
-			}
-			if all, _ := e.journaled(t, set); all != 0 {
-				t.Fatalf("killed after call %d: got %d entries, want none: the column is the host's", n, all)
-			}
-		}
-		e.exec(t, "ALTER TABLE "+e.table("users")+" DROP COLUMN shoe_size")
-		if err := e.run(set); err != nil {
-			t.Errorf("without the host's column: got %v, want nil", err)
-		}
-	})
-	if g.Dialect != sqlstore.MySQL {
-		return
-	}
-	t.Run("StepThatFailedIsNotStarted", func(t *testing.T) {
-		e, set, _ := open(t)
-		e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
-			if strings.HasPrefix(c.Query, "ALTER TABLE") {
-				return &numberError{Number: 1142} // not permitted
-			}
-			return nil
-		}})
+func nextVersionResumesWhereItWasKilled(t *testing.T, g *Target) {
+	ctx := context.Background()
+	e, set, last := beforeNext(t, g)
+	for n, ended := int64(1), false; !ended; n++ {
+		calls := e.killAfter(n)
 		err := e.run(set)
 		e.Switch.Set(nil)
-		if all, _ := e.journaled(t, set); err == nil || all != 0 {
-			t.Errorf("got error %v and %d entries, want an error and none", err, all)
+		if ended = calls.Load() < n; ended && err != nil {
+			t.Fatalf("without a fault: got %v", err)
 		}
-		e.exec(t, "ALTER TABLE "+e.table("users")+" ADD COLUMN shoe_size INTEGER")
-		if err := e.run(set); err == nil || !strings.Contains(err.Error(), "column users.shoe_size") {
-			t.Errorf("beside a column that the host made after that: got %v, want an error that names it", err)
+
+		if err := e.run(set); err != nil {
+			t.Fatalf("killed after call %d, run again: got %v, want nil", n, err)
 		}
-	})
-	t.Run("EntryThatAnotherRemovedIsAnError", func(t *testing.T) {
-		e, set, last := open(t)
-		e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
-			if strings.HasPrefix(c.Query, "UPDATE") {
-				e.exec(t, last.Down[0]) // all entries of the version
-			}
-			return nil
-		}})
-		if err := e.run(set); err == nil || !strings.Contains(err.Error(), "users_migrations") {
-			t.Errorf("got %v, want an error that names the journal", err)
+		if all, done := e.journaled(t, set); all != len(last.Steps) || done != all {
+			t.Errorf("killed after call %d, run again: got %d entries and %d of them done, want %d", n, all, done, len(last.Steps))
 		}
-	})
+		if err := errors.Join(e.Store.Check(ctx), e.Store.Migrate(ctx)); err != nil {
+			t.Errorf("Check and Migrate on a schema that is newer: got %v, want nil", err)
+		}
+		for _, text := range last.Down { // each fails where its step was not done, or not once
+			e.exec(t, text)
+		}
+	}
+}
+
+func nextVersionTakesOverNoColumnOfTheHosts(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	e.exec(t, "ALTER TABLE "+e.table("users")+" ADD COLUMN shoe_size INTEGER")
+	for n, ended := int64(1), false; !ended; n++ {
+		calls := e.killAfter(n)
+		e.run(set)
+		e.Switch.Set(nil)
+		ended = calls.Load() < n
+
+		if err := e.run(set); err == nil {
+			t.Fatalf("killed after call %d: got nil, want an error: the column is the host's", n)
+		}
+		if all, _ := e.journaled(t, set); all != 0 {
+			t.Fatalf("killed after call %d: got %d entries, want none: the column is the host's", n, all)
+		}
+	}
+
+	e.exec(t, "ALTER TABLE "+e.table("users")+" DROP COLUMN shoe_size")
+	if err := e.run(set); err != nil {
+		t.Errorf("without the host's column: got %v, want nil", err)
+	}
+}
+
+func stepThatFailedIsNotStarted(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.HasPrefix(c.Query, "ALTER TABLE") {
+			return &numberError{Number: 1142} // not permitted
+		}
+		return nil
+	}})
+	err := e.run(set)
+	e.Switch.Set(nil)
+	if all, _ := e.journaled(t, set); err == nil || all != 0 {
+		t.Errorf("got error %v and %d entries, want an error and none", err, all)
+	}
+
+	e.exec(t, "ALTER TABLE "+e.table("users")+" ADD COLUMN shoe_size INTEGER")
+	if err := e.run(set); err == nil || !strings.Contains(err.Error(), "column users.shoe_size") {
+		t.Errorf("beside a column that the host made after that: got %v, want an error that names it", err)
+	}
+}
+
+func entryThatAnotherRemovedIsAnError(t *testing.T, g *Target) {
+	e, set, last := beforeNext(t, g)
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.HasPrefix(c.Query, "UPDATE") {
+			e.exec(t, last.Down[0]) // all entries of the version
+		}
+		return nil
+	}})
+	if err := e.run(set); err == nil || !strings.Contains(err.Error(), "users_migrations") {
+		t.Errorf("got %v, want an error that names the journal", err)
+	}
 }
