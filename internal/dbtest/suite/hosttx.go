@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/password"
 	"github.com/gousers/users/sqlstore"
 )
@@ -26,6 +27,9 @@ func HostTransactions(t *testing.T, g *Target) {
 		{"DuplicateLeavesTheTransactionUsable", duplicateLeavesTheTransactionUsable},
 		{"IgnoredErrorKeepsNoHalfUser", ignoredErrorKeepsNoHalfUser},
 		{"ServiceThatDoesNotKnowIsRefused", serviceThatDoesNotKnowIsRefused},
+		{"WrappedStoreIsRefusedWithoutInTx", wrappedStoreIsRefusedWithoutInTx},
+		{"WrappedStoreCommitsAllWithoutAfterCreate", wrappedStoreCommitsAllWithoutAfterCreate},
+		{"WrappedStoreRollsBackAll", wrappedStoreRollsBackAll},
 		{"OnCreateFailureUndoesItsPart", onCreateFailureUndoesItsPart},
 		{"OnCreateUsesTheStoreInItsTransaction", onCreateUsesTheStoreInItsTransaction},
 		{"NoConnectionIsHeldWhileHashing", noConnectionIsHeldWhileHashing},
@@ -53,10 +57,11 @@ func newHost(t *testing.T, g *Target) *host {
 	return h
 }
 
-// withHook returns a Service like the host's with this OnCreate.
-func (h *host) withHook(t *testing.T, onCreate func(context.Context, users.CreateEvent) error) *users.Service {
+// withHooks returns a Service like the host's with the hooks of o.
+func (h *host) withHooks(t *testing.T, o users.Options) *users.Service {
 	t.Helper()
-	svc, err := users.New(h.Store, &users.Options{Hasher: password.InsecureForTests(), OnCreate: onCreate})
+	o.Hasher = password.InsecureForTests()
+	svc, err := users.New(h.Store, &o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,16 +175,78 @@ func serviceThatDoesNotKnowIsRefused(t *testing.T, h *host) {
 	h.wantRows(t, 1)
 }
 
+// wrappings are the ways in which hosts wrap a store, for logging say: with a
+// method Unwrap, and without one.
+var wrappings = map[string]func(users.Store) users.Store{
+	"Unwrap":   storefake.Wrapped,
+	"NoUnwrap": func(s users.Store) users.Store { return struct{ users.Store }{s} },
+}
+
+func wrappedStoreIsRefusedWithoutInTx(t *testing.T, h *host) {
+	for name, wrap := range wrappings {
+		for shape, params := range shapes() {
+			tx := h.begin(t)
+			_, err := h.svc.WithStore(wrap(h.Store.WithTx(tx))).Create(t.Context(), "demo", params("ada"))
+			if err == nil || !strings.Contains(err.Error(), "Service.InTx") {
+				t.Errorf("%s: %s: Create with WithStore: got %v, want an error that names Service.InTx", name, shape, err)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatalf("%s: %s: %v", name, shape, err)
+			}
+			h.wantRows(t, 0)
+		}
+	}
+}
+
+func wrappedStoreCommitsAllWithoutAfterCreate(t *testing.T, h *host) {
+	announced := 0
+	svc := h.withHooks(t, users.Options{AfterCreate: func(context.Context, users.CreateEvent) { announced++ }})
+
+	made := 0
+	for name, wrap := range wrappings {
+		tx := h.begin(t)
+		if _, err := svc.InTx(wrap(h.Store.WithTx(tx))).Create(t.Context(), "demo", params(strings.ToLower(name))); err != nil {
+			t.Errorf("%s: got %v, want nil", name, err)
+		}
+		if announced != 0 {
+			t.Errorf("%s: before the commit: AfterCreate ran %d times, want 0", name, announced)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if announced != 0 {
+			t.Errorf("%s: after the commit: AfterCreate ran %d times, want 0", name, announced)
+		}
+		made++
+		h.wantRows(t, made)
+	}
+
+	if _, err := svc.Create(t.Context(), "demo", params("ada")); err != nil || announced != 1 {
+		t.Errorf("outside a transaction: got error %v and AfterCreate %d times, want 1", err, announced)
+	}
+}
+
+func wrappedStoreRollsBackAll(t *testing.T, h *host) {
+	for name, wrap := range wrappings {
+		tx := h.begin(t)
+		_, err := h.svc.InTx(wrap(h.Store.WithTx(tx))).Create(t.Context(), "demo", params("ada"))
+		if err := errors.Join(err, tx.Rollback()); err != nil {
+			t.Errorf("%s: got %v, want nil", name, err)
+		}
+		h.wantRows(t, 0)
+	}
+}
+
 func onCreateFailureUndoesItsPart(t *testing.T, h *host) {
 	veto := errors.New("veto")
-	vetoed := h.withHook(t, func(ctx context.Context, _ users.CreateEvent) error {
+	vetoed := h.withHooks(t, users.Options{OnCreate: func(ctx context.Context, _ users.CreateEvent) error {
 		tx, ok := sqlstore.TxFrom(ctx)
 		if !ok {
 			t.Error("TxFrom inside OnCreate: got none")
 			return nil
 		}
 		return errors.Join(h.addRow(tx), veto)
-	})
+	}})
 	if _, err := vetoed.Create(t.Context(), "demo", params("eve")); !errors.Is(err, veto) {
 		t.Fatalf("got %v, want OnCreate's error", err)
 	}
@@ -201,7 +268,7 @@ func onCreateUsesTheStoreInItsTransaction(t *testing.T, h *host) {
 		t.Fatal(err)
 	}
 	var made []string
-	svc := h.withHook(t, func(ctx context.Context, e users.CreateEvent) error {
+	svc := h.withHooks(t, users.Options{OnCreate: func(ctx context.Context, e users.CreateEvent) error {
 		tx, _ := sqlstore.TxFrom(ctx)
 		in := h.Store.WithTx(tx)
 		role := users.RoleRecord{Role: users.Role{ID: "of-" + e.User.ID, Name: e.User.UserName}, NameKey: e.User.UserName}
@@ -215,7 +282,7 @@ func onCreateUsesTheStoreInItsTransaction(t *testing.T, h *host) {
 			t.Errorf("CreateRole twice inside OnCreate: got %v, want a conflict", err)
 		}
 		return nil
-	})
+	}})
 	if _, err := svc.Create(t.Context(), "demo", params("ada")); err != nil {
 		t.Errorf("Create: got %v, want nil", err)
 	}
