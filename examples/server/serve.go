@@ -35,6 +35,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
+
 	svc, err := users.New(store, &users.Options{Hasher: cfg.hasher})
 	if err != nil {
 		return err
@@ -50,32 +51,20 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	}
 	defer ln.Close() // Serve does it as well; an error before Serve would not
 	url := listenURL(ln.Addr())
-	delivering, cutOff := context.WithCancel(context.WithoutCancel(ctx))
-	defer cutOff()
-	relay, closeNotifier, err := newRelay(delivering, svc, cfg, url, log)
+	mail, err := newMailing(ctx, svc, cfg, url, log)
 	if err != nil {
 		return err
 	}
-	defer closeNotifier()
+	defer mail.close()
 	handler, err := newHandler(svc, cfg, demo, log)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second, // above the API's own deadline
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
 
+	server := newServer(handler, log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
-	relayed := make(chan error, 1)
-	go func() { relayed <- relay.Run(relayCtx) }()
+	mail.start(ctx)
 	demo.print(stdout, url)
 
 	select {
@@ -84,17 +73,18 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 		shutDown(ctx, server, log)
 	case err = <-served:
 	}
-	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainDeadline)
-	defer cancel()
-	context.AfterFunc(draining, cutOff)
-	// Run ends first: then nothing is in its hands and Drain gets everything that is due.
-	stopRelay()
-	select {
-	case <-relayed:
-		return errors.Join(err, drain(draining, relay, log))
-	case <-time.After(drainDeadline + settleDeadline):
-		log.Warn("notifications are left for the next start: the store does not answer", "after", drainDeadline+settleDeadline)
-		return err
+	return errors.Join(err, mail.finish(ctx))
+}
+
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second, // above the API's own deadline
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
@@ -110,15 +100,65 @@ func shutDown(ctx context.Context, server *http.Server, log *slog.Logger) {
 	}
 }
 
+// mailing is a relay, from its start to its end.
+type mailing struct {
+	relay         *outbox.Relay
+	closeNotifier func() error
+	cutOff        context.CancelFunc // ends the deliveries that have begun
+	stop          context.CancelFunc // ends Run
+	stopped       chan error
+	log           *slog.Logger
+}
+
+// newMailing makes a relay that does not run yet. listening is the server's own URL.
+func newMailing(ctx context.Context, svc *users.Service, cfg *config, listening string, log *slog.Logger) (*mailing, error) {
+	delivering, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	relay, closeNotifier, err := newRelay(delivering, svc, cfg, listening, log)
+	if err != nil {
+		cutOff()
+		return nil, err
+	}
+	return &mailing{relay: relay, closeNotifier: closeNotifier, cutOff: cutOff, stopped: make(chan error, 1), log: log}, nil
+}
+
+// start runs the relay until finish, whatever becomes of ctx.
+func (m *mailing) start(ctx context.Context) {
+	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go func() { m.stopped <- m.relay.Run(ctx) }()
+}
+
+// finish ends the relay and delivers what is due. It ends in time even if the
+// mail server or the store does not answer; what is left then is no failure.
+func (m *mailing) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainDeadline)
+	defer cancel()
+	context.AfterFunc(ctx, m.cutOff)
+
+	// Run ends first: then nothing is in its hands and Drain gets everything that is due.
+	m.stop()
+	select {
+	case <-m.stopped:
+		return m.drain(ctx)
+	case <-time.After(drainDeadline + settleDeadline):
+		m.log.Warn("notifications are left for the next start: the store does not answer", "after", drainDeadline+settleDeadline)
+		return nil
+	}
+}
+
 // drain delivers what is due. What it can't deliver in time is not lost: it
 // stays in the store for the next start, which is no failure of this one.
-func drain(ctx context.Context, relay *outbox.Relay, log *slog.Logger) error {
-	err := relay.Drain(ctx)
+func (m *mailing) drain(ctx context.Context) error {
+	err := m.relay.Drain(ctx)
 	if err != nil && ctx.Err() != nil {
-		log.Warn("notifications are left for the next start", "after", drainDeadline)
+		m.log.Warn("notifications are left for the next start", "after", drainDeadline)
 		return nil
 	}
 	return err
+}
+
+func (m *mailing) close() {
+	m.closeNotifier()
+	m.cutOff()
 }
 
 // newHandler puts the API, the page and the health check side by side.
