@@ -78,7 +78,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serve(spec))
 		os.Exit(1)
 	}
-	mysql.SetLogger(&mysql.NopLogger{}) // it tells of every connection that a kill ends
+	mysql.SetLogger(&mysql.NopLogger{}) // it logs every connection that a kill ends
 	os.Exit(servers.Main(m))
 }
 

@@ -79,7 +79,7 @@ func killProcess(t *testing.T, b backend, rounds int) {
 	defer kill()
 	ctx, cancel := context.WithTimeout(t.Context(), settleDeadline)
 	defer cancel()
-	l.load(ctx, addr, 1) // what is unknown is told by its key
+	l.load(ctx, addr, 1) // the keys settle what is unknown
 	if !l.done(1) {
 		t.Fatalf("%d of %d outcomes could not be settled with their keys", len(l.unknown), l.next)
 	}

@@ -288,7 +288,7 @@ func (r *relayProcess) wait(t *testing.T) []string {
 	return strings.FieldsFunc(r.stdout.String(), func(c rune) bool { return c == '\n' })
 }
 
-// isHarmless reports whether a line of a relay's log tells of no failure. On a
+// isHarmless reports whether a line of a relay's log is of no failure. On a
 // busy machine a lease may run short or out: a warning, after which the row is
 // claimed again. A warning with an error is of an attempt that failed, and
 // what is no JSON comes from the race detector or from a panic.
