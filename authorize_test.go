@@ -641,7 +641,7 @@ func TestPermissionsReadBackWhatTheyPrint(t *testing.T) {
 	}
 }
 
-// One role outside of the grant refuses all of them, whatever stands beside it.
+// One role outside of the grant refuses all of them, whatever is beside it.
 func TestGrantIsForEveryRole(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{})

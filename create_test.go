@@ -145,7 +145,7 @@ func TestCreateHandsEverythingToTheStoreAtOnce(t *testing.T) {
 	}
 }
 
-func TestCreateStoresAHashOfTheNormalisedPassword(t *testing.T) {
+func TestCreateStoresAHashOfTheNormalizedPassword(t *testing.T) {
 	t.Parallel()
 	var seen log
 	svc := newServiceOn(t, seen.on(memstore.New()), users.Options{})
@@ -161,11 +161,11 @@ func TestCreateStoresAHashOfTheNormalisedPassword(t *testing.T) {
 		t.Fatal("the test password is normal already")
 	}
 	if m, err := password.InsecureForTests().Verify(hash, pw); !m.OK || err != nil {
-		t.Errorf("the stored hash is not of the normalised password: %v, %v", m, err)
+		t.Errorf("the stored hash is not of the normalized password: %v, %v", m, err)
 	}
 }
 
-func TestConflictNamesEveryClashingMember(t *testing.T) {
+func TestConflictNamesEveryInConflictMember(t *testing.T) {
 	t.Parallel()
 	for _, hashed := range []bool{true, false} { // the probe answers, or the store
 		store := memstore.New()
@@ -207,7 +207,7 @@ func TestConflictNamesEveryClashingMember(t *testing.T) {
 	}
 }
 
-func TestNothingClashesAcrossApplications(t *testing.T) {
+func TestNothingConflictsAcrossApplications(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{})
 	addApplication(t, svc, users.Application{APIKey: "other"})
@@ -222,7 +222,7 @@ func TestNothingClashesAcrossApplications(t *testing.T) {
 	}
 }
 
-func TestClashNamesMembersInOneOrder(t *testing.T) {
+func TestConflictNamesMembersInOneOrder(t *testing.T) {
 	t.Parallel()
 	row := func(id, name, email string) users.UserRecord {
 		return users.UserRecord{User: users.User{ID: id}, NameKey: name, EmailKey: email}
@@ -305,12 +305,12 @@ func TestRacingCreatesOfOneNameGiveOneUser(t *testing.T) {
 }
 
 // 500 callers at once, 200 of whom give up at random moments, in a time that
-// stands still while anybody works.
+// does not move while anybody works.
 func TestCancelledCreatesLeaveTheGateFree(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
-			const callers, cancelled, slots, queue, mib = 500, 200, 3, 400, 1 << 20
+			const callers, canceled, slots, queue, mib = 500, 200, 3, 400, 1 << 20
 			h := newHasher()
 			h.memory, h.during = 19*mib, func() { time.Sleep(30 * time.Millisecond) }
 			gate, err := password.NewGate(&password.GateOptions{Slots: slots, Bytes: 2 * 19 * mib, Queue: queue})
@@ -396,7 +396,7 @@ func TestOverloadSaysWhenToTryAgain(t *testing.T) {
 }
 
 // The host's transaction holds no connection for the hash, and what the hook and
-// the checks decided in Prepare stands.
+// the checks decided in Prepare is final.
 func TestCreatePreparedOnlyWrites(t *testing.T) {
 	t.Parallel()
 	h, clock := newHasher(), &clock{}

@@ -182,7 +182,7 @@ func TestEachDependencyHasOneHome(t *testing.T) {
 			case !found:
 				t.Errorf("%s imports %s, which is no dependency of the root module", f.path, imp)
 			case !slices.ContainsFunc(homes, func(h string) bool { return f.path == h || strings.HasSuffix(h, "/") && strings.HasPrefix(f.path, h) }):
-				t.Errorf("%s imports %s, whose home is %v: all of it stands there, so that it can be replaced there", f.path, imp, homes)
+				t.Errorf("%s imports %s, whose home is %v: all of it is there, so that it can be replaced there", f.path, imp, homes)
 			}
 			if strings.HasPrefix(imp, "golang.org/x/net/") && imp != "golang.org/x/net/idna" {
 				t.Errorf("%s imports %s: of x/net only idna is used", f.path, imp)

@@ -29,10 +29,11 @@
 //	})
 //
 // [Service.Create] finds the application, authorizes the caller, runs
-// Options.BeforeCreate, checks every member at once, hashes the password, of which
-// only so many run at a time (see [password.Gate]), and hands user, credential, roles, idempotency record and
-// notification to the store in one transaction. When it returns nil all of that
-// is durable. A repeat with the same IdempotencyKey returns the same user.
+// Options.BeforeCreate, checks every member at once, and hashes the password once
+// the [password.Gate] admits it, which bounds how many are hashed at a time. Then
+// it hands user, credential, roles, idempotency record and notification to the
+// store in one transaction. When it returns nil all of that is durable. A repeat
+// with the same IdempotencyKey returns the same user.
 //
 // User names are compared as PRECIS UsernameCaseMapped (RFC 8265 section 3.3),
 // addresses after PRECIS and IDNA (RFC 5891): "Alice" and "ＡＬＩＣＥ" are one name.
@@ -60,10 +61,11 @@
 // # Notifications
 //
 // Create sends nothing. With SendEmailNotification it writes a row that a relay
-// (package outbox) hands to a [Notifier], at least once and never for a user that was not committed. A user
-// created with AutoCreatePassword has no password: the relay makes a one-time
-// token when it sends the message, and [Service.SetPassword] takes it. Tokens are
-// stored as hashes, passwords as argon2id; the types that hold them print nothing.
+// (package outbox) hands to a [Notifier], at least once and never for a user that
+// was not committed. A user created with AutoCreatePassword has no password: the
+// relay makes a one-time token when it sends the message, and
+// [Service.SetPassword] takes it. Tokens are stored as hashes, passwords as
+// argon2id; the types that hold them print nothing.
 //
 // # Errors
 //
@@ -72,8 +74,10 @@
 //
 //   - [*ValidationError]: every invalid member, with a JSON pointer, a stable code and a sentence.
 //   - [*ConflictError]: every member whose value is taken.
-//   - [*ForbiddenError]: every privileged member that the caller may not set, or none where the operation is refused.
-//   - [ErrUnauthenticated], [ErrUnknownApplication], [ErrNotFound], [ErrIdempotencyMismatch], [ErrBadToken].
+//   - [*ForbiddenError]: every privileged member that the caller may not set, or
+//     none where the operation as a whole is refused.
+//   - [ErrUnauthenticated], [ErrUnknownApplication], [ErrNotFound],
+//     [ErrIdempotencyMismatch], [ErrBadToken].
 //   - [ErrOverloaded], with a [password.OverloadedError] that says when to retry.
 //   - [ErrStale], [ErrIdempotencyKeyUsed], [ErrRetryTx], [ErrUnsupported]: what stores return.
 //   - [ErrUnavailable].

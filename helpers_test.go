@@ -29,7 +29,7 @@ const (
 var start = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 
 // newService returns a Service with the application "acme" on a new memstore. It
-// hashes insecurely and its clock stands at start, unless o says otherwise.
+// hashes insecurely and its clock shows start, unless o says otherwise.
 func newService(t testing.TB, o users.Options) *users.Service {
 	t.Helper()
 	return newServiceOn(t, memstore.New(), o)

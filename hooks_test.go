@@ -77,7 +77,7 @@ func TestBeforeCreateVetoes(t *testing.T) {
 	equal(t, "hashes", h.made.Load(), 0)
 	_, err = svc.Create(as(t.Context(), users.Caller{ID: "x", APIKey: apiKey}), apiKey, params("alice"))
 	equal(t, "who may not create", class(err), "forbidden")
-	equal(t, "runs of the hook: not before authorisation", ran, 2)
+	equal(t, "runs of the hook: not before authorization", ran, 2)
 }
 
 func TestOnCreateErrorUndoesEverything(t *testing.T) {

@@ -48,7 +48,7 @@ func TestIdempotencyKeyGivesTheSameUserAsItIsNow(t *testing.T) {
 
 // A repeat is answered before validation: it never fails because a rule, a role
 // or a permission changed since.
-func TestReplayOutlivesTheRulesItWasMadeUnder(t *testing.T) {
+func TestRepeatOutlivesTheRulesItWasMadeUnder(t *testing.T) {
 	t.Parallel()
 	store := memstore.New()
 	svc := newServiceOn(t, store, users.Options{})
@@ -76,7 +76,7 @@ func TestReplayOutlivesTheRulesItWasMadeUnder(t *testing.T) {
 	equal(t, "repeat by who may not create any more", class(err), "forbidden")
 }
 
-// Each member is part of the request that a key stands for, except the password.
+// Each member is part of the request that a key identifies, except the password.
 func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 	t.Parallel()
 	full := func() users.CreateUserParams {
@@ -353,7 +353,7 @@ func TestTwinThatWinsInBetweenGivesItsUser(t *testing.T) {
 }
 
 // The record outlived its user: that is said, and nobody else's user is given.
-func TestReplayOfAUserThatIsGoneIsNotFound(t *testing.T) {
+func TestRepeatOfAUserThatIsGoneIsNotFound(t *testing.T) {
 	t.Parallel()
 	store := memstore.New()
 	svc := newServiceOn(t, store, users.Options{})

@@ -12,7 +12,7 @@ import (
 	"github.com/gousers/users/memstore"
 )
 
-func TestRoleNamesAreNormalisedAndUnique(t *testing.T) {
+func TestRoleNamesAreNormalizedAndUnique(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{NewID: ids()})
 	r, err := svc.CreateRole(t.Context(), apiKey, users.Role{ID: unknownID, Name: "Ko\u0308ch", Description: "cooks"})

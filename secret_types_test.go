@@ -90,22 +90,31 @@ func structs(t *testing.T) map[string]map[string]string {
 					continue
 				}
 				fields := map[string]string{}
-				if s, ok := typ.Type.(*ast.StructType); ok {
-					for _, f := range s.Fields.List {
-						written := typeText(pkg, f.Type)
-						for _, name := range f.Names {
-							fields[name.Name] = written
-						}
-						if len(f.Names) == 0 { // embedded
-							fields[written[strings.LastIndexByte(written, '.')+1:]] = written
-						}
-					}
-				}
+				addFields(fields, pkg, typ.Type)
 				all[pkg+"."+typ.Name.Name] = fields
 			}
 		}
 	}
 	return all
+}
+
+// addFields adds the fields of a struct, also of one without a name inside it, by
+// their names alone: what they are called tells what they hold.
+func addFields(fields map[string]string, pkg string, e ast.Expr) {
+	s, ok := e.(*ast.StructType)
+	if !ok {
+		return
+	}
+	for _, f := range s.Fields.List {
+		addFields(fields, pkg, f.Type)
+		written := typeText(pkg, f.Type)
+		for _, name := range f.Names {
+			fields[name.Name] = written
+		}
+		if len(f.Names) == 0 { // embedded
+			fields[written[strings.LastIndexByte(written, '.')+1:]] = written
+		}
+	}
 }
 
 // typeText writes a type with its package: "*users.Token", "[]password.Secret".

@@ -83,7 +83,7 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 	}()
 	<-inHash
 	t.Cleanup(func() { close(endHash) })
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	breaks := func(method storefake.Method, fail func() error) func(users.Store) users.Store {
 		return func(s users.Store) users.Store {
@@ -121,7 +121,7 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		{name: "too long for bcrypt", amend: both(secret + tones(72)), options: users.Options{Hasher: bcrypt}, want: "invalid"},
 		{name: "conflict", amend: userName("taken"), want: "conflict"},
 		{name: "overloaded", options: users.Options{Gate: full}, want: "overloaded"},
-		{name: "cancelled", ctx: cancelled, want: "canceled"},
+		{name: "canceled", ctx: canceled, want: "canceled"},
 		{name: "hasher fails", options: users.Options{Hasher: brokenHasher{password.InsecureForTests(), false}}, want: "error"},
 		{name: "hasher tells", options: users.Options{Hasher: tellingHasher{password.InsecureForTests()}}, want: "error"},
 		{name: "hasher panics", options: users.Options{Hasher: brokenHasher{password.InsecureForTests(), true}}, want: "error"},

@@ -104,10 +104,11 @@ type TokenStore interface {
 	// FindToken returns the token, dead or alive; ErrNotFound if there is none.
 	FindToken(ctx context.Context, applicationID string, sum [32]byte) (TokenRecord, error)
 	// RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login:
-	// Failures 0, LockedUntil zero; IsLockedOut stays), adds one to the version and deletes all tokens of the user, in one
-	// transaction, if the token exists, expires after r.Now and has an EmailKey
-	// that is empty or still the user's: otherwise ErrBadToken and nothing
-	// changes. Of several calls with one token exactly one succeeds.
+	// Failures 0, LockedUntil zero; IsLockedOut stays), adds one to the version
+	// and deletes all tokens of the user, in one transaction, if the token exists,
+	// expires after r.Now and has an EmailKey that is empty or still the user's:
+	// otherwise ErrBadToken and nothing changes. Of several calls with one token
+	// exactly one succeeds.
 	RedeemToken(ctx context.Context, r Redemption) error
 }
 
@@ -116,7 +117,7 @@ type TokenRecord struct {
 	ApplicationID, UserID string
 	Sum                   [32]byte // SHA-256 of the token
 	Purpose               string   // PurposeSetPassword
-	EmailKey              string   // the key of the address that it is sent to; empty: to none that is known
+	EmailKey              string   // of the address that it is sent to; empty: not known
 	Created, Expires      time.Time
 }
 

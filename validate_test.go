@@ -287,7 +287,7 @@ func TestAllFindingsComeInOneAnswerInContractOrder(t *testing.T) {
 	equal(t, "the same as a limited caller", findings(t, err), []string{"/userName required", "/email invalid_email"})
 }
 
-func TestMergeFaultsKeepsTheFirstFindingOfAMember(t *testing.T) {
+func TestJoinValidationKeepsTheFirstFindingOfAMember(t *testing.T) {
 	t.Parallel()
 	finding := func(pointer, code string) users.FieldError {
 		return users.FieldError{Pointer: pointer, Code: code, Detail: "x"}

@@ -138,7 +138,7 @@ func TestHookDoesNotJudgeMembersThatWereNotRead(t *testing.T) {
 	}
 }
 
-// A hook that refuses stands beside the faults of other members.
+// A hook's refusal is named beside the faults of other members.
 func TestRefusalOfAHookStandsBesideFaults(t *testing.T) {
 	t.Parallel()
 	invalid := &users.ValidationError{Fields: []users.FieldError{{Pointer: "/company", Code: "required", Detail: "is required"}}}

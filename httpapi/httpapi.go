@@ -110,7 +110,7 @@ type Handler struct {
 	svc        *users.Service
 	auth       Authenticator
 	opts       Options
-	base       string // what stands before "/{apiKey}" in links
+	base       string // what precedes "/{apiKey}" in links
 	createUser members[createUserRequest]
 
 	readers, buffers sync.Pool // reused between requests

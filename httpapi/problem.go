@@ -49,8 +49,8 @@ var (
 	errNil           = errors.New("httpapi: WriteError was called without an error")
 )
 
-// busyFor is the Retry-After where nothing better is known.
-const busyFor = 5 * time.Second
+// defaultRetryAfter is the Retry-After where nothing better is known.
+const defaultRetryAfter = 5 * time.Second
 
 // class maps a class of errors to its answer.
 type class struct {
@@ -230,7 +230,7 @@ func retryAfter(err error) time.Duration {
 			return time.Second
 		}
 	}
-	return busyFor
+	return defaultRetryAfter
 }
 
 // errorList names what was wrong, member by member; in no member where the

@@ -62,7 +62,7 @@ func refuse(d *jsonReader, found *users.ValidationError, judged error) error {
 	case d.broken != nil && errors.As(judged, &hook):
 		// A hook can't judge members that were not read.
 	case errors.As(judged, &invalid):
-		if d.broken == nil { // else what it misses may stand in what was not read
+		if d.broken == nil { // else what it misses may be in what was not read
 			return users.JoinValidation(found, invalid)
 		}
 	case errors.As(judged, &forbidden) && len(forbidden.Members) > 0:

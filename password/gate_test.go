@@ -126,7 +126,7 @@ func assertFree(t *testing.T, g *password.Gate, slots int) {
 func TestGateNeverRunsMoreThanSlotsAndIsFreeAfterwards(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const slots, callers, cancelled = 3, 500, 200
+		const slots, callers, canceled = 3, 500, 200
 		g := newGate(t, password.GateOptions{Slots: slots, Queue: callers, MaxWait: time.Hour})
 		var running, most, ran, gone atomic.Int64
 		var wg sync.WaitGroup
@@ -159,8 +159,8 @@ func TestGateNeverRunsMoreThanSlotsAndIsFreeAfterwards(t *testing.T) {
 		if most.Load() != slots {
 			t.Errorf("%d ran at once, want %d", most.Load(), slots)
 		}
-		if ran.Load()+gone.Load() != callers || gone.Load() == 0 || gone.Load() > cancelled {
-			t.Errorf("%d ran and %d were cancelled, want %d together and some of each", ran.Load(), gone.Load(), callers)
+		if ran.Load()+gone.Load() != callers || gone.Load() == 0 || gone.Load() > canceled {
+			t.Errorf("%d ran and %d were canceled, want %d together and some of each", ran.Load(), gone.Load(), callers)
 		}
 		assertFree(t, g, slots)
 	})
@@ -498,10 +498,10 @@ func TestGateCancelledCallersLeaveAtOnce(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		if err := l.errors()["A1"]; err != context.Canceled {
-			t.Errorf("cancelled: got %v, want %v", err, context.Canceled)
+			t.Errorf("canceled: got %v, want %v", err, context.Canceled)
 		}
 		if _, busy := l.gate.Overloaded("A"); busy {
-			t.Error("who was cancelled still takes a place in the queue")
+			t.Error("who was canceled still takes a place in the queue")
 		}
 		l.pause(hashTime / 2)
 		if err := l.errors()["A2"]; err != context.DeadlineExceeded {
@@ -509,7 +509,7 @@ func TestGateCancelledCallersLeaveAtOnce(t *testing.T) {
 		}
 		l.join(ctx, "A", 3, 1)
 		if err := l.errors()["A3"]; err != context.Canceled {
-			t.Errorf("cancelled before: got %v, want %v", err, context.Canceled)
+			t.Errorf("canceled before: got %v, want %v", err, context.Canceled)
 		}
 		l.pause(time.Second)
 		if got := strings.Join(l.order(), " "); got != "A0" {
@@ -518,7 +518,7 @@ func TestGateCancelledCallersLeaveAtOnce(t *testing.T) {
 	})
 }
 
-// The place belongs to the hash: a caller that is cancelled while it hashes
+// The place belongs to the hash: a caller that is canceled while it hashes
 // keeps it until the hash is done.
 func TestGatePlaceBelongsToTheHash(t *testing.T) {
 	t.Parallel()

@@ -414,7 +414,7 @@ func FuzzPolicyCheck(f *testing.F) {
 			}
 			// What is typed on a system that composes is judged alike.
 			if again := code(t, p.Check(password.New(string(b)), word)); again != "" {
-				t.Fatalf("%q was taken, but as normalised refused for %q", s, again)
+				t.Fatalf("%q was taken, but as normalized refused for %q", s, again)
 			}
 		}
 	})

@@ -72,7 +72,7 @@ func TestAServerThatIsDownIsUnavailable(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if _, err := store.FindUsers(ctx, users.UserQuery{IDs: []string{"x"}}); !errors.Is(err, context.Canceled) || errors.Is(err, users.ErrUnavailable) {
-				t.Errorf("%s, cancelled: got %v, want context.Canceled", d, err)
+				t.Errorf("%s, canceled: got %v, want context.Canceled", d, err)
 			}
 			db.Close()
 		}

@@ -14,22 +14,22 @@ func contextCases() []testCase {
 	const clause = "when ctx is done before the write took effect, nothing is written and the error " +
 		"matches the context's"
 	return []testCase{
-		{"CancelledBefore", anyStore, cancelledBefore, clause},
-		{"CancelledInside", anyStore, cancelledInside, clause},
-		{"CancelledWhileWaiting", anyStore, cancelledWhileWaiting, clause},
+		{"CanceledBefore", anyStore, canceledBefore, clause},
+		{"CanceledInside", anyStore, canceledInside, clause},
+		{"CanceledWhileWaiting", anyStore, canceledWhileWaiting, clause},
 	}
 }
 
-// cancelledBefore calls every method with contexts that are done. Reads are no
+// canceledBefore calls every method with contexts that are done. Reads are no
 // exception: who asks no longer waits.
-func cancelledBefore(p *probe) {
+func canceledBefore(p *probe) {
 	n := p.create(p.full(p.app()))
-	cancelled, cancel := context.WithCancel(p.ctx)
+	canceled, cancel := context.WithCancel(p.ctx)
 	cancel()
 	late, cancel := context.WithDeadline(p.ctx, time.Now().Add(-time.Second))
 	defer cancel()
 
-	for _, ctx := range []context.Context{cancelled, late} {
+	for _, ctx := range []context.Context{canceled, late} {
 		d := p.doomed(n)
 		calls := p.storeCalls(ctx, n, d)
 		maps.Copy(calls, p.outboxCalls(ctx, n, d))
@@ -47,7 +47,7 @@ func cancelledBefore(p *probe) {
 	}
 }
 
-// doomed is what the calls of cancelledBefore would write.
+// doomed is what the calls of canceledBefore would write.
 type doomed struct {
 	app   users.Application
 	role  users.RoleRecord
@@ -148,10 +148,10 @@ func (p *probe) tokenCalls(ctx context.Context, d doomed) map[string]func() erro
 // wantNothingOf notes what of d was written.
 func (p *probe) wantNothingOf(d doomed) {
 	_, err := p.FindApplication(p.ctx, users.ApplicationQuery{ID: d.app.ID})
-	p.wantErr("FindApplication of what was cancelled", err, users.ErrUnknownApplication)
+	p.wantErr("FindApplication of what was canceled", err, users.ErrUnknownApplication)
 
 	if got := p.listRoles(d.user.ApplicationID, users.Page{}); len(got) != 0 {
-		p.errorf("the role whose creation was cancelled is there")
+		p.errorf("the role whose creation was canceled is there")
 	}
 	p.wantAbsent(d.user)
 	if p.tokens != nil {
@@ -159,9 +159,9 @@ func (p *probe) wantNothingOf(d doomed) {
 	}
 }
 
-// cancelledInside: the host gives up in its own code, and its OnCreate returns nil
+// canceledInside: the host gives up in its own code, and its OnCreate returns nil
 // all the same. A store that commits then has written for nobody.
-func cancelledInside(p *probe) {
+func canceledInside(p *probe) {
 	a := p.app()
 	n := p.full(a, p.role(a, "r"))
 	ctx, cancel := context.WithCancel(p.ctx)
@@ -174,9 +174,9 @@ func cancelledInside(p *probe) {
 	p.wantCreatable(n)
 }
 
-// cancelledWhileWaiting cancels a call that may be waiting for another one with
+// canceledWhileWaiting cancels a call that may be waiting for another one with
 // the same keys: for its lock, or for its row.
-func cancelledWhileWaiting(p *probe) {
+func canceledWhileWaiting(p *probe) {
 	a := p.app()
 	first, second := p.full(a), p.full(a)
 	second.NameKey, second.EmailKey = first.NameKey, first.EmailKey

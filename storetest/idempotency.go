@@ -183,7 +183,7 @@ func purgeIsBounded(p *probe) {
 		live = append(live, p.create(m))
 	}
 
-	p.wantPurged([]purge{{0, 0}, {4, 4}, {4, 4}, {1000, 2}, {1000, 0}})
+	p.wantPurged([]purge{{0, 0}, {-1, 0}, {4, 4}, {4, 4}, {1000, 2}, {1000, 0}})
 
 	for _, n := range dead {
 		_, err := p.FindIdempotencyRecord(p.ctx, n.Idempotency.IdempotencyKey)

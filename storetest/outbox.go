@@ -141,8 +141,10 @@ func claimInOrderOfDue(p *probe) {
 	slices.SortFunc(want, func(x, y users.NotificationRecord) int { return x.Due.Compare(y.Due) })
 	p.waiting(a, time.Now().Add(24*time.Hour)) // not due
 
-	if got := p.claim("w", time.Hour, 0); len(got) != 0 {
-		p.errorf("Claim with limit 0: got %d rows, want none", len(got))
+	for _, none := range []int{0, -1} {
+		if got := p.claim("w", time.Hour, none); len(got) != 0 {
+			p.errorf("Claim with limit %d: got %d rows, want none", none, len(got))
+		}
 	}
 	p.wantEqual("the four longest due", want[:4], p.claim("w", time.Hour, 4))
 	p.wantEqual("the rest", want[4:], p.claim("w", time.Hour, 100))

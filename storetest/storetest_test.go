@@ -419,17 +419,17 @@ var brokenStores = []struct {
 		}
 	}},
 
-	{"the context is ignored", "CancelledBefore", func(b *broken) {
+	{"the context is ignored", "CanceledBefore", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
 			return b.Store.CreateUser(context.WithoutCancel(ctx), n)
 		}
 	}},
-	{"reads ignore the context", "CancelledBefore", func(b *broken) {
+	{"reads ignore the context", "CanceledBefore", func(b *broken) {
 		b.findRecord = func(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
 			return b.Store.FindIdempotencyRecord(context.WithoutCancel(ctx), k)
 		}
 	}},
-	{"the context is asked at the start only", "CancelledInside", func(b *broken) {
+	{"the context is asked at the start only", "CanceledInside", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -437,7 +437,7 @@ var brokenStores = []struct {
 			return b.Store.CreateUser(context.WithoutCancel(ctx), n)
 		}
 	}},
-	{"who waits can't be cancelled", "CancelledWhileWaiting", func(b *broken) {
+	{"who waits can't be canceled", "CanceledWhileWaiting", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
 			if n.OnCreate == nil && ctx.Err() == nil {
 				ctx = context.WithoutCancel(ctx)

@@ -242,7 +242,7 @@ func purgeTakesTokens(p *probe) {
 		dead = append(dead, p.token(n, byte(2*i), base.AddDate(-1, 0, 0), base.Add(-ago)))
 		live = append(live, p.token(n, byte(2*i+1), base, base.Add(time.Microsecond)))
 	}
-	p.wantPurged([]purge{{0, 0}, {2, 2}, {2, 2}, {100, 1}, {100, 0}}) // four tokens and a record
+	p.wantPurged([]purge{{0, 0}, {-1, 0}, {2, 2}, {2, 2}, {100, 1}, {100, 0}}) // four tokens and a record
 
 	for _, t := range dead {
 		p.wantNoToken(t)

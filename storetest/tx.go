@@ -227,7 +227,7 @@ func txOnlyCases() []txCase {
 			"A call that returns an error has written nothing, even if the host ignores the error and commits"},
 		{"DuplicateInside", duplicateInside,
 			"An error other than ErrRetryTx and ErrUnavailable leaves the transaction usable"},
-		{"CancelledBeforeInside", cancelledBeforeInside,
+		{"CanceledBeforeInside", canceledBeforeInside,
 			"when ctx is done before the write took effect, nothing is written and the error matches the " +
 				"context's"},
 	}
@@ -359,9 +359,9 @@ func duplicateInside(x *txProbe) {
 	x.wantStored(outside)
 }
 
-// cancelledBeforeInside leaves the end of the transaction to the host, which
+// canceledBeforeInside leaves the end of the transaction to the host, which
 // rolls it back.
-func cancelledBeforeInside(x *txProbe) {
+func canceledBeforeInside(x *txProbe) {
 	n := x.full(x.app())
 	tx := x.begin()
 	ctx, cancel := context.WithCancel(x.ctx)

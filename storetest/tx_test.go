@@ -211,7 +211,7 @@ func TestEveryBrokenHostTransactionIsCaughtByItsCase(t *testing.T) {
 		{"a duplicate aborts the transaction, racing",
 			"ReadCommitted/SameNameRacing", txSpoil{poisons: true}},
 		{"the context is ignored",
-			"RepeatableRead/CancelledBeforeInside", txSpoil{ignoresCtx: true}},
+			"RepeatableRead/CanceledBeforeInside", txSpoil{ignoresCtx: true}},
 		{"an aborted transaction is an empty conflict",
 			"RepeatableRead/SameNameAfterASnapshot", txSpoil{emptyConflict: true}},
 		{"an aborted transaction is a raw error",
