@@ -68,6 +68,12 @@ func (h *host) withHooks(t *testing.T, o users.Options) *users.Service {
 	return svc
 }
 
+// withHook returns a Service like the host's with this OnCreate.
+func (h *host) withHook(t *testing.T, onCreate func(context.Context, users.CreateEvent) error) *users.Service {
+	t.Helper()
+	return h.withHooks(t, users.Options{OnCreate: onCreate})
+}
+
 func (h *host) begin(t *testing.T) *sql.Tx {
 	t.Helper()
 	tx, err := h.DB.BeginTx(t.Context(), nil)
