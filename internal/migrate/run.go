@@ -54,9 +54,16 @@ type runner struct {
 	row  bool // the lock is a row of the journal
 }
 
-// exec runs the SQL of template.
+// exec writes to the journal. On MySQL it commits: a connection with
+// autocommit=0 would hold the row, also one that it could not write, and show
+// it to nobody.
 func (r *runner) exec(ctx context.Context, template string, args ...any) (sql.Result, error) {
-	return r.conn.ExecContext(ctx, r.db.Render(template), args...)
+	res, err := r.conn.ExecContext(ctx, r.db.Render(template), args...)
+	if !r.db.implicitCommit() {
+		return res, err
+	}
+	_, commit := r.conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
+	return res, errors.Join(err, commit)
 }
 
 // inTransaction does the steps in a transaction that begins with the statements begin.
@@ -238,8 +245,10 @@ func (r *runner) locked(ctx context.Context) error {
 		return errLocked
 	}
 	defer func() {
-		_, err := r.conn.ExecContext(context.WithoutCancel(ctx), `DO RELEASE_LOCK(CONCAT(?, COALESCE(DATABASE(), '')))`, name)
-		if err != nil { // with its connection the lock ends
+		ctx := context.WithoutCancel(ctx)
+		_, commit := r.conn.ExecContext(ctx, "COMMIT") // of what was read; see exec
+		_, release := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(CONCAT(?, COALESCE(DATABASE(), '')))`, name)
+		if commit != nil || release != nil { // with its connection the lock ends
 			r.conn.Raw(func(any) error { return errBroken })
 		}
 	}()

@@ -1,12 +1,14 @@
 package suite
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/dbtest/flaky"
 	"github.com/gousers/users/sqlstore"
 )
 
@@ -18,9 +20,12 @@ func AutocommitOff(t *testing.T, g *Target) {
 		t.Skip("a setting of MySQL's")
 	}
 	g.Share(t)
+	t.Run("Migrate", func(t *testing.T) { migrateWithoutAutocommit(t, g.Open(t)) })
+	t.Run("MigrateByRow", func(t *testing.T) { migrateByRowWithoutAutocommit(t, g.Open(t)) })
+
 	e := g.Fresh(t)
 	e.addApplication(t)
-	off := e.withoutAutocommit(t)
+	off, _ := e.withoutAutocommit(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	sees := func(s users.Store, want int, when string) {
 		t.Helper()
@@ -50,19 +55,64 @@ func AutocommitOff(t *testing.T, g *Target) {
 	sees(off, 3, "after refusals and a write of others")
 }
 
-// withoutAutocommit returns a Store on one such connection.
-func (e *Env) withoutAutocommit(t *testing.T) *sqlstore.Store {
+// migrateWithoutAutocommit holds nothing once it is done: others see what it
+// wrote and get at its rows.
+func migrateWithoutAutocommit(t *testing.T, e *Env) {
+	off, _ := e.withoutAutocommit(t)
+	must(t, off.Migrate(t.Context()))
+	must(t, e.Store.Check(t.Context()))
+
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := e.DB.ExecContext(ctx, "DELETE FROM "+e.table("users_migrations")+" WHERE step > 2")
+	must(t, err)
+	_, err = e.DB.ExecContext(ctx, "ALTER TABLE "+e.table("users_migrations")+" ADD COLUMN note INTEGER")
+	must(t, err)
+	if err := off.Check(t.Context()); !errors.Is(err, sqlstore.ErrSchema) {
+		t.Errorf("Check of what others took back: got %v, want ErrSchema", err)
+	}
+}
+
+// migrateByRowWithoutAutocommit lets two wait for each other by a row of the
+// journal, as on a cluster without named locks.
+func migrateByRowWithoutAutocommit(t *testing.T, e *Env) {
+	stores, hooks := [2]*sqlstore.Store{}, &flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.Contains(c.Query, "GET_LOCK") {
+			return &numberError{Number: 1235}
+		}
+		return nil
+	}}
+	for i := range stores {
+		var sw *flaky.Switch
+		stores[i], sw = e.withoutAutocommit(t)
+		sw.Set(hooks)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	both := make(chan error, len(stores))
+	for _, s := range stores {
+		go func() { both <- s.Migrate(ctx) }()
+	}
+	must(t, errors.Join(<-both, <-both, e.Store.Check(t.Context())))
+	if got := e.count(t, "users_migrations WHERE version = 0"); got != 0 {
+		t.Errorf("rows of the lock: got %d, want none", got)
+	}
+}
+
+// withoutAutocommit returns a Store on one such connection, and its switch.
+func (e *Env) withoutAutocommit(t *testing.T) (*sqlstore.Store, *flaky.Switch) {
 	t.Helper()
 	separator := "?"
 	if strings.Contains(e.DSN, "?") {
 		separator = "&"
 	}
-	db, _ := open(t, e.Driver, e.DSN+separator+"autocommit=0")
+	db, sw := open(t, e.Driver, e.DSN+separator+"autocommit=0")
 	t.Cleanup(func() { db.Close() })
 	db.SetMaxOpenConns(1)
 	s, err := sqlstore.New(db, e.Dialect, &e.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s, sw
 }
