@@ -119,14 +119,19 @@ func (r runner) createUser(ctx context.Context, n *users.NewUser, roles []string
 		return nil
 	}
 	if err := n.OnCreate(context.WithValue(ctx, txKey{}, openTx{r.tx, depth(ctx) + 1})); err != nil {
-		return &onCreateError{err}
+		return &onCreateError{err: err}
 	}
 	return nil
 }
 
 // onCreateError is an error of the host's code. Whatever class it matches, it
 // says nothing of the rows of n.
-type onCreateError struct{ err error }
+type onCreateError struct {
+	err error
+	// txAlive says that the database had not ended the transaction: then the
+	// error says nothing of the database either. inSavepoint finds out.
+	txAlive bool
+}
 
 func (e *onCreateError) Error() string { return "OnCreate: " + e.err.Error() }
 func (e *onCreateError) Unwrap() error { return e.err }

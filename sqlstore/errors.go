@@ -43,11 +43,18 @@ var (
 func isNotWritten(err error) bool { return errors.Is(err, errNotWritten) }
 
 // classify looks for the numbers of the dialect's drivers in the whole tree of
-// err. It never decides by text what is a conflict: a user name can look like
+// err, but not in what the host's code returned while the transaction was alive:
+// another database has the same numbers. There ErrRetryTx asks for a retry, as
+// from a TxStore. It never decides by text what is a conflict: a user name can look like
 // any message.
 func (d Dialect) classify(err error) (f fault) {
+	host, ok := errors.AsType[*onCreateError](err)
 	switch {
 	case err == nil:
+		return otherFault
+	case ok && host.txAlive && errors.Is(host.err, users.ErrRetryTx):
+		return aborted
+	case ok && host.txAlive:
 		return otherFault
 	case errors.Is(err, errCommit):
 		return unavailable

@@ -202,12 +202,17 @@ func (b *backend) inSavepoint(ctx context.Context, r runner, f func(r runner) er
 		}
 		// Not on the call's context: it may be what ended f.
 		ctx := context.WithoutCancel(ctx)
+		host, ok := errors.AsType[*onCreateError](err)
+		alive := !ok || r.alive(ctx)
 		_, undo := r.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT "+name)
 		if undo == nil {
 			_, undo = r.tx.ExecContext(ctx, "RELEASE SAVEPOINT "+name)
 		}
 		if undo != nil {
 			r.tx.Rollback() // no half user, even if the caller goes on to commit
+		}
+		if ok {
+			host.txAlive = alive && undo == nil
 		}
 	}()
 	if err := f(r); err != nil {
@@ -221,6 +226,16 @@ func (b *backend) inSavepoint(ctx context.Context, r runner, f func(r runner) er
 	}
 	released = true
 	return nil
+}
+
+// alive reports whether PostgreSQL has not aborted the transaction; it goes back
+// to a savepoint also after that. Of the others that fails.
+func (r runner) alive(ctx context.Context) bool {
+	if r.b.Dialect != Postgres {
+		return true
+	}
+	_, err := r.tx.ExecContext(ctx, "SELECT 1")
+	return err == nil
 }
 
 // writing runs f when it is this call's turn to write: SQLite has one writer,

@@ -147,6 +147,13 @@ type openTx struct {
 // TxFrom returns the transaction in which [users.Options.OnCreate] runs, and
 // false outside of it. OnCreate must neither commit nor roll it back. It may use
 // [Store.WithTx] of it, with the context that it was given.
+//
+// An error of OnCreate is returned as it is, whatever it wraps, while the
+// transaction is alive. Where the database has ended the transaction (a deadlock,
+// a serialization failure, a lost connection), the error is judged like one of the
+// store's own statements, and retried if that helps. OnCreate asks for a retry of
+// anything else, such as MySQL's lock wait timeout, with an error that matches
+// [users.ErrRetryTx]; those of [Store.WithTx] do so by themselves.
 func TxFrom(ctx context.Context) (*sql.Tx, bool) {
 	open, ok := ctx.Value(txKey{}).(openTx)
 	return open.tx, ok
