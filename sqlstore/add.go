@@ -27,7 +27,7 @@ type addition struct {
 // add inserts one row, or explains why it can't.
 func (b *backend) add(ctx context.Context, a addition) error {
 	return b.retry(ctx, func(attempt int) error {
-		err := b.statementOnce(ctx, attempt, func(r runner) error { return r.insert(ctx, a.insert, a.args...) })
+		repeated, err := b.statementOnce(ctx, attempt, func(r runner) error { return r.insert(ctx, a.insert, a.args...) })
 		if !isNotWritten(err) {
 			return err
 		}
@@ -47,7 +47,7 @@ func (b *backend) add(ctx context.Context, a addition) error {
 		if lookup != nil {
 			return lookup
 		}
-		if own && attempt > 1 { // an earlier attempt took effect after all
+		if own && repeated { // an earlier attempt took effect after all
 			return nil
 		}
 		if conflict := conflictOf(id, key, a.keyMember); conflict != nil {

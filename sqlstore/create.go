@@ -30,13 +30,10 @@ func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 // createAlone writes n by one statement.
 func (s *Store) createAlone(ctx context.Context, n *users.NewUser, roles []string) error {
 	return s.retry(ctx, func(attempt int) error {
-		err := s.statementOnce(ctx, attempt, func(r runner) error { return r.putUser(ctx, n, roles) })
+		repeated, err := s.statementOnce(ctx, attempt, func(r runner) error { return r.putUser(ctx, n, roles) })
 		if !isNotWritten(err) {
 			return err
 		}
-
-		// database/sql may have repeated a prepared statement without a word.
-		repeated := attempt > 1 || s.prepared != nil
 		return s.explainConflict(ctx, n, roles, err, repeated)
 	})
 }

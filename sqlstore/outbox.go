@@ -73,7 +73,9 @@ const (
 )
 
 // Claim implements [users.OutboxStore]. Workers that claim at once skip each
-// other's rows; a server without SKIP LOCKED makes them wait for each other.
+// other's rows; a server without SKIP LOCKED makes them wait for each other. Where
+// database/sql or retry repeats a claim that has taken effect, the rows of that are
+// free again when its lease ends.
 func (s *Store) Claim(ctx context.Context, c users.Claim) (claimed []users.NotificationRecord, err error) {
 	if c.Worker == "" || c.Lease <= 0 {
 		return nil, errors.New("sqlstore: Claim needs a Worker and a Lease")
@@ -171,7 +173,8 @@ const (
 )
 
 // Settle implements [users.OutboxStore]. A lease that ran out is in force until
-// another worker takes the notification.
+// another worker takes the notification. Where database/sql or retry repeats what
+// has taken effect it returns ErrStale, on which a relay drops the outcome.
 func (s *Store) Settle(ctx context.Context, t users.Settlement) error {
 	if t.Worker == "" { // the owner of what is not leased
 		return fmt.Errorf("sqlstore: no worker: %w", users.ErrStale)
@@ -179,7 +182,10 @@ func (s *Store) Settle(ctx context.Context, t users.Settlement) error {
 
 	retryIn := max(t.RetryIn, 0).Microseconds()
 	settle := func(template string, args ...any) error {
-		return s.changeOne(ctx, users.ErrStale, s.text(template), append(args, t.ApplicationID, t.ID, t.Worker)...)
+		args = append(args, t.ApplicationID, t.ID, t.Worker)
+		return s.retry(ctx, func(int) error {
+			return s.statement(ctx, func(r runner) error { return r.changeOne(ctx, users.ErrStale, s.text(template), args...) })
+		})
 	}
 	switch t.Outcome {
 	case users.OutcomeDelivered:
@@ -198,19 +204,29 @@ const retryDiscarded = `UPDATE {notifications} SET state = 'pending', pending = 
 	lease_until = 0, lease_owner = ''
 	WHERE application_id = ? AND id = ? AND state = 'discarded'`
 
+const countPending = `SELECT count(*) FROM {notifications} WHERE application_id = ? AND id = ? AND pending = 1`
+
 // Retry implements [users.OutboxStore].
 func (s *Store) Retry(ctx context.Context, applicationID, id string) error {
-	err := s.changeOne(ctx, users.ErrNotFound, s.text(retryDiscarded), applicationID, id)
-	if s.classify(err) == duplicate {
-		return &users.ConflictError{Members: []string{"kind"}}
-	}
-	return err
-}
+	return s.retry(ctx, func(attempt int) error {
+		repeated, err := s.statementOnce(ctx, attempt, func(r runner) error {
+			return r.changeOne(ctx, users.ErrNotFound, s.text(retryDiscarded), applicationID, id)
+		})
+		switch {
+		case s.classify(err) == duplicate:
+			return &users.ConflictError{Members: []string{"kind"}}
+		case !repeated || !errors.Is(err, users.ErrNotFound):
+			return err
+		}
 
-// changeOne runs a statement that changes one row; absent if it is not there.
-func (s *Store) changeOne(ctx context.Context, absent error, text string, args ...any) error {
-	return s.retry(ctx, func(int) error {
-		return s.statement(ctx, func(r runner) error { return r.changeOne(ctx, absent, text, args...) })
+		// An earlier attempt may have taken effect.
+		return s.look(ctx, func(r runner) error {
+			pending, err := r.number(ctx, s.text(countPending), applicationID, id)
+			if err == nil && pending == 0 {
+				err = users.ErrNotFound
+			}
+			return err
+		})
 	})
 }
 

@@ -57,6 +57,16 @@ func (p *prepared) close() error {
 	return errors.Join(errs...)
 }
 
+// open reports whether p prepares statements; a nil p does not.
+func (p *prepared) open() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.closed
+}
+
 // made returns the statement of text if there is one.
 func (p *prepared) made(text string) *sql.Stmt {
 	p.mu.Lock()

@@ -83,9 +83,9 @@ func (b *backend) look(ctx context.Context, f func(r runner) error) error {
 // its own.
 func (b *backend) runner() runner {
 	if b.tx != nil {
-		return runner{b, b.tx, b.tx}
+		return runner{b: b, q: b.tx, tx: b.tx}
 	}
-	return runner{b, b.db, nil}
+	return runner{b: b, q: b.db}
 }
 
 // statement runs f, which sends one statement that writes.
@@ -102,29 +102,39 @@ func (b *backend) statement(ctx context.Context, f func(r runner) error) error {
 	return b.writing(ctx, func() error { return f(b.runner()) })
 }
 
-// statementOnce is statement for one that must not be run twice unseen. A
-// *sql.DB repeats by itself what a driver calls a bad connection, and not every
-// driver calls it so only before it has sent anything: on a *sql.Conn the store
-// sees each attempt. A pool that is full of dead connections is left to a BEGIN,
-// which database/sql repeats on a new one.
-func (b *backend) statementOnce(ctx context.Context, attempt int, f func(r runner) error) error {
+// statementOnce is statement for one that must not be run twice unseen. repeated
+// reports whether it was sent before the time that err is of, and so may have
+// taken effect whatever err says.
+//
+// A *sql.DB repeats by itself what a driver calls a bad connection, and not every
+// driver calls it so only before it has sent anything. On a *sql.Conn the store
+// sees each attempt; prepared statements, which belong to no connection, count
+// them. A pool that is full of dead connections is left to a BEGIN, which
+// database/sql repeats on a new one.
+func (b *backend) statementOnce(ctx context.Context, attempt int, f func(r runner) error) (repeated bool, err error) {
 	needsTx, err := b.needsTx(ctx)
 	switch {
 	case err != nil:
-		return err
+		return attempt > 1, err
 	case needsTx, attempt > 2:
-		return b.transaction(ctx, f)
-	case b.tx != nil, b.prepared != nil:
-		return b.statement(ctx, f)
+		return attempt > 1, b.transaction(ctx, f)
+	case b.tx != nil:
+		return attempt > 1, b.statement(ctx, f)
 	}
-	return b.writing(ctx, func() error {
+
+	sent := 0
+	err = b.writing(ctx, func() error {
+		if b.prepared.open() {
+			return f(runner{b: b, q: b.db, sent: &sent})
+		}
 		conn, err := b.db.Conn(ctx)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
-		return f(runner{b, conn, nil})
+		return f(runner{b: b, q: conn})
 	})
+	return attempt > 1 || sent > 1, err
 }
 
 // What is known of MySQL's autocommit.
@@ -173,7 +183,7 @@ func (b *backend) transaction(ctx context.Context, f func(r runner) error) error
 			return err
 		}
 		defer tx.Rollback()
-		if err := f(runner{b, tx, tx}); err != nil {
+		if err := f(runner{b: b, q: tx, tx: tx}); err != nil {
 			return err
 		}
 

@@ -3,8 +3,10 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // querier is a *sql.DB, *sql.Conn or *sql.Tx.
@@ -15,9 +17,10 @@ type querier interface {
 
 // runner runs statements on q, prepared ones where the store keeps them.
 type runner struct {
-	b  *backend
-	q  querier
-	tx *sql.Tx // q, if that is a transaction
+	b    *backend
+	q    querier
+	tx   *sql.Tx // q, if that is a transaction
+	sent *int    // how often a prepared statement was sent; nil: not counted
 }
 
 // exec returns how many rows a statement affected. Of an upsert that is no
@@ -30,7 +33,7 @@ func (r runner) exec(ctx context.Context, text string, args ...any) (affected in
 
 	var res sql.Result
 	if st != nil {
-		res, err = st.ExecContext(ctx, args...)
+		res, err = st.ExecContext(ctx, r.counted(args)...)
 	} else {
 		res, err = r.q.ExecContext(ctx, text, args...)
 	}
@@ -38,6 +41,30 @@ func (r runner) exec(ctx context.Context, text string, args ...any) (affected in
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// counted returns the arguments of a prepared statement that counts in r.sent how
+// often it is sent. Whoever converts them, database/sql or a driver, does so anew
+// on each connection.
+func (r runner) counted(args []any) []any {
+	if r.sent == nil {
+		return args
+	}
+	args = slices.Clone(args)
+	args[0] = countedArg{args[0], r.sent}
+	return args
+}
+
+// countedArg is a value that counts how often it is converted.
+type countedArg struct {
+	value any
+	times *int
+}
+
+// Value implements [driver.Valuer].
+func (a countedArg) Value() (driver.Value, error) {
+	*a.times++
+	return a.value, nil
 }
 
 // query calls scan for each row.
@@ -49,7 +76,7 @@ func (r runner) query(ctx context.Context, scan func(*sql.Rows) error, text stri
 
 	var rows *sql.Rows
 	if st != nil {
-		rows, err = st.QueryContext(ctx, args...)
+		rows, err = st.QueryContext(ctx, r.counted(args)...)
 	} else {
 		rows, err = r.q.QueryContext(ctx, text, args...)
 	}

@@ -19,7 +19,7 @@ const insertToken = `INSERT INTO {password_tokens} (application_id, token_hash, 
 func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
 	return b.retry(ctx, func(attempt int) error {
 		var affected int64
-		err := b.statement(ctx, func(r runner) (err error) {
+		repeated, err := b.statementOnce(ctx, attempt, func(r runner) (err error) {
 			affected, err = r.exec(ctx, b.text(insertToken),
 				t.ApplicationID, hex.EncodeToString(t.Sum[:]), t.UserID, t.Purpose, t.EmailKey,
 				t.Created.UnixMicro(), t.Expires.UnixMicro(),
@@ -27,7 +27,7 @@ func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
 			return err
 		})
 		switch {
-		case attempt > 1 && b.classify(err) == duplicate:
+		case repeated && b.classify(err) == duplicate:
 			return nil // an earlier attempt took effect after all: nobody else has this token
 		case err == nil && affected == 0:
 			return fmt.Errorf("the user of the token: %w", users.ErrNotFound)

@@ -150,7 +150,9 @@ const setUserStatus = `UPDATE {users}
 
 const countUser = `SELECT count(*) FROM {users} WHERE application_id = ? AND id = ?`
 
-// SetUserStatus implements [users.UserStore].
+// SetUserStatus implements [users.UserStore]. Where database/sql or retry repeats
+// what has taken effect it returns ErrStale, and the [users.Service] begins again
+// with the version that it then reads.
 func (b *backend) SetUserStatus(ctx context.Context, u users.StatusUpdate) error {
 	return b.retry(ctx, func(int) error {
 		var affected int64

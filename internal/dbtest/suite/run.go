@@ -34,6 +34,7 @@ var promises = [...]struct {
 	{"HostErrors", HostErrors, false},
 	{"Faults", Faults, false},
 	{"StoreFaults", StoreFaults, false},
+	{"SilentRepeats", SilentRepeats, false},
 	{"Classes", Classes, false},
 	{"Cancellation", func(t *testing.T, g *Target) { Cancellation(t, g, cancellations) }, false},
 	{"Outbox", Outbox, false},

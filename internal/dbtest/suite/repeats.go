@@ -1,0 +1,123 @@
+package suite
+
+import (
+	"crypto/sha256"
+	"database/sql/driver"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/dbtest/flaky"
+	"github.com/gousers/users/sqlstore"
+)
+
+// SilentRepeats has a driver call a connection bad after the statement took
+// effect: database/sql repeats the statement without a word, or the store does,
+// and the store's own row is never taken for somebody else's. A second call with
+// the same row is not taken for such a repetition.
+func SilentRepeats(t *testing.T, g *Target) {
+	g.Share(t)
+	for name, prepared := range map[string]bool{"Plain": false, "Prepared": true} {
+		t.Run(name, func(t *testing.T) {
+			e := g.Fresh(t)
+			o := e.Options
+			o.PrepareStatements = prepared
+			s := e.New(t, o)
+			defer s.Close()
+			for range 2 { // with statements that are prepared by now
+				repeatedAdditions(t, e, s)
+				repeatedChanges(t, e, s)
+				for _, table := range tables {
+					e.exec(t, "DELETE FROM "+e.table(table))
+				}
+			}
+		})
+	}
+}
+
+// lose has the first statement that begins with start and names table take
+// effect on a connection that is then called bad.
+func (e *Env) lose(start, table string) {
+	lost := false
+	e.Switch.Set(&flaky.Hooks{After: func(c flaky.Call) error {
+		if (c.Op == flaky.Exec || c.Op == flaky.Query) && !lost &&
+			strings.HasPrefix(c.Query, start) && strings.Contains(c.Query, table) {
+			lost = true
+			return driver.ErrBadConn
+		}
+		return nil
+	}})
+}
+
+func repeatedAdditions(t *testing.T, e *Env, s *sqlstore.Store) {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	for _, c := range []struct {
+		table string
+		add   func() error
+		again error // the answer to a second call; nil: any error
+	}{
+		{"applications", func() error {
+			return s.CreateApplication(t.Context(), users.Application{ID: "app", APIKey: "app", DateCreated: now})
+		}, users.ErrConflict},
+		{"roles", func() error {
+			return s.CreateRole(t.Context(), "app", users.RoleRecord{Role: users.Role{ID: "r", Name: "r", DateCreated: now}, NameKey: "r"})
+		}, users.ErrConflict},
+		{"users", func() error { return s.CreateUser(t.Context(), newUser("ada", now)) }, users.ErrConflict},
+		{"password_tokens", func() error {
+			return s.CreateToken(t.Context(), users.TokenRecord{ApplicationID: "app", UserID: "ada", Sum: sha256.Sum256([]byte("x")), Created: now, Expires: now})
+		}, nil},
+	} {
+		e.lose("INSERT", c.table)
+		if err := c.add(); err != nil {
+			t.Errorf("%s: got %v, want nil", c.table, err)
+		}
+		e.Switch.Set(nil)
+		if got := e.count(t, c.table); got != 1 {
+			t.Errorf("%s: got %d rows, want 1", c.table, got)
+		}
+		if err := c.add(); err == nil || c.again != nil && !errors.Is(err, c.again) {
+			t.Errorf("%s, a second call: got %v, want an error (%v)", c.table, err, c.again)
+		}
+	}
+}
+
+func repeatedChanges(t *testing.T, e *Env, s *sqlstore.Store) {
+	const bob = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	n := withNotifications(bob, users.KindAccountCreated)
+	n.Version = 1
+	must(t, s.CreateUser(t.Context(), n))
+	id := n.Notifications[0].ID
+	claimed, err := s.Claim(t.Context(), users.Claim{Worker: "w", Lease: time.Minute, Limit: 1})
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("Claim: got %d rows and error %v, want 1", len(claimed), err)
+	}
+	must(t, s.Settle(t.Context(), users.Settlement{ApplicationID: "app", ID: id, Worker: "w", Outcome: users.OutcomeDiscarded}))
+
+	e.lose("UPDATE", "notifications")
+	if err := s.Retry(t.Context(), "app", id); err != nil {
+		t.Errorf("Retry: got %v, want nil", err)
+	}
+	e.Switch.Set(nil)
+	if err := s.Retry(t.Context(), "app", id); !errors.Is(err, users.ErrNotFound) {
+		t.Errorf("Retry of what is pending: got %v, want ErrNotFound", err)
+	}
+
+	e.lose("INSERT", "notifications")
+	r := users.NotificationRecord{ID: "m", ApplicationID: "app", UserID: bob, Kind: users.KindSetPassword, Created: now.Add(time.Hour)}
+	if err := s.Enqueue(t.Context(), r, time.Minute); err != nil {
+		t.Errorf("Enqueue: got %v, want nil", err)
+	}
+	e.Switch.Set(nil)
+
+	// The store can't tell what became of its version: the Service asks again.
+	svc, err := users.New(s, nil)
+	must(t, err)
+	e.lose("UPDATE", "users")
+	if _, err := svc.SetStatus(t.Context(), "app", bob, users.Status{IsApproved: new(true)}); err != nil {
+		t.Errorf("SetStatus: got %v, want nil", err)
+	}
+	e.Switch.Set(nil)
+}
