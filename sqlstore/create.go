@@ -165,7 +165,7 @@ func (r runner) putUser(ctx context.Context, n *users.NewUser, roles []string) e
 
 	if len(roles) > 0 {
 		args := appendStrings([]any{n.ApplicationID, n.ID, n.ApplicationID}, roles)
-		affected, err := r.exec(ctx, r.b.render(insertRoleLinks+`(`+params(len(roles))+`)`), args...)
+		affected, err := r.exec(ctx, r.b.listText(insertRoleLinks+`(`+params(len(roles))+`)`, len(roles)), args...)
 		if err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func (r runner) putUserPostgres(ctx context.Context, n *users.NewUser, roles []s
 	}
 
 	b.WriteString(` SELECT count(*) FROM u`)
-	written, err := r.number(ctx, r.b.render(b.String()), args...)
+	written, err := r.number(ctx, r.b.listText(b.String(), max(len(roles), len(n.Notifications))), args...)
 	if err == nil && written == 0 {
 		return errNotWritten
 	}
@@ -313,7 +313,7 @@ func (r runner) wantRoles(ctx context.Context, applicationID string, roles []str
 		return nil
 	}
 	args := appendStrings([]any{applicationID}, roles)
-	known, err := r.number(ctx, r.b.render(countRoles+`(`+params(len(roles))+`)`), args...)
+	known, err := r.number(ctx, r.b.listText(countRoles+`(`+params(len(roles))+`)`, len(roles)), args...)
 	if err == nil && known != int64(len(roles)) {
 		err = errUnknownRole()
 	}

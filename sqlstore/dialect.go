@@ -152,13 +152,29 @@ func limit(n int) int64 {
 	return int64(n)
 }
 
-// text returns the statement of a template, rendered once. Templates with lists
-// in them, of which there is no end, go to render.
+// text returns the statement of a template, rendered once. It is for constants;
+// templates with lists in them, of which there is no end, go to listText.
 func (s *shared) text(template string) string {
 	if text, ok := s.texts.Load(template); ok {
 		return text.(string)
 	}
 	text := s.render(template)
+	s.constants.Store(text, true)
 	s.texts.Store(template, text)
 	return text
+}
+
+// listText is text for a template with lists in it, the longest of n values. With
+// one, as most have, it is a constant.
+func (s *shared) listText(template string, n int) string {
+	if n <= 1 {
+		return s.text(template)
+	}
+	return s.render(template)
+}
+
+// isConstant reports whether text returned this statement.
+func (s *shared) isConstant(text string) bool {
+	_, ok := s.constants.Load(text)
+	return ok
 }

@@ -129,7 +129,7 @@ func (b *backend) Purge(ctx context.Context, before time.Time, limit int) (purge
 		}
 		err := b.retry(ctx, func(int) error {
 			return b.statement(ctx, func(r runner) error {
-				n, err := r.exec(ctx, b.render(text), before.UnixMicro(), limit-purged)
+				n, err := r.exec(ctx, b.text(text), before.UnixMicro(), limit-purged)
 				purged += int(n)
 				return err
 			})

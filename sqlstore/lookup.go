@@ -24,11 +24,12 @@ type batch struct {
 func (b *backend) byKeys(selectFrom, applicationID string, wanted ...keys) (batches []batch) {
 	var selects []string
 	var args []any
+	longest := 0
 	flush := func() {
 		if len(selects) > 0 {
-			batches = append(batches, batch{b.render(b.unionAll(selects...)), args})
+			batches = append(batches, batch{b.listText(b.unionAll(selects...), longest), args})
 		}
-		selects, args = nil, nil
+		selects, args, longest = nil, nil, 0
 	}
 
 	for _, w := range wanted {
@@ -36,6 +37,7 @@ func (b *backend) byKeys(selectFrom, applicationID string, wanted ...keys) (batc
 			if len(args)+len(values) > maxList {
 				flush()
 			}
+			longest = max(longest, len(values))
 			selects = append(selects, selectFrom+` WHERE application_id = ? AND `+w.column+` IN (`+params(len(values))+`)`+b.lockClause())
 			args = appendStrings(append(args, applicationID), values)
 		}

@@ -144,7 +144,7 @@ func (r runner) leaseMySQL(ctx context.Context, c users.Claim, claimed []users.N
 		// MariaDB scans the table for (a, b) IN ((?, ?)) with one pair.
 		rows[i] = `application_id = ? AND id = ?`
 	}
-	_, err := r.exec(ctx, r.b.render(leaseMySQL+strings.Join(rows, ` OR `)), args...)
+	_, err := r.exec(ctx, r.b.listText(leaseMySQL+strings.Join(rows, ` OR `), len(rows)), args...)
 	return err
 }
 

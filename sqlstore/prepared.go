@@ -7,48 +7,61 @@ import (
 	"sync"
 )
 
-// maxPrepared bounds the prepared statements: texts with lists in them come in
-// many lengths.
-const maxPrepared = 64
-
-// prepared keeps statements by their text.
+// prepared keeps the statements of constant texts: those with lists in them come
+// in many lengths.
 type prepared struct {
 	mu     sync.Mutex
 	byText map[string]*sql.Stmt
 	closed bool
+	inUse  sync.WaitGroup // calls that use a statement; none begins after closed
 }
 
-// get returns the statement of text; nil once there are enough of them.
-func (p *prepared) get(ctx context.Context, db *sql.DB, text string) (*sql.Stmt, error) {
+// use returns the statement of text, and what ends its use; nil if there is none.
+func (p *prepared) use(text string) (st *sql.Stmt, done func()) {
 	p.mu.Lock()
-	st, full := p.byText[text], p.closed || len(p.byText) >= maxPrepared
+	defer p.mu.Unlock()
+	if st = p.byText[text]; st == nil || p.closed {
+		return nil, func() {}
+	}
+	p.inUse.Add(1)
+	return st, p.inUse.Done
+}
+
+// add prepares text, unless that was done.
+func (p *prepared) add(ctx context.Context, db *sql.DB, text string) error {
+	p.mu.Lock()
+	enough := p.closed || p.byText[text] != nil
 	p.mu.Unlock()
-	if st != nil || full {
-		return st, nil
+	if enough {
+		return nil
 	}
 
 	made, err := db.PrepareContext(ctx, text) // outside of the lock: it may wait for a connection
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if st := p.byText[text]; st != nil || p.closed || len(p.byText) >= maxPrepared {
-		made.Close()
-		return st, nil
+	if p.closed || p.byText[text] != nil {
+		return made.Close()
 	}
 	if p.byText == nil {
 		p.byText = make(map[string]*sql.Stmt)
 	}
 	p.byText[text] = made
-	return made, nil
+	return nil
 }
 
+// close waits for the calls that use a statement; others go on without.
 func (p *prepared) close() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
+	p.mu.Unlock()
+	p.inUse.Wait()
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var errs []error
 	for _, st := range p.byText {
 		errs = append(errs, st.Close())
@@ -57,38 +70,22 @@ func (p *prepared) close() error {
 	return errors.Join(errs...)
 }
 
-// open reports whether p prepares statements; a nil p does not.
-func (p *prepared) open() bool {
-	if p == nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.closed
-}
-
-// made returns the statement of text if there is one.
-func (p *prepared) made(text string) *sql.Stmt {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.byText[text]
-}
-
-// stmt returns the prepared statement of text; nil if the store keeps none.
-func (r runner) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
+// stmt returns the prepared statement of text, and what ends its use; nil if the
+// store keeps none.
+func (r runner) stmt(ctx context.Context, text string) (st *sql.Stmt, done func(), err error) {
 	p := r.b.prepared
-	if p == nil || r.b.tx != nil {
-		return nil, nil
+	if p == nil || r.b.tx != nil || !r.b.isConstant(text) {
+		return nil, func() {}, nil
 	}
-	if r.tx == nil {
-		return p.get(ctx, r.b.db, text)
-	}
-
 	// A transaction must not wait for a second connection: only what is
 	// prepared already is used inside of one.
-	st := p.made(text)
-	if st == nil {
-		return nil, nil
+	if r.tx == nil {
+		if err := p.add(ctx, r.b.db, text); err != nil {
+			return nil, nil, err
+		}
 	}
-	return r.tx.StmtContext(ctx, st), nil
+	if st, done = p.use(text); st != nil && r.tx != nil {
+		st = r.tx.StmtContext(ctx, st)
+	}
+	return st, done, nil
 }

@@ -124,17 +124,44 @@ func (b *backend) statementOnce(ctx context.Context, attempt int, f func(r runne
 
 	sent := 0
 	err = b.writing(ctx, func() error {
-		if b.prepared.open() {
-			return f(runner{b: b, q: b.db, sent: &sent})
-		}
-		conn, err := b.db.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		return f(runner{b: b, q: conn})
+		q := &connQuerier{db: b.db}
+		defer q.close()
+		return f(runner{b: b, q: q, sent: &sent})
 	})
 	return attempt > 1 || sent > 1, err
+}
+
+// connQuerier runs statements on a *sql.Conn, which it takes with the first.
+type connQuerier struct {
+	db   *sql.DB
+	conn *sql.Conn
+}
+
+func (q *connQuerier) take(ctx context.Context) (err error) {
+	if q.conn == nil {
+		q.conn, err = q.db.Conn(ctx)
+	}
+	return err
+}
+
+func (q *connQuerier) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := q.take(ctx); err != nil {
+		return nil, err
+	}
+	return q.conn.ExecContext(ctx, query, args...)
+}
+
+func (q *connQuerier) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := q.take(ctx); err != nil {
+		return nil, err
+	}
+	return q.conn.QueryContext(ctx, query, args...)
+}
+
+func (q *connQuerier) close() {
+	if q.conn != nil {
+		q.conn.Close()
+	}
 }
 
 // What is known of MySQL's autocommit.

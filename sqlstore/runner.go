@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// querier is a *sql.DB, *sql.Conn or *sql.Tx.
+// querier is a *sql.DB, *sql.Tx or *connQuerier.
 type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -26,10 +26,11 @@ type runner struct {
 // exec returns how many rows a statement affected. Of an upsert that is no
 // truth to rely on; see insert.
 func (r runner) exec(ctx context.Context, text string, args ...any) (affected int64, err error) {
-	st, err := r.stmt(ctx, text)
+	st, done, err := r.stmt(ctx, text)
 	if err != nil {
 		return 0, err
 	}
+	defer done()
 
 	var res sql.Result
 	if st != nil {
@@ -69,10 +70,11 @@ func (a countedArg) Value() (driver.Value, error) {
 
 // query calls scan for each row.
 func (r runner) query(ctx context.Context, scan func(*sql.Rows) error, text string, args ...any) (err error) {
-	st, err := r.stmt(ctx, text)
+	st, done, err := r.stmt(ctx, text)
 	if err != nil {
 		return err
 	}
+	defer done()
 
 	var rows *sql.Rows
 	if st != nil {

@@ -31,10 +31,10 @@ type Options struct {
 	// MySQL, an attached database of SQLite. It must exist. Same letters as
 	// TablePrefix. Empty: whatever the connection finds first.
 	Schema string
-	// PrepareStatements keeps up to 64 prepared statements for the life of the
-	// Store, which saves the database the work of parsing. It needs a
-	// connection that is a real session (no PgBouncer in transaction mode), and
-	// a call of [Store.Close] at the end.
+	// PrepareStatements keeps prepared statements for the life of the Store, which
+	// saves the database the work of parsing: some dozens, none of those with long
+	// lists of values. It needs a connection that is a real session (no PgBouncer
+	// in transaction mode), and a call of [Store.Close] at the end.
 	PrepareStatements bool
 }
 
@@ -80,6 +80,7 @@ type shared struct {
 	db *sql.DB
 	dialect
 	texts      sync.Map      // rendered statements by template; see text
+	constants  sync.Map      // the set of those statements
 	gate       chan struct{} // SQLite has one writer; nil elsewhere
 	prepared   *prepared     // nil unless Options.PrepareStatements
 	skipLocked atomic.Bool   // the server knows SKIP LOCKED
@@ -126,8 +127,9 @@ func (s *Store) WithTx(tx *sql.Tx) *TxStore {
 	return &TxStore{backend{shared: s.shared, tx: tx, conflicted: new(atomic.Bool)}}
 }
 
-// Close closes the statements that [Options.PrepareStatements] kept. The
-// [*sql.DB] stays open, and so does the Store, without prepared statements.
+// Close closes the statements that [Options.PrepareStatements] kept, and waits for
+// the calls that use one. The [*sql.DB] stays open, and so does the Store, without
+// prepared statements.
 // Without that option there is nothing to close.
 func (s *Store) Close() error {
 	if s.prepared == nil {

@@ -130,7 +130,7 @@ func (r runner) addRoles(ctx context.Context, applicationID string, found []user
 			found[i].Roles = append(found[i].Roles, role)
 		}
 		return nil
-	}, r.b.render(template+`(`+params(len(found))+`)`+r.b.lockClause()), args...)
+	}, r.b.listText(template+`(`+params(len(found))+`)`+r.b.lockClause(), len(found)), args...)
 	if err != nil {
 		return err
 	}

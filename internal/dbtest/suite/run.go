@@ -35,6 +35,7 @@ var promises = [...]struct {
 	{"Faults", Faults, false},
 	{"StoreFaults", StoreFaults, false},
 	{"SilentRepeats", SilentRepeats, false},
+	{"Prepared", Prepared, false},
 	{"Classes", Classes, false},
 	{"Cancellation", func(t *testing.T, g *Target) { Cancellation(t, g, cancellations) }, false},
 	{"Outbox", Outbox, false},
