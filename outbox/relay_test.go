@@ -237,6 +237,41 @@ func TestDrainOfAnEmptyOutboxEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// What becomes due while the last job runs is delivered, whatever was found
+// before that job: nothing, then a full batch, then nothing.
+func TestDrainLooksAgainAfterTheLastSettlement(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	f.create(false)
+	var claims atomic.Int32
+	third := make(chan struct{})
+	svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m != storefake.Claim {
+			return do()
+		}
+		switch claims.Add(1) {
+		case 1:
+			return nil // as if nothing were due yet
+		case 3:
+			defer close(third)
+		}
+		return do()
+	})
+	var delivered atomic.Int32
+	n := users.NotifierFunc(func(context.Context, users.Notification) error {
+		if delivered.Add(1) == 1 {
+			<-third
+			f.create(false)
+		}
+		return nil
+	})
+	drain(t, relay(t, svc, n, outbox.Options{Workers: 1}))
+	f.noRows()
+	if got := delivered.Load(); got != 2 {
+		t.Errorf("delivered: got %d, want 2", got)
+	}
+}
+
 func TestDrainReturnsTheStoresError(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)

@@ -78,6 +78,7 @@ func (p *pool) claimAll(drain bool) error {
 		}
 		failures = 0
 		p.dispatch(jobs)
+		idle = idle && len(jobs) == 0
 
 		switch full := len(jobs) == batch; {
 		case slices.ContainsFunc(jobs, job.orphaned):
