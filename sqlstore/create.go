@@ -52,7 +52,7 @@ func (s *Store) createInOwnTx(ctx context.Context, n *users.NewUser, roles []str
 			// end of the transaction.
 			return s.inSavepoint(ctx, r, func(r runner) error { return r.createUser(ctx, n, roles, reviveFirst) })
 		})
-		reviveFirst = errors.Is(err, errDeadRecord)
+		reviveFirst = reviveFirst || errors.Is(err, errDeadRecord)
 		if !isRefused(err) {
 			return err
 		}

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,12 +12,14 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/dbtest/flaky"
+	"github.com/gousers/users/sqlstore"
 )
 
 // Races runs the promises about requests that race in several processes.
 func Races(t *testing.T, g *Target) {
 	g.Share(t)
 	t.Run("DeadIdempotencyKey", func(t *testing.T) { raceForADeadKey(t, g.Fresh(t)) })
+	t.Run("AbortedRevival", func(t *testing.T) { abortedRevival(t, g.Fresh(t)) })
 	t.Run("Enqueue", func(t *testing.T) { raceToEnqueue(t, g.Fresh(t)) })
 }
 
@@ -42,13 +45,7 @@ func (e *Env) addApplication(t testing.TB) {
 func raceForADeadKey(t *testing.T, e *Env) {
 	e.addApplication(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	withKey := func(id string, expires time.Time) *users.NewUser {
-		n := newUser(id, now)
-		key := users.IdempotencyKey{ApplicationID: "app", Caller: "host", Key: "key"}
-		n.Idempotency = &users.IdempotencyRecord{IdempotencyKey: key, UserID: id, Expires: expires}
-		return n
-	}
-	if err := e.Store.CreateUser(t.Context(), withKey("dead", now)); err != nil {
+	if err := e.Store.CreateUser(t.Context(), withKey("dead", now, now)); err != nil {
 		t.Fatal(err)
 	}
 
@@ -62,7 +59,7 @@ func raceForADeadKey(t *testing.T, e *Env) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			err := e.Store.CreateUser(t.Context(), withKey(fmt.Sprint("racer", i), now.Add(time.Hour)))
+			err := e.Store.CreateUser(t.Context(), withKey(fmt.Sprint("racer", i), now, now.Add(time.Hour)))
 			if err == nil {
 				won.Add(1)
 			} else if !errors.Is(err, users.ErrIdempotencyKeyUsed) {
@@ -73,6 +70,45 @@ func raceForADeadKey(t *testing.T, e *Env) {
 	wg.Wait()
 	if won.Load() != 1 || deadlocks.Load() != 0 {
 		t.Errorf("got %d winners and %d deadlocks, want 1 and 0", won.Load(), deadlocks.Load())
+	}
+}
+
+func withKey(id string, now, expires time.Time) *users.NewUser {
+	n := newUser(id, now)
+	key := users.IdempotencyKey{ApplicationID: "app", Caller: "host", Key: "key"}
+	n.Idempotency = &users.IdempotencyRecord{IdempotencyKey: key, UserID: id, Expires: expires}
+	return n
+}
+
+// abortedRevival aborts the try that begins with reviving a dead record: so does
+// the next one.
+func abortedRevival(t *testing.T, e *Env) {
+	if e.Dialect != sqlstore.MySQL {
+		t.Skip("elsewhere it is one statement")
+	}
+	e.addApplication(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	must(t, e.Store.CreateUser(t.Context(), withKey("dead", now, now)))
+
+	refused, aborted := 0, false
+	e.Switch.Set(&flaky.Hooks{
+		Before: func(c flaky.Call) error {
+			if !aborted && strings.HasPrefix(c.Query, "UPDATE") && strings.Contains(c.Query, "idempotency") {
+				aborted = true
+				return &numberError{Number: 1213}
+			}
+			return nil
+		},
+		Failed: func(c flaky.Call, err error) {
+			if strings.HasPrefix(c.Query, "INSERT") && !errors.Is(err, driver.ErrSkip) {
+				refused++
+			}
+		},
+	})
+	err := e.Store.CreateUser(t.Context(), withKey("ada", now, now.Add(time.Hour)))
+	e.Switch.Set(nil)
+	if err != nil || !aborted || refused != 1 {
+		t.Errorf("got %v after %d refused INSERTs, want success after 1", err, refused)
 	}
 }
 
