@@ -10,6 +10,11 @@
 //
 // The line "down" is the statement that undoes the step. No step goes without.
 //
+// Braces stand for a name of the database's: {users} is a table, {#users_nickname}
+// and {%users_nickname} are indexes (Database.Render tells them apart). There are no
+// parameters. Other braces and question marks have no place in a step, nor in a
+// literal of it.
+//
 // On PostgreSQL and SQLite one transaction holds all steps. On MySQL and MariaDB
 // DDL is its own transaction, so a process can be killed between a statement
 // and its entry in the journal. Each step there, and only there, has a line
@@ -174,6 +179,9 @@ func (s *Set) step(up, doneIf, down string) (step Step, err error) {
 	case strings.TrimSpace(down) == "" || strings.Contains(down, ";"):
 		return Step{}, errors.New("\"-- down: \" needs one statement, without a semicolon")
 	}
+	if odd := notAName.FindString(names.ReplaceAllString(up+"\n"+down, "")); odd != "" {
+		return Step{}, fmt.Errorf("got %s: braces are for names, and nothing is a parameter", odd)
+	}
 	if s.db.implicitCommit() {
 		if step.done, err = parseSign(doneIf, s.db.Prefix); err != nil {
 			return Step{}, err
@@ -184,6 +192,12 @@ func (s *Set) step(up, doneIf, down string) (step Step, err error) {
 	step.Up, step.Down = s.db.Render(up), s.db.Render(down)
 	return step, nil
 }
+
+// What Render replaces: names, and what must not be in a step.
+var (
+	names    = regexp.MustCompile(`\{[#%]?\w{2,}\}`) // a single letter is a parameter
+	notAName = regexp.MustCompile(`\{[^{}\n]*\}?|[}?]`)
+)
 
 // note is the statement that says that every step of v was done.
 func (s *Set) note(v Version) string {
