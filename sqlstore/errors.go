@@ -25,6 +25,7 @@ const (
 	badConn           // the connection was bad before the statement was sent, says the driver
 	unavailable       // the database can't be reached or has no time; the outcome may be unknown
 	unsupported       // this server does not know the statement
+	exists            // DDL: the table, column or index is there already
 )
 
 var (
@@ -169,6 +170,8 @@ func mysqlFault(err error) fault {
 		// Too many connections, outside of the quorum, shut down, read-only
 		// after a failover (two numbers), killed, out of time (1969, 3024), gone.
 		return unavailable
+	case 1050, 1060, 1061:
+		return exists
 	case 1064, 1235:
 		return unsupported
 	}

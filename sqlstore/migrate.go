@@ -15,9 +15,13 @@ import (
 // killed in the middle, the next call goes on where it stopped. What is up to
 // date is left alone.
 //
-// Migrate makes no schema (see Options.Schema), and it takes over no table that
+// On MariaDB Galera the lock is local to a node: processes on different nodes
+// don't wait for each other, and one can fail on what the other is doing. Let one
+// process migrate there, or all of them by the same node.
+//
+// Migrate makes no schema (see [Options.Schema]), and it takes over no table that
 // it did not make: where one of the host's has a name that it needs, it fails,
-// and Options.TablePrefix helps.
+// and [Options.TablePrefix] helps.
 func (s *Store) Migrate(ctx context.Context) error {
 	set, err := s.migrations()
 	if err == nil {
@@ -37,7 +41,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 }
 
 // Check reports whether the schema is what this version of the package needs,
-// whoever made it: an error that matches ErrSchema says what to run. A schema
+// whoever made it: an error that matches [ErrSchema] says what to run. A schema
 // that is newer than the package passes, so that programs can be rolled out
 // one after the other.
 func (s *Store) Check(ctx context.Context) error {

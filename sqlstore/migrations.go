@@ -83,6 +83,7 @@ func (d dialect) migrations() (*migrate.Set, error) {
 			f := d.classify(err)
 			return f == duplicate || f == aborted
 		},
+		Exists:      func(err error) bool { return d.classify(err) == exists },
 		Unsupported: func(err error) bool { return d.classify(err) == unsupported },
 	})
 }

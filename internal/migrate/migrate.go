@@ -50,6 +50,9 @@ type Database struct {
 	Render func(template string) string
 	// Taken reports whether err is that another process holds a row.
 	Taken func(err error) bool
+	// Exists reports whether err is that a statement's table, column or index is
+	// there already; nil: nobody else makes any.
+	Exists func(err error) bool
 	// Unsupported reports whether err is that the server doesn't know a statement.
 	Unsupported func(err error) bool
 }

@@ -192,7 +192,7 @@ func (r *runner) resumable(ctx context.Context, id entry, at progress, step Step
 	if !happened {
 		if _, err := r.conn.ExecContext(ctx, step.Up); err != nil {
 			if at == unknown {
-				r.forget(ctx, id, step)
+				r.forget(ctx, id, step, err)
 			}
 			return err
 		}
@@ -200,12 +200,16 @@ func (r *runner) resumable(ctx context.Context, id entry, at progress, step Step
 	return r.update(ctx, `UPDATE {users_migrations} SET done_at = {now} WHERE version = ? AND step = ?`, id.version, id.step)
 }
 
-// forget takes back the entry of a step that this call started and that changed
-// nothing: if the sign is there later, it is not this step's.
-func (r *runner) forget(ctx context.Context, id entry, step Step) {
-	if happened, err := r.seen(ctx, step.done); err == nil && !happened {
-		r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = ? AND step = ? AND done_at IS NULL`, id.version, id.step)
+// forget takes back the entry of a step that this call started and that failed
+// with cause, where it changed nothing: if the sign is there later, or came between
+// the look for it and the statement, it is not this step's.
+func (r *runner) forget(ctx context.Context, id entry, step Step, cause error) {
+	if r.db.Exists == nil || !r.db.Exists(cause) {
+		if happened, err := r.seen(ctx, step.done); err != nil || happened {
+			return
+		}
 	}
+	r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = ? AND step = ? AND done_at IS NULL`, id.version, id.step)
 }
 
 func (r *runner) insert(ctx context.Context, id entry, at progress) error {

@@ -40,6 +40,7 @@ var promises = [...]struct {
 	{"Cancellation", func(t *testing.T, g *Target) { Cancellation(t, g, cancellations) }, false},
 	{"Outbox", Outbox, false},
 	{"AutocommitOff", AutocommitOff, true},
+	{"HostTables", HostTables, true},
 	{"Partitions", Partitions, true},
 	{"Plans", Plans, true},
 	{"Indexes", Indexes, true},
