@@ -40,8 +40,8 @@ type Options struct {
 	//
 	// They are executed with the fields of [users.Notification] (.Kind,
 	// .Application.Name, .User.UserName, .Expires and so on), of which .URL and
-	// .Token are strings here. New and Dir execute each of them once, with a
-	// sample, and return what fails.
+	// .Token are strings here. New and Dir execute them with a sample, and return
+	// what fails.
 	//
 	// The texts that come with the package leave out the user's display name: it
 	// is free text, and would let anybody send a message of their own to any
@@ -85,7 +85,7 @@ type login struct {
 
 // New returns a Notifier for the mail server at server, which sends as from
 // ("Name <address>" or an address). o may be nil; it is copied. New opens no
-// connection; it executes every template once.
+// connection; it executes every template with a sample.
 //
 // The forms of server are smtp://user:password@host:port, which needs STARTTLS
 // from the server (port 587 if none is given), and smtps://, TLS from the first

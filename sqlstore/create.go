@@ -65,7 +65,7 @@ func (s *Store) createInOwnTx(ctx context.Context, n *users.NewUser, roles []str
 // transaction, behind a savepoint, and tries once.
 //
 // An n without HostTx is an error, and nothing is written: the [users.Service]
-// would call Options.AfterCreate before the host has committed.
+// would call [users.Options.AfterCreate] before the host has committed.
 func (t *TxStore) CreateUser(ctx context.Context, n *users.NewUser) error {
 	if !n.HostTx {
 		return errHostTx
@@ -146,9 +146,9 @@ const (
 	insertRoleLinks = `INSERT INTO {user_roles} (application_id, user_id, role_id)
 		SELECT {t}, {t}, id FROM {roles} WHERE application_id = ? AND id IN `
 
-	notificationInsert = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, due_at,
+	intoNotifications = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, due_at,
 		lease_until, lease_owner, attempts, last_error, date_created)`
-	insertNotification = notificationInsert + ` VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)`
+	insertNotification = intoNotifications + ` VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)`
 )
 
 // putUser writes the user, its role links and its notifications. The error is
@@ -206,7 +206,7 @@ func (r runner) putUserPostgres(ctx context.Context, n *users.NewUser, roles []s
 	}
 
 	for i := range n.Notifications {
-		b.WriteString(`, n` + strconv.Itoa(i) + ` AS (` + notificationInsert + `
+		b.WriteString(`, n` + strconv.Itoa(i) + ` AS (` + intoNotifications + `
 			SELECT {t}, {t}, {t}, {t}, {t}, {i}, {i}, 0, '', {i}, {t}, {i} FROM u)`)
 		args = append(args, notificationArgs(&n.Notifications[i])...)
 	}

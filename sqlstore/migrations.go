@@ -18,7 +18,7 @@ type Migration struct {
 	Name    string // short, lower case
 	// SQL holds the statements, each to be run by itself and in this order.
 	// The last one notes in the table users_migrations what was done, so that
-	// Check and Migrate know of it.
+	// [Store.Check] and [Store.Migrate] know of it.
 	SQL []string
 	// Down undoes SQL, from the last statement to the first, and loses the data.
 	Down []string
@@ -88,6 +88,6 @@ func (d dialect) migrations() (*migrate.Set, error) {
 	})
 }
 
-// ErrSchema is what Check answers while the tables are not what this version
-// of the package needs.
+// ErrSchema is returned by [Store.Check] while the tables are not what this
+// version of the package needs.
 var ErrSchema = errors.New("sqlstore: the schema is not up to date")

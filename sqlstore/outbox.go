@@ -22,8 +22,7 @@ const notificationColumns = `application_id, id, user_id, kind, state, due_at, a
 
 // enqueue adds a notification if the user exists and got no token lately. It is
 // due by the database's clock.
-const enqueue = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, due_at,
-		lease_until, lease_owner, attempts, last_error, date_created)
+const enqueue = intoNotifications + `
 	SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, {i}
 	FROM {users} WHERE application_id = {t} AND id = {t}
 	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})
