@@ -34,7 +34,8 @@ type Target struct {
 	// Prepared also runs the conformance suite with prepared statements.
 	Prepared bool
 
-	server sharedServer
+	migrated func(*Env, testing.TB) // runs on new tables; nil: nothing does
+	server   sharedServer
 }
 
 // sharedServer is a database of a server that the tests of one target share:
@@ -161,6 +162,9 @@ func (g *Target) Fresh(t testing.TB) *Env {
 		e = g.Open(g.server.owner)
 		if err := e.Store.Migrate(context.Background()); err != nil {
 			t.Fatal(err)
+		}
+		if g.migrated != nil {
+			g.migrated(e, t)
 		}
 	}
 	t.Cleanup(func() {
