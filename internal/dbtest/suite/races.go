@@ -21,6 +21,7 @@ func Races(t *testing.T, g *Target) {
 	t.Run("DeadIdempotencyKey", func(t *testing.T) { raceForADeadKey(t, g.Fresh(t)) })
 	t.Run("AbortedRevival", func(t *testing.T) { abortedRevival(t, g.Fresh(t)) })
 	t.Run("Enqueue", func(t *testing.T) { raceToEnqueue(t, g.Fresh(t)) })
+	t.Run("RetryAndEnqueue", func(t *testing.T) { raceToBePending(t, g.Fresh(t)) })
 }
 
 // newUser returns a user of application "app" as of now.

@@ -42,6 +42,7 @@ var promises = [...]struct {
 	{"AutocommitOff", AutocommitOff, true},
 	{"HostTables", HostTables, true},
 	{"Partitions", Partitions, true},
+	{"Isolation", Isolation, false},
 	{"Plans", Plans, true},
 	{"Indexes", Indexes, true},
 }
