@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -53,6 +54,58 @@ func AutocommitOff(t *testing.T, g *Target) {
 	}
 	must(t, e.Store.CreateUser(t.Context(), newUser("cyd", now)))
 	sees(off, 3, "after refusals and a write of others")
+	writesWithoutAutocommit(t, e, off)
+}
+
+// writesWithoutAutocommit checks that others see each kind of write at once and
+// can change the same row.
+func writesWithoutAutocommit(t *testing.T, e *Env, off *sqlstore.Store) {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // less than a lock of InnoDB's waits
+	defer cancel()
+	want := func(table, where string, want int) {
+		t.Helper()
+		if got := e.count(t, table+" WHERE "+where); got != want {
+			t.Errorf("%s where %s: others see %d rows, want %d", table, where, got, want)
+		}
+		// A lock that is left would be in the way.
+		if _, err := e.DB.ExecContext(ctx, "UPDATE "+e.table(table)+" SET date_created = date_created + 1 WHERE "+where); err != nil {
+			t.Errorf("%s where %s: others change the rows: got %v, want nil", table, where, err)
+		}
+	}
+
+	must(t, off.CreateApplication(ctx, users.Application{ID: "off", APIKey: "off", DateCreated: now}))
+	want("applications", "id = 'off'", 1)
+	must(t, off.CreateRole(ctx, "off", users.RoleRecord{Role: users.Role{ID: "r", Name: "r"}, NameKey: "r"}))
+	want("roles", "application_id = 'off'", 1)
+
+	must(t, off.Enqueue(ctx, users.NotificationRecord{ID: "n", ApplicationID: "app", UserID: "ada", Kind: users.KindSetPassword, Created: now}, time.Minute))
+	want("notifications", "state = 'pending'", 1)
+	for _, outcome := range []users.Outcome{users.OutcomeRetry, users.OutcomeDiscarded} {
+		claimed, err := off.Claim(ctx, users.Claim{Worker: "w", Lease: time.Minute, Limit: 1})
+		if err != nil || len(claimed) != 1 {
+			t.Fatalf("Claim: got %d rows and error %v, want 1", len(claimed), err)
+		}
+		want("notifications", "lease_owner = 'w'", 1)
+		must(t, off.Settle(ctx, users.Settlement{ApplicationID: "app", ID: "n", Worker: "w", Outcome: outcome}))
+		want("notifications", "lease_owner = ''", 1)
+	}
+	must(t, off.Retry(ctx, "app", "n"))
+	want("notifications", "state = 'pending' AND attempts = 0", 1)
+
+	token := users.TokenRecord{ApplicationID: "app", UserID: "ada", Sum: sha256.Sum256([]byte("x")), Created: now, Expires: now.Add(time.Hour)}
+	must(t, off.CreateToken(ctx, token))
+	want("password_tokens", "user_id = 'ada'", 1)
+	must(t, off.RedeemToken(ctx, users.Redemption{ApplicationID: "app", UserID: "ada", Sum: token.Sum, Now: now}))
+	want("password_tokens", "user_id = 'ada'", 0)
+	want("users", "id = 'ada'", 1)
+
+	must(t, off.CreateToken(ctx, token))
+	purged, err := off.Purge(ctx, now.Add(2*time.Hour), 10)
+	if err != nil || purged != 1 {
+		t.Errorf("Purge: got %d and error %v, want 1", purged, err)
+	}
+	want("password_tokens", "user_id = 'ada'", 0)
 }
 
 // migrateWithoutAutocommit holds nothing once it is done: others see what it
