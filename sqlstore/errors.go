@@ -44,10 +44,12 @@ var (
 func isNotWritten(err error) bool { return errors.Is(err, errNotWritten) }
 
 // classify looks for the numbers of the dialect's drivers in the whole tree of
-// err, but not in what the host's code returned while the transaction was alive:
-// another database has the same numbers. There ErrRetryTx asks for a retry, as
-// from a TxStore. It never decides by text what is a conflict: a user name can look like
+// err. It never decides by text what is a conflict: a user name can look like
 // any message.
+//
+// It does not look into what the host's code returned while the transaction was
+// alive: another database has the same numbers. There ErrRetryTx asks for a retry,
+// as that of a TxStore does.
 func (d Dialect) classify(err error) (f fault) {
 	host, ok := errors.AsType[*onCreateError](err)
 	switch {

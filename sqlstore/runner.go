@@ -46,7 +46,8 @@ func (r runner) exec(ctx context.Context, text string, args ...any) (affected in
 
 // counted returns the arguments of a prepared statement that counts in r.sent how
 // often it is sent. Whoever converts them, database/sql or a driver, does so anew
-// on each connection.
+// on each connection, and once there: if a driver did so twice, a second call of
+// the store would pass for a repetition.
 func (r runner) counted(args []any) []any {
 	if r.sent == nil {
 		return args

@@ -32,8 +32,8 @@ type Options struct {
 	// TablePrefix. Empty: whatever the connection finds first.
 	Schema string
 	// PrepareStatements keeps prepared statements for the life of the Store, which
-	// saves the database the work of parsing: some dozens, none of those with long
-	// lists of values. It needs a connection that is a real session (no PgBouncer
+	// saves the database the work of parsing: some dozens, none of those with lists
+	// of more than one value. It needs a connection that is a real session (no PgBouncer
 	// in transaction mode), and a call of [Store.Close] at the end.
 	PrepareStatements bool
 }
