@@ -33,8 +33,8 @@ type Options struct {
 	Schema string
 	// PrepareStatements keeps prepared statements for the life of the Store, which
 	// saves the database the work of parsing: some dozens, none of those with lists
-	// of more than one value. It needs a connection that is a real session (no PgBouncer
-	// in transaction mode), and a call of [Store.Close] at the end.
+	// of more than one value. It needs a connection that is a real session (no
+	// PgBouncer in transaction mode), and a call of [Store.Close] at the end.
 	PrepareStatements bool
 }
 

@@ -36,7 +36,9 @@ func HostErrors(t *testing.T, g *Target) {
 	}
 	t.Run("ConflictInside", func(t *testing.T) { conflictInsideTheHook(t, newHost(t, g)) })
 	t.Run("AbortInside", func(t *testing.T) { abortInsideTheHook(t, newHost(t, g)) })
-	if g.Dialect != sqlstore.SQLite { // which has one writer
+	t.Run("AsksForARetry", func(t *testing.T) { hookAsksForARetry(t, newHost(t, g)) })
+	if g.Dialect != sqlstore.SQLite { // which has one writer and no server
+		t.Run("LostConnection", func(t *testing.T) { lostInTheHook(t, newHost(t, g)) })
 		t.Run("Deadlock", func(t *testing.T) { deadlockOfTheHook(t, newHost(t, g), false) })
 		t.Run("DeadlockInHostTransaction", func(t *testing.T) { deadlockOfTheHook(t, newHost(t, g), true) })
 	}
@@ -214,6 +216,62 @@ func abortInsideTheHook(t *testing.T, h *host) {
 		made++
 		h.wantRows(t, made)
 	}
+}
+
+// hookAsksForARetry of what only it knows to be worth one.
+func hookAsksForARetry(t *testing.T, h *host) {
+	calls := 0
+	svc := h.withHook(t, func(context.Context, users.CreateEvent) error {
+		if calls++; calls%2 == 1 {
+			return fmt.Errorf("the row was locked: %w", users.ErrRetryTx)
+		}
+		return nil
+	})
+	if _, err := svc.Create(t.Context(), "demo", params("ada")); err != nil || calls != 2 {
+		t.Errorf("got %v after %d calls, want success after 2", err, calls)
+	}
+
+	tx := h.begin(t)
+	defer tx.Rollback()
+	if err := h.createIn(t, svc, tx, params("bob")); !errors.Is(err, users.ErrRetryTx) || calls != 3 {
+		t.Errorf("in the host's transaction: got %v after %d more calls, want ErrRetryTx after 1", err, calls-2)
+	}
+}
+
+// lostInTheHook ends the connection of the transaction while the hook uses it:
+// that is the store's trouble, whoever noticed.
+func lostInTheHook(t *testing.T, h *host) {
+	kill := "SELECT pg_terminate_backend(pg_backend_pid())"
+	if h.Dialect == sqlstore.MySQL {
+		kill = "KILL CONNECTION_ID()"
+	}
+	calls := 0
+	svc := h.withHook(t, func(ctx context.Context, _ users.CreateEvent) error {
+		if calls++; calls > 1 {
+			return nil
+		}
+		tx, _ := sqlstore.TxFrom(ctx)
+		tx.ExecContext(ctx, kill)
+		_, err := tx.ExecContext(ctx, "SELECT 1")
+		return err
+	})
+	_, err := svc.Create(t.Context(), "demo", params("ada"))
+	made := 0
+	if calls == 2 { // a driver that says that it sent nothing
+		made = 1
+	}
+	if (err == nil) != (calls == 2) || err != nil && !errors.Is(err, users.ErrUnavailable) {
+		t.Errorf("got %v after %d calls, want ErrUnavailable after 1 or success after 2", err, calls)
+	}
+	h.wantRows(t, made)
+
+	calls = 0
+	tx := h.begin(t)
+	defer tx.Rollback()
+	if err := h.createIn(t, svc, tx, params("bob")); !errors.Is(err, users.ErrUnavailable) {
+		t.Errorf("in the host's transaction: got %v, want ErrUnavailable", err)
+	}
+	h.wantRows(t, made)
 }
 
 // deadlockOfTheHook lets two hooks lock the host's rows in opposite orders: the
