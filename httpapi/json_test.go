@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
 )
 
 // badBodies are requests that are not one strict JSON object; want is the
@@ -98,6 +99,11 @@ func FuzzCreateUser(f *testing.F) {
 	f.Add(body("ann", `"roles":["editor",{"name":"viewer","id":null}],"dashboardSettings":{"a":[1]},"creationDate":"2020-01-02"`))
 	f.Add(body("ann", `"extra":{"a":[1]},"a\\/b~c":null`))
 	f.Add(`{"creationDate":"2020-01-02T03:04:05+01:00","isApproved":null,"username":"x"}`)
+	for _, value := range brokenValues {
+		for _, name := range httpapi.KnownMembers()["createUser"] {
+			f.Add(`{"` + name + `":` + value + `}`)
+		}
+	}
 	f.Fuzz(func(t *testing.T, in string) {
 		a := newAPI(t, func(s *setup) { s.http.ExtraMembers = []string{"extra", "a/b~c"} })
 		w := a.do(request("POST", "/v1/demo/users", in, "Content-Type", "application/json"))

@@ -203,12 +203,9 @@ func (d *jsonReader) whole(member func(name []byte)) {
 func (d *jsonReader) object(member func(name []byte)) {
 	d.token()
 	for d.broken == nil && d.json.PeekKind() != '}' {
-		name, err := d.json.ReadValue()
-		if err != nil {
-			d.syntax(err)
-			return
+		if name, ok := d.scalar(); ok {
+			member(d.unquote(name))
 		}
-		member(d.unquote(name))
 	}
 	d.token()
 }
@@ -281,9 +278,25 @@ func (d *jsonReader) raw() []byte {
 	return bytes.TrimLeft(d.body.Bytes()[start:d.json.InputOffset()], ": \t\r\n")
 }
 
+// scalar reads a value that is neither object nor array; ok is false where
+// nothing can be read.
+func (d *jsonReader) scalar() (v jsontext.Value, ok bool) {
+	if d.broken != nil {
+		return nil, false
+	}
+	v, err := d.json.ReadValue()
+	if err != nil {
+		d.syntax(err)
+	}
+	return v, err == nil
+}
+
 // unquote returns the text of a string that was read, until the next call.
 func (d *jsonReader) unquote(v jsontext.Value) []byte {
-	d.scratch, _ = jsontext.AppendUnquote(d.scratch[:0], v) // it was found to be valid
+	var err error
+	if d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], v); err != nil {
+		d.syntax(err)
+	}
 	return d.scratch
 }
 
@@ -293,12 +306,10 @@ func (d *jsonReader) text() (b []byte, ok bool) {
 		d.skip()
 		return nil, false
 	}
-	v, err := d.json.ReadValue()
-	if err != nil {
-		d.syntax(err)
-		return nil, true
+	if v, ok := d.scalar(); ok {
+		return d.unquote(v), true
 	}
-	return d.unquote(v), true
+	return nil, true
 }
 
 func (d *jsonReader) str(to *string) {
@@ -320,13 +331,11 @@ func (d *jsonReader) secret(to *password.Secret) {
 // boolean reads true or false and nothing that looks like one.
 func (d *jsonReader) boolean() (value, ok bool) {
 	switch d.json.PeekKind() {
-	case 't', 'f':
-		t, _ := d.json.ReadToken()
-		return t.Bool(), true
-	case jsontext.KindInvalid:
-	default:
-		d.fault("invalid_type", "must be true or false")
+	case 't', 'f', jsontext.KindInvalid:
+		v, ok := d.scalar()
+		return string(v) == "true", ok
 	}
+	d.fault("invalid_type", "must be true or false")
 	d.skip()
 	return false, false
 }

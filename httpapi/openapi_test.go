@@ -291,7 +291,16 @@ func TestTableContractAndDocumentNameTheSameMembers(t *testing.T) {
 	}
 }
 
-// A syntax error in the value of any member is reported at that member.
+// brokenValues are not values of JSON, though each begins like one or stands
+// where one is wanted.
+var brokenValues = []string{
+	"", "\x01", "t", "tr", "tru", "truth", "TRUE", "True", "f", "fals", "falsy", "n", "nul", "nil", "nan", "NaN", "Infinity", "undefined",
+	"-", "-a", "1e", "1e+", "1.", "1.e1", ".5", "+1", "0x", "\"abc", "'a'", "`a`", `"\`, `"\q"`, `"\u12"`, `"\ud800"`, "\"\xff\"", "\"\t\"",
+	"[", "[1", "[1,", "[1 2]", "[,]", "{", `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a" 1}`, `{a:1}`, `{1:1}`, "]", ",", ":", "\ufeff", "//", "\xff",
+}
+
+// A syntax error in the value of any member is reported at that member, however
+// deep in it.
 func TestEveryKnownMemberIsThePointerOfABrokenValue(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, func(s *setup) { s.http.ExtraMembers = []string{"a/b~c"} })
@@ -303,13 +312,22 @@ func TestEveryKnownMemberIsThePointerOfABrokenValue(t *testing.T) {
 			}
 			for _, name := range names {
 				at := "/" + strings.NewReplacer("username", "userName", "~", "~0", "/", "~1").Replace(name)
-				for in, code := range map[string]string{
-					`{"` + name + `":` + "\x01}":                "invalid_json",
-					`{"` + name + `":null,"` + name + `":null}`: "duplicate_member",
-				} {
+				check := func(in string, want ...string) {
+					t.Helper()
 					w := a.do(request(method, "/v1"+strings.Replace(path, "{apiKey}", "demo", 1), in))
-					if got := codes(t, w); w.Code != 400 || got != at+" "+code {
-						t.Errorf("%s %s %s: got %d %s, want 400 %s %s", method, path, in, w.Code, got, at, code)
+					if got := codes(t, w); w.Code != 400 || !slices.Contains(want, got) {
+						t.Errorf("%s %s %q: got %d %s, want 400 %q", method, path, in, w.Code, got, want)
+					}
+				}
+				check(`{"`+name+`":`+"\x01}", at+" invalid_json")
+				check(`{"`+name+`":null,"`+name+`":null}`, at+" duplicate_member")
+				for _, value := range brokenValues {
+					for _, in := range []string{"%s", "[%s]", "[null, %s]", `{"a":%s}`, `{"name":%s}`, `{"id":%s}`, `[{"name":%s}]`, `[{"id":%s}]`, `[{"a":[%s]}]`} {
+						if value == "" && strings.Contains(in, "[%s]") {
+							continue // an array
+						}
+						// Some are whole where they end: what is wrong comes after the member.
+						check(`{"`+name+`":`+strings.Replace(in, "%s", value, 1)+`}`, at+" invalid_json", "invalid_json")
 					}
 				}
 			}
