@@ -84,10 +84,6 @@ type faults []users.FieldError
 
 func (f *faults) add(e users.FieldError) { *f = append(*f, e) }
 
-func (f *faults) has(code string) bool {
-	return slices.ContainsFunc(*f, func(e users.FieldError) bool { return e.Code == code })
-}
-
 // err returns what was found; nil if nothing was.
 func (f *faults) err() *users.ValidationError {
 	if len(*f) == 0 {

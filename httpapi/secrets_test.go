@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -210,4 +211,27 @@ func onStack(pw [4]byte, at int) password.Hash {
 		panic(tells{string(pw[:])})
 	}
 	return password.Hash{}
+}
+
+// net/http reads no cookies at all of a request that has thousands.
+func TestTextOfTheHostIsLeftOutWhereTheCredentialsAreTooMany(t *testing.T) {
+	t.Parallel()
+	const secret = "session-0123456789"
+	var log strings.Builder
+	a := newAPI(t, func(s *setup) {
+		s.http.Logger = logger(&log)
+		s.authenticate = func(r *http.Request, _ string) (users.Caller, error) {
+			return users.Caller{}, errors.New("no session " + secret)
+		}
+	})
+	for _, n := range []int{1, 150, 250, 5000} {
+		w := a.get("/v1/demo/roles", "Cookie", strings.Repeat("a=b; ", n-1)+"session="+secret)
+		if w.Code != 500 {
+			t.Errorf("%d cookies: got %d, want 500", n, w.Code)
+		}
+		if text := log.String(); strings.Contains(text, secret) || strings.Contains(text, "no session") != (n <= 200) {
+			t.Errorf("%d cookies: in the log: %s", n, text)
+		}
+		log.Reset()
+	}
 }

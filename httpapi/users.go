@@ -163,13 +163,16 @@ const (
 	codeUnknownEmbed = "unknown_embed"
 )
 
+// embed reads what to embed. Of the names that are unknown the first is noted.
 func (d *jsonReader) embed(q *createUserRequest) {
+	unknown := false
 	d.list(func(i int) {
 		b, ok := d.text()
 		switch {
 		case ok && string(b) == embedRoles:
 			q.embed = true
-		case d.broken == nil && !d.faults.has(codeUnknownEmbed):
+		case d.broken == nil && !unknown:
+			unknown = true
 			d.faults.add(users.FieldError{Pointer: d.at + "/" + strconv.Itoa(i), Code: codeUnknownEmbed, Detail: `must be "roles"`})
 		}
 	})
