@@ -458,6 +458,14 @@ func testBodyIsNotRead(t *testing.T) {
 	check(406, request("POST", "/v1/demo/users", "x", "Accept", "text/plain"))
 	check(413, request("POST", "/v1/demo/users", strings.Repeat("x", httpapi.MaxBody+1)))
 
+	defer fill(t, gate)()
+	check(503, request("POST", "/v1/demo/users", "x"))
+}
+
+// fill makes the gate, of one slot and a queue of one, full until the function
+// that it returns is called. It is for a synctest bubble.
+func fill(t *testing.T, gate *password.Gate) (empty func()) {
+	t.Helper()
 	hold, done := make(chan struct{}), make(chan error, 2)
 	for range 2 {
 		go func() {
@@ -465,11 +473,64 @@ func testBodyIsNotRead(t *testing.T) {
 		}()
 	}
 	synctest.Wait() // one holds the slot, one waits
-	check(503, request("POST", "/v1/demo/users", "x"))
-	check(503, request("PUT", "/v1/demo/recover-password", "x"))
-	close(hold)
-	if err := errors.Join(<-done, <-done); err != nil {
-		t.Error(err)
+	return func() {
+		close(hold)
+		if err := errors.Join(<-done, <-done); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFullHashingQueueShowsOnlyBehindAGoodToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testFullHashingQueue)
+}
+
+func testFullHashingQueue(t *testing.T) {
+	gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAPI(t, func(s *setup) { s.service.Gate = gate })
+	token := a.token(a.user(t.Context(), "ann", "").ID)
+	good := `{"passwordRecoveryToken":"` + token + `","newPassword":"` + goodPassword + `"}`
+	put := func(apiKey, body string, headers ...string) *httptest.ResponseRecorder {
+		return a.do(request("PUT", "/v1/"+apiKey+"/recover-password", body, append(headers, "Authorization", "")...))
+	}
+	without := func() (answers []string) {
+		for _, w := range []*httptest.ResponseRecorder{
+			put("demo", strings.Replace(good, token, strings.Repeat("x", len(token)), 1)),
+			put("demo", strings.Replace(good, token, "junk", 1)),
+			put("other", good),
+			put("unknown", good),
+			put("demo", `{}`),
+			put("demo", `{`),
+			put("demo", ``),
+			put("demo", good, "Content-Type", "text/plain"),
+			put("demo", good, "Accept", "text/plain"),
+			put("demo", strings.Repeat(" ", httpapi.MaxBody+1)),
+			a.do(request("POST", "/v1/demo/recover-password", `{"userName":"ann"}`, "Authorization", "")),
+			a.post(body("bob", ""), "Authorization", ""),
+			a.post(body("bob", ""), "Authorization", "Bearer "+otherToken),
+		} {
+			answers = append(answers, fmt.Sprint(w.Code, w.Header(), w.Body))
+		}
+		return answers
+	}
+
+	idle := without()
+	empty := fill(t, gate)
+	for i, got := range without() {
+		if got != idle[i] {
+			t.Errorf("request %d: got %s while the queue is full, want %s", i, got, idle[i])
+		}
+	}
+	if w := put("demo", good); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("good token: got %d %s, want 503 with Retry-After", w.Code, w.Body)
+	}
+	empty()
+	if w := put("demo", good); w.Code != 200 {
+		t.Errorf("the same token again: got %d %s, want 200", w.Code, w.Body)
 	}
 }
 

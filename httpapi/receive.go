@@ -9,15 +9,18 @@ import (
 	"github.com/gousers/users/password"
 )
 
-// receive does what comes before a body is read as JSON, cheapest first. hashes
-// says that a hash lies ahead: a full queue refuses before the body is read.
-// The reader must be released.
-func (x *exchange) receive(hashes bool) (*jsonReader, error) {
-	if hashes {
-		if wait, overloaded := x.h.svc.Overloaded(x.apiKey); overloaded {
-			return nil, fmt.Errorf("%w: %w", users.ErrOverloaded, &password.OverloadedError{RetryAfter: wait})
-		}
+// checkQueue refuses before the body is read where the hashing queue is full. It
+// is for callers that were authenticated: nobody else may learn that.
+func (x *exchange) checkQueue() error {
+	if wait, overloaded := x.h.svc.Overloaded(x.apiKey); overloaded {
+		return fmt.Errorf("%w: %w", users.ErrOverloaded, &password.OverloadedError{RetryAfter: wait})
 	}
+	return nil
+}
+
+// receive does what comes before a body is read as JSON, cheapest first. The
+// reader must be released.
+func (x *exchange) receive() (*jsonReader, error) {
 	if err := x.checkMedia(); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ var createRoleMembers = members[users.Role]{
 // createRole answers POST roles. A request with faults asks the Service for the
 // rest of them and creates nothing.
 func (x *exchange) createRole() (answer, error) {
-	d, err := x.receive(false)
+	d, err := x.receive()
 	if err != nil {
 		return answer{}, err
 	}

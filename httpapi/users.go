@@ -44,7 +44,10 @@ var createUserMembers = members[createUserRequest]{
 // createUser answers POST users. A request with faults asks the Service for the
 // rest of them and creates nothing.
 func (x *exchange) createUser() (answer, error) {
-	d, err := x.receive(true)
+	if err := x.checkQueue(); err != nil {
+		return answer{}, err
+	}
+	d, err := x.receive()
 	if err != nil {
 		return answer{}, err
 	}
