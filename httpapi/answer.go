@@ -70,6 +70,7 @@ func (x *exchange) send(status int, contentType string, body any) {
 	x.set("Cache-Control", "no-store")
 	x.set("X-Content-Type-Options", "nosniff")
 
+	x.drain()
 	x.begun = true
 	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead && body != nil {

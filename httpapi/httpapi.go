@@ -35,6 +35,12 @@
 // for a client that names it in Accept (RFC 9110 section 12.5.1); see
 // [users.Form]. They are never cached.
 //
+// A body that nobody wants is still read before the answer, up to 4 MiB of it and
+// for 2 seconds: a client that writes before it reads would otherwise lose the
+// answer where the connection closes after it (RFC 9112 section 9.6). That needs
+// a [http.ResponseWriter] with a read deadline; a middleware's has an Unwrap, see
+// [http.ResponseController]. A client that waits for 100 Continue is answered at once.
+//
 // # Errors
 //
 // Errors are problem details (RFC 9457). Their member errors names every fault:
@@ -237,9 +243,11 @@ type exchange struct {
 	acceptable  bool       // whether the client takes that
 	problemType string
 
-	begun  bool      // the answer is being sent
-	values []string  // of the headers of the answer, each its own slice
-	room   [6]string // for them: one allocation instead of one for each
+	asked   bool      // the client was asked for its body
+	drained bool      // it sends no more of it, or nobody waits for that
+	begun   bool      // the answer is being sent
+	values  []string  // of the headers of the answer, each its own slice
+	room    [6]string // for them: one allocation instead of one for each
 }
 
 func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {

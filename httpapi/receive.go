@@ -3,7 +3,9 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/password"
@@ -38,11 +40,14 @@ func (x *exchange) readBody() (*jsonReader, error) {
 	}
 	var err error
 	if x.r.Body != nil {
+		x.asked = true
 		_, err = d.body.ReadFrom(http.MaxBytesReader(x.w, x.r.Body, MaxBody))
 	}
+	tooLarge := (*http.MaxBytesError)(nil)
+	x.drained = !errors.As(err, &tooLarge)
 	if err != nil {
 		d.release()
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		if tooLarge != nil {
 			return nil, errTooLarge
 		}
 		// Also where time is up: whoever sends slowly or hangs up is no fault of
@@ -51,6 +56,34 @@ func (x *exchange) readBody() (*jsonReader, error) {
 	}
 	d.start()
 	return d, nil
+}
+
+// Bounds of what is read of a body that nobody wants.
+const (
+	maxDrain  = 4 << 20 // bytes
+	drainTime = 2 * time.Second
+)
+
+// drain reads what the client still sends, before it is answered. Where the
+// connection closes after the answer, the system resets it for bytes that were
+// not read, and what the client has not yet read of the answer is lost (RFC 9112
+// section 9.6). net/http reads them only where the connection stays open, and
+// then for as long as the client likes.
+func (x *exchange) drain() {
+	switch {
+	case x.drained, x.r.Body == nil, x.r.Body == http.NoBody:
+		return
+	case x.r.ProtoMajor != 1: // closing a stream loses nothing
+		return
+	case !x.asked && x.r.ProtoAtLeast(1, 1) && x.r.Header.Get("Expect") != "":
+		return // the client waits before it sends; reading would ask for the body
+	}
+
+	x.drained = true
+	if http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(drainTime)) != nil {
+		return // a client could hold the request as long as it likes
+	}
+	_, _ = io.CopyN(io.Discard, x.r.Body, maxDrain) // net/http ends the limit with the body
 }
 
 // refuse answers a request whose body has faults. found is what reading found,
