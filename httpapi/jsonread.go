@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -362,42 +361,6 @@ func (d *jsonReader) date(to *time.Time) {
 	case t.Year() < 1 || t.Year() > 9999:
 		d.fault("out_of_range", "must lie in the years 1 to 9999")
 	default:
-		*to = t // the zero date of generated clients is the zero Time: absent
+		*to = t // the zero Time is absent
 	}
-}
-
-// parseDate reads a time of RFC 3339 section 5.6, also without its zone (UTC)
-// or its seconds, or a date alone (midnight UTC).
-func parseDate(b []byte) (t time.Time, ok bool) {
-	if len(b) > 64 {
-		return t, false
-	}
-	var room [72]byte
-	s := append(room[:0], b...)
-	for i, c := range s {
-		if c == 't' || c == 'z' { // section 5.6: they may be lower case
-			s[i] = c - 'a' + 'A'
-		}
-	}
-
-	const minutes = len("2006-01-02T15:04")
-	if n := len(s); n == minutes || n > minutes && bytes.IndexByte([]byte("Z+-"), s[minutes]) >= 0 {
-		s = slices.Insert(s, minutes, ':', '0', '0')
-	}
-	switch n := len(s); {
-	case n == len("2006-01-02"):
-		s = append(s, "T00:00:00Z"...)
-	case n < len("2006-01-02T15:04:05"):
-		return t, false
-	case s[n-1] != 'Z' && s[n-6] != '+' && s[n-6] != '-':
-		s = append(s, 'Z')
-	}
-
-	// The time package also reads hours of one digit, a comma, and offsets of a whole day.
-	n := len(s)
-	if s[13] != ':' || bytes.IndexByte(s, ',') >= 0 || s[n-1] != 'Z' && (string(s[n-5:n-3]) > "23" || string(s[n-2:]) > "59") {
-		return time.Time{}, false
-	}
-	t, err := time.Parse(time.RFC3339, string(s))
-	return t.UTC(), err == nil
 }

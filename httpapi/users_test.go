@@ -3,12 +3,14 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gousers/users"
 )
@@ -112,7 +114,6 @@ func TestEveryMemberIsJudged(t *testing.T) {
 		{`"creationDate":"0000-12-31T23:59:59Z"`, `/creationDate out_of_range`},
 		{`"creationDate":"2020-02-30"`, `/creationDate invalid_date`},
 		{`"creationDate":"2020-01-02T3:04:05Z"`, `/creationDate invalid_date`},
-		{`"creationDate":"2020-01-02T03:04:05,5Z"`, `/creationDate invalid_date`},
 		{`"creationDate":"2020-01-02T03:04:05+24:00"`, `/creationDate invalid_date`},
 		{`"creationDate":"2020-01-02T03:04:05+01:60"`, `/creationDate invalid_date`},
 		{`"creationDate":"2020-01-02t03:04:05z"`, ``},
@@ -155,6 +156,98 @@ func TestEveryMemberIsJudged(t *testing.T) {
 			}
 		} else if got := codes(t, w); w.Code != 400 || got != tt.want {
 			t.Errorf("%s: got %d %s, want 400 %s", label, w.Code, got, tt.want)
+		}
+	}
+}
+
+func TestCreationDateComesBackAsTheInstantThatWasSent(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	const invalid, absent = "invalid_date", ""
+	for i, tt := range []struct{ in, want string }{
+		{"2020-01-02T03:04:05Z", "2020-01-02T03:04:05Z"},
+		{"2020-01-02t03:04:05z", "2020-01-02T03:04:05Z"},
+		{"2020-01-02T03:04:05", "2020-01-02T03:04:05Z"},
+		{"2020-01-02T03:04", "2020-01-02T03:04:00Z"},
+		{"2020-01-02", "2020-01-02T00:00:00Z"},
+		{"2020-02-29T23:30:00-01:30", "2020-03-01T01:00:00Z"},
+		{"2020-03-01T00:30:00+01:30", "2020-02-29T23:00:00Z"},
+		{"2020-01-02T03:04:05+0000", "2020-01-02T03:04:05Z"},
+		{"2020-01-02T03:04:05-0000", "2020-01-02T03:04:05Z"},
+		{"2020-01-02T03:04:05+01", "2020-01-02T02:04:05Z"},
+		{"2020-01-02T03:04:05-0130", "2020-01-02T04:34:05Z"},
+		{"2020-01-02T03:04+0530", "2020-01-01T21:34:00Z"},
+		{"2020-01-02T03:04-08", "2020-01-02T11:04:00Z"},
+		{"2020-01-02T03:04:05+23:59", "2020-01-01T03:05:05Z"},
+		{"2020-01-02T03:04:05.123456+0100", "2020-01-02T02:04:05.123456Z"},
+		{"2020-01-02T03:04:05.1234569999999Z", "2020-01-02T03:04:05.123456Z"},
+		{"2020-01-02T03:04:05.5Z", "2020-01-02T03:04:05.5Z"},
+		{"2020-01-02T03:04:05,5Z", "2020-01-02T03:04:05.5Z"},
+		{"0001-01-01T00:00:00.000001Z", "0001-01-01T00:00:00.000001Z"},
+		{"0001-01-02T00:00:00+02:00", "0001-01-01T22:00:00Z"},
+		{"9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"},
+
+		// A leap second (RFC 3339 section 5.7) is the next one.
+		{"2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"},
+		{"2016-12-31T23:59:60.25Z", "2017-01-01T00:00:00.25Z"},
+		{"1990-12-31T15:59:60-08:00", "1991-01-01T00:00:00Z"},
+		{"2015-07-01T01:59:60+0200", "2015-07-01T00:00:00Z"},
+		{"2016-12-31T23:59:61Z", invalid},
+		{"2016-12-31T23:59:60+01:00", invalid},
+		{"2016-12-30T23:59:60Z", invalid},
+		{"2017-01-01T00:00:60Z", invalid},
+		{"2017-01-01T03:04:60Z", invalid},
+		{"9999-12-31T23:59:60Z", "out_of_range"},
+
+		// The zero date of generated clients, in their own zones, of which those of
+		// the time before standard time had seconds.
+		{"0001-01-01T00:00:00", absent},
+		{"0001-01-01T00:00:00Z", absent},
+		{"0001-01-01", absent},
+		{"0001-01-01T00:00", absent},
+		{"0001-01-01T00:00:00.0000000", absent},
+		{"0001-01-01T00:00:00+02:00", absent},
+		{"0001-01-01T00:00:00-08:00", absent},
+		{"0001-01-01T00:00:00+1400", absent},
+		{"0001-01-01T00:00:00-12", absent},
+		{"0001-01-01T02:00:00+02:00", absent},
+		{"0000-12-31T16:00:00-08:00", absent},
+		{"0001-01-01T00:53:28+00:53", absent},
+		{"0000-12-31T19:03:58-04:56", absent},
+
+		{"0000-12-31T23:59:59Z", "out_of_range"},
+		{"0001-01-01T00:00:01+01:00", "out_of_range"},
+		{"9999-12-31T23:59:59-01:00", "out_of_range"},
+		{"2020-13-01", invalid}, {"2020-00-01", invalid}, {"2020-01-00", invalid}, {"2021-02-29", invalid}, {"2020-1-02", invalid},
+		{"2020-01-02T24:00:00Z", invalid}, {"2020-01-02T23:60:00Z", invalid}, {"2020-01-02T", invalid}, {"2020-01-02T03", invalid},
+		{"2020-01-02T03Z", invalid}, {"2020-01-02T03:04:5Z", invalid}, {"2020-01-02T03:04:05.Z", invalid}, {"2020-01-02T03:04:05.", invalid},
+		{"2020-01-02T03:04:05+1", invalid}, {"2020-01-02T03:04:05+010", invalid}, {"2020-01-02T03:04:05+01:0", invalid}, {"2020-01-02T03:04:05+01:", invalid},
+		{"2020-01-02T03:04:05+01000", invalid}, {"2020-01-02T03:04:05+0160", invalid}, {"2020-01-02T03:04:05+24", invalid}, {"2020-01-02T03:04:05+", invalid},
+		{"2020-01-02T03:04:05 Z", invalid}, {"2020-01-02T03:04:05ZZ", invalid}, {"2020-01-02T03:04:05Z+01", invalid}, {"2020-01-02Z", invalid},
+		{"20200102T030405Z", invalid}, {" 2020-01-02", invalid}, {"-020-01-02", invalid}, {"+2020-01-02", invalid}, {"２020-01-02", invalid},
+		{"2020-01-02T03:04:05." + strings.Repeat("0", 43) + "Z", "2020-01-02T03:04:05Z"},
+		{"2020-01-02T03:04:05." + strings.Repeat("0", 44) + "Z", invalid},
+	} {
+		for _, accept := range []string{"application/json", "application/hal+json"} {
+			before := time.Now().Truncate(time.Microsecond)
+			w := a.post(body(fmt.Sprint("u", i, "x", len(accept)), `"creationDate":"`+tt.in+`"`), "Accept", accept)
+			if w.Code == 400 {
+				if got := codes(t, w); got != "/creationDate "+tt.want {
+					t.Errorf("%s: got %s, want %s", tt.in, got, tt.want)
+				}
+				continue
+			}
+			r := a.get(w.Header().Get("Location"), "Accept", accept)
+			made, read := decode[struct{ CreationDate string }](t, w), decode[struct{ CreationDate string }](t, r)
+			if made != read {
+				t.Errorf("%s: got %s, then %s", tt.in, made, read)
+			}
+			if got, err := time.Parse(time.RFC3339, read.CreationDate); tt.want == absent && err == nil && !got.Before(before) {
+				continue // now
+			}
+			if read.CreationDate != tt.want {
+				t.Errorf("%s: got %s, want %q", tt.in, read.CreationDate, tt.want)
+			}
 		}
 	}
 }
