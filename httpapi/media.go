@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"mime"
 	"strconv"
 	"strings"
 
@@ -115,11 +114,10 @@ func (x *exchange) checkAccept() error {
 	return nil
 }
 
+// isJSON reports whether a Content-Type is one of those of JSON. Parameters have
+// no effect, a charset too (RFC 8259 section 11): the body itself must be UTF-8.
 func isJSON(contentType string) bool {
-	t, params, err := mime.ParseMediaType(contentType)
-	if err != nil || t != typeJSON && t != typeHAL {
-		return false
-	}
-	charset, given := params["charset"]
-	return !given || strings.EqualFold(charset, "utf-8")
+	name, _, _ := strings.Cut(contentType, ";")
+	name = strings.Trim(name, " \t")
+	return strings.EqualFold(name, typeJSON) || strings.EqualFold(name, typeHAL)
 }
