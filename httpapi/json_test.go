@@ -19,7 +19,13 @@ var badBodies = []struct{ name, body, want string }{
 	{"array", `[{}]`, `invalid_json`},
 	{"string", `"` + goodPassword + `"`, `invalid_json`},
 	{"number", `1`, `invalid_json`},
-	{"byte order mark", "\ufeff" + body("ann", ""), `invalid_json`},
+	{"byte order mark alone", "\ufeff", `invalid_json`},
+	{"byte order mark twice", "\ufeff\ufeff" + body("ann", ""), `invalid_json`},
+	{"byte order mark after a blank", " \ufeff" + body("ann", ""), `invalid_json`},
+	{"byte order mark at the end", body("ann", "") + "\ufeff", `invalid_json`},
+	{"byte order mark and half a literal", "\ufeff" + `{"isApproved":tru}`, `/isApproved invalid_json`},
+	{"half a byte order mark", "\xef\xbb" + body("ann", ""), `invalid_json`},
+	{"UTF-16", "\xff\xfe{\x00}\x00", `invalid_json`},
 	{"cut", `{"password":"` + goodPassword, `/password invalid_json`},
 	{"trailing object", body("ann", "") + `{"x":1}`, `invalid_json`},
 	{"trailing text", body("ann", "") + goodPassword, `invalid_json`},
@@ -54,6 +60,26 @@ func TestWhatIsNotOneStrictObjectIsRefusedWithoutAnEcho(t *testing.T) {
 		if strings.Contains(w.Body.String(), goodPassword) || w.Body.Len() > 2000 {
 			t.Errorf("%s: the answer quotes the request: %s", tt.name, w.Body)
 		}
+	}
+}
+
+func TestByteOrderMarkBeforeABodyIsSkipped(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	const settings = `{"theme": "dark"}`
+	w := a.post("\ufeff" + body("ann", `"dashboardSettings": `+settings))
+	if w.Code != 201 {
+		t.Fatalf("got %d %s, want 201", w.Code, w.Body)
+	}
+	u, err := a.host.User(t.Context(), "demo", "ann")
+	if err != nil || string(u.DashboardSettings) != settings {
+		t.Errorf("got settings %s, %v, want %s", u.DashboardSettings, err, settings)
+	}
+	if w := a.do(request("POST", "/v1/demo/roles", "\ufeff"+`{"name":"author"}`)); w.Code != 201 {
+		t.Errorf("a role: got %d %s, want 201", w.Code, w.Body)
+	}
+	if w := a.post("\ufeff"); !strings.Contains(w.Body.String(), "the body is empty") {
+		t.Errorf("nothing else: got %s", w.Body)
 	}
 }
 

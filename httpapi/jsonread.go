@@ -21,6 +21,8 @@ const (
 	MaxDepth = 64        // levels of objects and arrays
 )
 
+var byteOrderMark = []byte("\ufeff") // never written to
+
 // member is a member of a request object: its name, the JSON pointer (RFC 6901)
 // of its faults, and how its value is read. read meets any value but null.
 type member[T any] struct {
@@ -116,7 +118,12 @@ type jsonReader struct {
 	repeated string            // pointer of a duplicate member, in the client's words
 }
 
+// start begins with the body, after the byte order mark that some editors put
+// before it (RFC 8259 section 8.1): offsets count from there.
 func (d *jsonReader) start() {
+	if bytes.HasPrefix(d.body.Bytes(), byteOrderMark) {
+		d.body.Next(len(byteOrderMark))
+	}
 	d.in = *bytes.NewBuffer(d.body.Bytes())
 	d.json.Reset(&d.in)
 }
