@@ -1,5 +1,13 @@
 package httpapi
 
+import (
+	"slices"
+	"sync"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/password"
+)
+
 // KnownMembers returns the names in the tables of the requests, by operation.
 func KnownMembers() map[string][]string {
 	return map[string][]string{
@@ -15,4 +23,47 @@ func (all members[T]) names() (names []string) {
 		names = append(names, m.name)
 	}
 	return names
+}
+
+// Read is what was read of a body.
+type Read struct {
+	User               users.CreateUserParams
+	Embed              bool
+	Role               users.Role
+	Login              string
+	Token, NewPassword password.Secret
+}
+
+// ReadBody reads a body as an operation does, with extra as the additional
+// members, and returns what it finds wrong.
+func ReadBody(operation, body string, extra ...string) (got Read, found []users.FieldError) {
+	d := &jsonReader{pool: new(sync.Pool)}
+	defer d.release()
+	d.body.WriteString(body)
+	d.start()
+
+	switch operation {
+	case "createUser":
+		more, err := extraMembers(extra)
+		if err != nil {
+			panic(err)
+		}
+		var q createUserRequest
+		slices.Concat(createUserMembers, more).read(d, &q)
+		got.User, got.Embed = q.params, q.embed
+	case "createRole":
+		createRoleMembers.read(d, &got.Role)
+	case "recoverPassword":
+		var q recoverRequest
+		recoverMembers.read(d, &q)
+		got.Login = q.login
+	case "setPassword":
+		var q setPasswordRequest
+		setPasswordMembers.read(d, &q)
+		got.Token, got.NewPassword = q.token, q.pw
+	}
+	if err := d.err(); err != nil {
+		found = err.Fields
+	}
+	return got, found
 }

@@ -2,7 +2,12 @@ package httpapi_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,19 +122,10 @@ func TestHookThatNeedsTheMembersDoesNotHideBrokenJSON(t *testing.T) {
 }
 
 func FuzzCreateUser(f *testing.F) {
-	for _, tt := range badBodies {
-		if len(tt.body) < 1000 {
-			f.Add(tt.body)
-		}
-	}
+	everyBody(func(body string) { f.Add(body) })
 	f.Add(body("ann", `"roles":["editor",{"name":"viewer","id":null}],"dashboardSettings":{"a":[1]},"creationDate":"2020-01-02"`))
 	f.Add(body("ann", `"extra":{"a":[1]},"a\\/b~c":null`))
 	f.Add(`{"creationDate":"2020-01-02T03:04:05+01:00","isApproved":null,"username":"x"}`)
-	for _, value := range brokenValues {
-		for _, name := range httpapi.KnownMembers()["createUser"] {
-			f.Add(`{"` + name + `":` + value + `}`)
-		}
-	}
 	f.Fuzz(func(t *testing.T, in string) {
 		a := newAPI(t, func(s *setup) { s.http.ExtraMembers = []string{"extra", "a/b~c"} })
 		w := a.do(request("POST", "/v1/demo/users", in, "Content-Type", "application/json"))
@@ -146,6 +142,146 @@ func FuzzCreateUser(f *testing.F) {
 		case 413:
 		default:
 			t.Errorf("got %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// everyBody is what FuzzReading and FuzzCreateUser begin with.
+func everyBody(add func(body string)) {
+	for _, tt := range badBodies {
+		if len(tt.body) < 1000 {
+			add(tt.body)
+		}
+	}
+	for _, names := range httpapi.KnownMembers() {
+		for _, name := range append(names, "extra") {
+			for _, value := range slices.Concat(brokenValues, wholeValues) {
+				add(`{"` + name + `":` + value + `}`)
+			}
+		}
+	}
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, n := range []int{httpapi.MaxDepth - 2, httpapi.MaxDepth - 1, httpapi.MaxDepth, httpapi.MaxDepth + 1} {
+		for _, name := range []string{"x", "dashboardSettings", "roles", "embed", "name", "isApproved", "extra"} {
+			add(`{"` + name + `":` + deep(n) + `}`)
+			add(`{"` + name + `":[` + deep(n-1) + `]}`)
+			add(`{"` + name + `":{"a":` + deep(n-1) + `}}`)
+			add(`{"` + name + `":[{"name":` + deep(n-2) + `}]}`)
+		}
+	}
+}
+
+var wholeValues = []string{
+	"null", "true", "false", "0", "-0", "1.5e-400", "1e999", `""`, `"a"`, `"\u00e9\ud83d\ude00"`, `"\u0000"`, `"\"\\\/\b\f\n\r\t"`, `"roles"`, `"0"`,
+	`"0000-0000"`, `"-"`, `"0001-01-01T00:00:00+02:00"`, `"2016-12-31T23:59:60Z"`, `"2020-01-02T03:04:05,5+01"`, `"9999-12-31T23:59:59-0100"`,
+	"[]", "{}", `["roles",1,null,["x"],{"name":1,"id":null},{"id":"00"},{"name":"a"},"b"]`, `{"a":[1,{"b":"c"}]}`, "[{\"name\":\"\u00e9\"} ]", ` { } `,
+	`["roles","roles"]`, `[{"name":"a","na\u006de":"b"}]`, `{"a":1,"\u0061":2}`, "\t[\r\n1 , 2 ]",
+}
+
+// Both readers accept the same bodies, read the same of them and find the same
+// wrong with the others.
+func FuzzReading(f *testing.F) {
+	everyBody(func(body string) { f.Add(body) })
+	f.Add(`{"userName":"a","username":"b"}`)
+	f.Add(`{"userName":1,"username":"b"}`)
+	f.Add(`{"userName":"","username":"b"}`)
+	f.Add(`{"roles":["a","b"],"embed":["x","roles",2],"extra":[ 1 ]}`)
+	f.Fuzz(func(t *testing.T, in string) {
+		for operation := range httpapi.KnownMembers() {
+			got, found := httpapi.ReadBody(operation, in, "extra")
+			want, faults, broken := strictly(operation, in, "extra")
+			if broken != nil {
+				if len(found) != 1 || !slices.Contains([]string{"invalid_json", "duplicate_member", "too_deep"}, found[0].Code) {
+					t.Errorf("%s: %q: got %v, want broken for its %v", operation, in, found, broken)
+				}
+				continue
+			}
+
+			var codes []string
+			for _, fault := range found {
+				codes = append(codes, fault.Pointer+" "+fault.Code)
+			}
+			if slices.Sort(codes); !slices.Equal(codes, faults) {
+				t.Errorf("%s: %q: got %q, want %q", operation, in, codes, faults)
+			}
+			if diff := differs(got, want); diff != "" && len(faults) == 0 {
+				t.Errorf("%s: %q: %s", operation, in, diff)
+			}
+		}
+	})
+}
+
+func FuzzDate(f *testing.F) {
+	for _, in := range []string{
+		"2020-01-02T03:04:05.123456789+01:00", "2020-01-02t03:04z", "2020-02-29", "2016-12-31T23:59:60Z", "2016-12-31T15:59:60,5-0800", "0001-01-01T00:00:00-12",
+		"0001-01-01T00:53:28+00:53", "0000-12-31T19:03:58-04:56", "9999-12-31T23:59:60", "2021-02-29T00:00:00+24:00", "2020-01-02T03:04+1", "",
+	} {
+		f.Add(in)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		quoted, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, found := httpapi.ReadBody("createUser", `{"creationDate":`+string(quoted)+`}`)
+		want, code := strictDate(strings.ToValidUTF8(in, "\ufffd"))
+		switch {
+		case code == "" && (len(found) > 0 || got.User.CreationDate != want):
+			t.Errorf("%q: got %v, %v, want %v", in, got.User.CreationDate, found, want)
+		case code != "" && (len(found) != 1 || found[0].Code != code):
+			t.Errorf("%q: got %v, %v, want %s", in, got.User.CreationDate, found, code)
+		}
+	})
+}
+
+// The bytes of an object that a client sends are the bytes that the store gets.
+func FuzzDashboardSettings(f *testing.F) {
+	for _, in := range append(wholeValues, `{"a":1e400,"b":"\u0041","c":" "}`, `{},"x":{}`, `{"a":{"b":[{},[]]}}`, "{}\n", "{\"\u2028\":\"\\ud83d\\ude00\"}") {
+		f.Add(in)
+	}
+	f.Fuzz(func(t *testing.T, settings string) {
+		var kept []byte
+		a := newAPI(t, creating(func(_ context.Context, n *users.NewUser, do func() error) error {
+			kept = n.DashboardSettings
+			return do()
+		}))
+		in := body("ann", `"dashboardSettings":`+settings)
+		w := a.post(in)
+		all, err := strictObject(in)
+		switch {
+		case w.Code == 400:
+		case w.Code != 201 || err != nil:
+			t.Errorf("%q: got %d %s; strictly: %v", settings, w.Code, w.Body, err)
+		case string(all["dashboardSettings"]) == "null":
+			if kept != nil {
+				t.Errorf("%q: the store got %q, want none", settings, kept)
+			}
+		case string(kept) != string(all["dashboardSettings"]):
+			t.Errorf("%q: the store got %q", settings, kept)
+		}
+	})
+}
+
+// No path, query or header makes the server fail.
+func FuzzRequest(f *testing.F) {
+	f.Add("/v1/demo/roles?limit=1&after=00000000000000000000000000", "*/*;q=0.1, application/hal+json", "Bearer "+adminToken, "application/json;charset=utf8", "k")
+	f.Add("/v1/demo/users/%41nn?embed=roles,x&embed=%zz;", "application/json;q=NaN", "Bearer", "", "")
+	f.Add("/v1/demo/users/\u202e%c3%28/../%2e%2e", ",;=/", "Basic x, Bearer y", ";", "\x7f")
+	f.Add("/v1/%64emo/recover-password/", "application/*", "", "application/json", "é")
+	f.Fuzz(func(t *testing.T, target, accept, authorization, contentType, key string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return
+		}
+		a := newAPI(t, nil)
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS"} {
+			r := request(method, "/", "{}")
+			r.URL = u
+			r.Header = http.Header{"Accept": {accept}, "Authorization": {authorization}, "Content-Type": {contentType}, "Idempotency-Key": {key}}
+			w := httptest.NewRecorder()
+			if a.ServeHTTP(w, r); w.Code >= 500 {
+				t.Errorf("%s %q: got %d %s", method, target, w.Code, w.Body)
+			}
 		}
 	})
 }
