@@ -375,6 +375,8 @@ func TestNextLeadsThroughAllRolesAndToNoEmptyPage(t *testing.T) {
 		{4, "?limit=2", []int{2, 2}},
 		{4, "?limit=3", []int{3, 1}},
 		{4, "?limit=4", []int{4}},
+		{4, "?limit=5", []int{4}},
+		{4, "", []int{4}},
 		{users.DefaultPage, "", []int{users.DefaultPage}},
 		{users.DefaultPage + 1, "", []int{users.DefaultPage, 1}},
 	} {
