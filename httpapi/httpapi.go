@@ -24,9 +24,20 @@
 // # Requests
 //
 // A body is one JSON object in strict JSON (I-JSON, RFC 7493) of at most
-// [MaxBody] bytes and [MaxDepth] levels. Members that the contract does not know
-// are skipped, unless [Options.ExtraMembers] names them for the host's hooks; null
-// is absent. The header Idempotency-Key makes POST users repeatable; see
+// [MaxBody] bytes and [MaxDepth] levels, with Content-Type application/json or
+// application/hal+json; parameters of the type, such as a charset, have no effect,
+// and a byte order mark before the object is skipped (RFC 8259 sections 11 and
+// 8.1). Members that the contract does not know are skipped, unless
+// [Options.ExtraMembers] names them for the host's hooks; null is absent, and so is
+// what generated clients send for none: an id of zeros alone, of any length, and
+// the date 0001-01-01T00:00:00 in any zone.
+//
+// A date is a time of RFC 3339, or one of the forms of ISO 8601 that clients write
+// beside it: without the zone (UTC), the seconds or the time, with offsets such as
+// +0100 and +01, with a comma before the fraction. A leap second is the second
+// after it.
+//
+// The header Idempotency-Key makes POST users repeatable; see
 // [users.CreateUserParams].
 //
 // # Answers
@@ -92,7 +103,8 @@ type Options struct {
 	// Logger gets one record for each 500 and 503, with the cause; nil: silent.
 	// What may hold a secret is left out: of a panic it gets the type and the
 	// place, of a Hasher's error the type, and of no error the credentials in
-	// the request's headers Authorization and Cookie.
+	// the request's headers Authorization and Cookie; of an error beside more
+	// than 200 of those, nothing.
 	Logger *slog.Logger
 	// Timeout is the deadline of each request's context; 0: DefaultTimeout. It does
 	// not interrupt a client that sends its body slowly: that is http.Server.ReadTimeout.

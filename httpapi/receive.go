@@ -40,22 +40,22 @@ func (x *exchange) readBody() (*jsonReader, error) {
 	}
 	var err error
 	if x.r.Body != nil {
-		x.asked = true
+		x.asked, x.drained = true, true
 		_, err = d.body.ReadFrom(http.MaxBytesReader(x.w, x.r.Body, MaxBody))
 	}
-	tooLarge := (*http.MaxBytesError)(nil)
-	x.drained = !errors.As(err, &tooLarge)
-	if err != nil {
-		d.release()
-		if tooLarge != nil {
-			return nil, errTooLarge
-		}
-		// Also where time is up: whoever sends slowly or hangs up is no fault of
-		// the host's that belongs in its log, and nothing was written.
-		return nil, invalid("", "unreadable_body", "the body could not be read to its end")
+	if err == nil {
+		d.start()
+		return d, nil
 	}
-	d.start()
-	return d, nil
+
+	d.release()
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		x.drained = false
+		return nil, errTooLarge
+	}
+	// Also where time is up: whoever sends slowly or hangs up is no fault of
+	// the host's that belongs in its log, and nothing was written.
+	return nil, invalid("", "unreadable_body", "the body could not be read to its end")
 }
 
 // Bounds of what is read of a body that nobody wants.
