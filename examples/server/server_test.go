@@ -124,30 +124,84 @@ func TestALimitedTokenCreatesPlainUsersAndReadsThemBack(t *testing.T) {
 func TestARestartKeepsUsersRolesAndCallers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	args := func(token string) []string {
-		return []string{"-db", "sqlite:a file?%.db", "-application", "shop=" + token, "-limited", "shop=x" + token, "-role", "shop=editor"}
-	}
-	p := start(t, dir, args("first")...)
-	created := p.as("xfirst").send(t, "POST", "/v1/shop/users", user("jane", ""), "Idempotency-Key", "k1").want(t, 201)
-	p.as("first").send(t, "POST", "/v1/shop/users", user("john", `,"roles":["editor"]`)).want(t, 201)
+	args := []string{"-db", "sqlite:a file?%.db", "-application", "shop=boss", "-limited", "shop=till", "-role", "shop=editor"}
+	p := start(t, dir, args...)
+	created := p.as("till").send(t, "POST", "/v1/shop/users", user("jane", ""), "Idempotency-Key", "k1").want(t, 201)
+	p.as("boss").send(t, "POST", "/v1/shop/users", user("john", `,"roles":["editor"]`)).want(t, 201)
 	p.stop(t, syscall.SIGTERM)
 	if _, err := os.Stat(filepath.Join(dir, "a file?%.db")); err != nil {
 		t.Error(err)
 	}
 
-	p = start(t, dir, args("second")...)
-	p.as("xfirst").get(t, created.header.Get("Location")).want(t, 401)
+	p = start(t, dir, args...)
 	// The limited caller is the same one: it reads what it created, and its key still names that user.
-	p.as("xsecond").get(t, created.header.Get("Location")).want(t, 200)
-	again := p.as("xsecond").send(t, "POST", "/v1/shop/users", user("jane", ""), "Idempotency-Key", "k1").want(t, 201)
+	p.as("till").get(t, created.header.Get("Location")).want(t, 200)
+	again := p.as("till").send(t, "POST", "/v1/shop/users", user("jane", ""), "Idempotency-Key", "k1").want(t, 201)
 	if got, want := again.members["id"], created.members["id"]; got != want {
 		t.Errorf("the repeat: got user %v, want %v", got, want)
 	}
-	roles := p.as("second").get(t, "/v1/shop/users/john").want(t, 200).members["roles"].([]any)
+	roles := p.as("boss").get(t, "/v1/shop/users/john").want(t, 200).members["roles"].([]any)
 	if len(roles) != 1 {
 		t.Errorf("roles of john: got %v, want one", roles)
 	}
 	p.stop(t, syscall.SIGINT)
+}
+
+// TestACallerIsItsTokenAndNotItsPlace revokes tokens and reorders the rest: each
+// caller keeps what it created, its idempotency keys too, and gets nothing else.
+func TestACallerIsItsTokenAndNotItsPlace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	location := map[string]string{}
+	repeat := func(p *process, name string) string {
+		t.Helper()
+		return p.as(name).send(t, "POST", "/v1/shop/users", user("made-by-"+name, ""), "Idempotency-Key", "the same").want(t, 201).header.Get("Location")
+	}
+	p := start(t, dir, "-application", "shop=boss", "-application", "shop=chief", "-limited", "shop=one", "-limited", "shop=two", "-limited", "shop=three")
+	for _, name := range []string{"boss", "chief", "one", "two", "three"} {
+		location[name] = repeat(p, name)
+	}
+	p.stop(t, syscall.SIGTERM)
+
+	for _, names := range [][]string{{"three", "two", "one"}, {"two", "three"}, {"three"}} {
+		args := []string{"-application", "shop=chief"}
+		for _, name := range names {
+			args = append(args, "-limited", "shop="+name)
+		}
+		p := start(t, dir, args...)
+		for _, name := range append(names, "chief") {
+			if got, want := repeat(p, name), location[name]; got != want {
+				t.Errorf("%v: the key of %s names %s, want %s", names, name, got, want)
+			}
+		}
+		for _, name := range names {
+			for owner, path := range location {
+				want := 403
+				if owner == name {
+					want = 200
+				}
+				if got := p.as(name).get(t, path).status; got != want {
+					t.Errorf("%v: %s reads what %s created: got %d, want %d", names, name, owner, got, want)
+				}
+			}
+		}
+		p.stop(t, syscall.SIGTERM)
+	}
+}
+
+func TestTheDemoKeepsItsKeysAcrossStarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var locations []string
+	for range 2 { // each with a token of its own
+		p := start(t, dir)
+		created := p.admin().send(t, "POST", "/v1/demo/users", user("jane", ""), "Idempotency-Key", "k1").want(t, 201)
+		locations = append(locations, created.header.Get("Location"))
+		p.stop(t, syscall.SIGTERM)
+	}
+	if locations[0] != locations[1] {
+		t.Errorf("the repeat after a start: got %s, want %s", locations[1], locations[0])
+	}
 }
 
 func TestASignalLetsARequestFinish(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -29,16 +30,9 @@ func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error)
 		admins = []grant{{demoKey, password.New(rand.Text())}}
 	}
 	s := &setup{shown: admins[0]}
-	// The ids are remembered with what a caller creates, so they must be the
-	// same at the next start, whatever the tokens then are.
-	seen := make(map[string]int)
 	add := func(g grant, id string, allow users.Permissions) error {
 		if err := ensureApplication(ctx, svc, g.apiKey); err != nil {
 			return err
-		}
-		seen[g.apiKey+" "+id]++
-		if n := seen[g.apiKey+" "+id]; n > 1 {
-			id = fmt.Sprintf("%s-%d", id, n)
 		}
 		s.tokens = append(s.tokens, httpapi.BearerToken{
 			Secret: g.token,
@@ -47,12 +41,16 @@ func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error)
 		return nil
 	}
 	for _, g := range admins {
-		if err := add(g, "admin", users.AllPermissions); err != nil {
+		id := callerID("admin", g.token)
+		if len(cfg.admins) == 0 {
+			id = "admin" // whoever starts the demo, whatever the token then is
+		}
+		if err := add(g, id, users.AllPermissions); err != nil {
 			return nil, err
 		}
 	}
 	for _, g := range cfg.limited {
-		if err := add(g, "limited", users.CreateUsers); err != nil {
+		if err := add(g, callerID("limited", g.token), users.CreateUsers); err != nil {
 			return nil, err
 		}
 	}
@@ -66,6 +64,15 @@ func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error)
 		}
 	}
 	return s, nil
+}
+
+// callerID returns the id of the caller who holds token. It is stored with what
+// the caller creates, so it comes from the token alone: a place among the flags
+// would hand the users of a token that is revoked to the next one. Half of a
+// SHA-256 sum does not tell the token, as long as nobody can guess that.
+func callerID(kind string, token password.Secret) string {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return fmt.Sprintf("%s-%x", kind, sum[:16])
 }
 
 func ensureApplication(ctx context.Context, svc *users.Service, apiKey string) error {
