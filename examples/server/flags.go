@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -48,22 +49,22 @@ type list []string
 func (l *list) String() string     { return "" }
 func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
-// texts are the flags as they were given.
+// texts are the flags as they were given, but for those that [secretOf] reads.
 type texts struct {
-	addr, db, baseURL, hash, mailDir, smtp, from string
-	admins, limited, roles                       list
+	addr, baseURL, hash, mailDir, from string
+	admins, limited, roles             list
 }
 
 func flagSet(t *texts) *flag.FlagSet {
 	fs := flag.NewFlagSet("server", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&t.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
-	fs.StringVar(&t.db, "db", "sqlite:users.db", "`DSN`: sqlite:PATH, postgres://…, mysql://user:pass@host:port/db or memory:")
-	fs.Var(&t.admins, "application", "`KEY=TOKEN`: an application, made if missing, and a bearer token that may do everything in it (repeatable; default: demo with a random token)")
-	fs.Var(&t.limited, "limited", "`KEY=TOKEN`: a bearer token that may create users with unprivileged members and read by id what it created (repeatable)")
+	fs.String("db", "sqlite:users.db", "`DSN`: sqlite:PATH, postgres://…, mysql://user:pass@host:port/db or memory:; @FILE reads it from a file; the environment's USERS_DB is used without this flag")
+	fs.Var(&t.admins, "application", "`KEY=TOKEN`: an application, made if missing, and a bearer token that may do everything in it; KEY=@FILE reads the token from a file (repeatable; default: demo with a random token)")
+	fs.Var(&t.limited, "limited", "`KEY=TOKEN`: a bearer token that may create users with unprivileged members and read by id what it created; KEY=@FILE reads it from a file (repeatable)")
 	fs.Var(&t.roles, "role", "`KEY=NAME`: a role of an application, made if missing (repeatable)")
 	fs.StringVar(&t.mailDir, "mail", "", "`DIR` for one .eml file per notification (default: a line in the log, without the link)")
-	fs.StringVar(&t.smtp, "smtp", "", "`URL` of a mail server: smtp://[user:pass@]host:port (STARTTLS is required, except on localhost) or smtps://…")
+	fs.String("smtp", "", "`URL` of a mail server: smtp://[user:pass@]host:port (STARTTLS is required, except on localhost) or smtps://…; @FILE reads it from a file; the environment's USERS_SMTP is used without this flag")
 	fs.StringVar(&t.from, "from", "no-reply@example.com", "`address` that mail is sent from")
 	fs.StringVar(&t.baseURL, "base-url", "", "`URL` under which users reach this server, for links (default: paths, and in mail the listening address)")
 	fs.StringVar(&t.hash, "hash", "argon2id", "`argon2id|bcrypt:COST` for new passwords")
@@ -92,8 +93,12 @@ func parse(args []string) (*config, error) {
 	if _, _, err = net.SplitHostPort(t.addr); err != nil {
 		return nil, fmt.Errorf("-addr must be host:port: %w", err)
 	}
-	if cfg.db, err = parseDSN(t.db); err != nil {
-		return nil, fmt.Errorf("-db: %w", err)
+	dsn, source, err := secretOf(fs, "db", "USERS_DB")
+	if err == nil {
+		cfg.db, err = parseDSN(dsn)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
 	}
 	if cfg.hasher, err = parseHash(t.hash); err != nil {
 		return nil, fmt.Errorf("-hash: %w", err)
@@ -104,15 +109,43 @@ func parse(args []string) (*config, error) {
 	if _, err := mail.ParseAddress(t.from); err != nil {
 		return nil, errors.New("-from: must be a mail address")
 	}
-	switch {
-	case t.smtp != "" && t.mailDir != "":
-		return nil, errors.New("-mail and -smtp exclude each other")
-	case t.smtp != "":
-		if cfg.smtp, err = newSMTP(t.smtp, t.from); err != nil {
-			return nil, fmt.Errorf("-smtp: %w", err)
-		}
+	if err := cfg.parseSMTP(fs); err != nil {
+		return nil, err
 	}
 	return cfg, cfg.parseGrants(t)
+}
+
+// secretOf returns the flag's value; if the flag is not given, that of the
+// environment's variable. source is which of them it is, also with an error.
+func secretOf(fs *flag.FlagSet, name, variable string) (text, source string, err error) {
+	text, source = fs.Lookup(name).Value.String(), "-"+name
+	if v := os.Getenv(variable); v != "" && !given(fs, name) {
+		text, source = v, variable
+	}
+	text, err = readSecret(text)
+	return text, source, err
+}
+
+func given(fs *flag.FlagSet, name string) (yes bool) {
+	fs.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
+	return yes
+}
+
+func (cfg *config) parseSMTP(fs *flag.FlagSet) error {
+	server, source, err := secretOf(fs, "smtp", "USERS_SMTP")
+	if err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	if server == "" {
+		return nil
+	}
+	if cfg.mailDir != "" {
+		return fmt.Errorf("-mail and %s exclude each other", source)
+	}
+	if cfg.smtp, err = newSMTP(server, cfg.from); err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	return nil
 }
 
 func (cfg *config) parseGrants(t texts) (err error) {
@@ -145,9 +178,13 @@ func parseGrants(values []string) ([]grant, error) {
 	var grants []grant
 	for _, v := range values {
 		key, token, ok := strings.Cut(v, "=")
-		switch {
-		case !ok || key == "" || token == "":
+		if !ok || key == "" || token == "" {
 			return nil, errors.New("must be KEY=TOKEN")
+		}
+		token, err := readSecret(token)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("the token for %q: %w", key, err)
 		case !bearer.MatchString(token):
 			return nil, fmt.Errorf("the token for %q must be letters, digits and any of -._~+/ (RFC 6750)", key)
 		}

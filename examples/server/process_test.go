@@ -84,15 +84,21 @@ func command(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Dir = dir
 	// The race detector lets a process wait for a second at its end, which would be measured here.
-	cmd.Env = append(os.Environ(), childVariable+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "USERS_DB=", "USERS_SMTP=", "GOMEMLIMIT=", childVariable+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	return cmd
 }
 
 // start starts the server in dir on a free port and reads what it prints.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	return startCommand(t, command(dir, append([]string{"-addr", "127.0.0.1:0"}, args...)...))
+}
+
+// startCommand starts a server that may have an environment of its own.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	p := &process{
-		cmd:    command(dir, append([]string{"-addr", "127.0.0.1:0"}, args...)...),
+		cmd:    cmd,
 		stdout: newOutput(),
 		stderr: newOutput(),
 		ended:  make(chan error, 1),
@@ -154,8 +160,12 @@ func (p *process) wantEnd(t *testing.T) {
 // fail runs the server with arguments that it can't start with.
 func fail(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
+	return failCommand(t, command(t.TempDir(), args...))
+}
+
+func failCommand(t *testing.T, cmd *exec.Cmd) (code int, stderr string) {
+	t.Helper()
 	var text bytes.Buffer
-	cmd := command(t.TempDir(), args...)
 	cmd.Stderr = &text
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
