@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,7 +92,11 @@ func command(dir string, args ...string) *exec.Cmd {
 // start starts the server in dir on a free port and reads what it prints.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	return startCommand(t, command(dir, append([]string{"-addr", "127.0.0.1:0"}, args...)...))
+	p := startCommand(t, command(dir, append([]string{"-addr", "127.0.0.1:0"}, args...)...))
+	if i := slices.Index(args, "-application"); i >= 0 { // which the server does not print
+		_, p.token, _ = strings.Cut(args[i+1], "=")
+	}
+	return p
 }
 
 // startCommand starts a server that may have an environment of its own.

@@ -39,7 +39,9 @@ func TestThePrintedCurlCreatesAUser(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			p := start(t, dir, args...)
-			out, err := exec.CommandContext(t.Context(), "bash", "-c", p.curl).Output()
+			cmd := exec.CommandContext(t.Context(), "bash", "-c", p.curl)
+			cmd.Env = append(os.Environ(), "TOKEN=a-token")
+			out, err := cmd.Output()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,6 +54,30 @@ func TestThePrintedCurlCreatesAUser(t *testing.T) {
 			}
 			p.stop(t, syscall.SIGTERM)
 		})
+	}
+}
+
+func TestOnlyATokenOfTheServersOwnIsPrinted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file(t, dir, "token", "s3cret-of-a-file")
+	for _, args := range [][]string{
+		{"-application", "shop=s3cret~/+="},
+		{"-application", "shop=@token", "-application", "other=s3cret", "-limited", "shop=s3cret"},
+		{"-limited", "demo=s3cret"},
+	} {
+		p := start(t, dir, append([]string{"-db", "memory:"}, args...)...)
+		if args[0] == "-limited" {
+			if len(p.token) < 26 || !strings.Contains(p.curl, "'Authorization: Bearer "+p.token+"'") {
+				t.Errorf("got the token %q and %q, want a random one in both", p.token, p.curl)
+			}
+		} else if !strings.Contains(p.curl, `"Authorization: Bearer $TOKEN"`) {
+			t.Errorf("got %q, want $TOKEN in it", p.curl)
+		}
+		p.stop(t, syscall.SIGTERM)
+		if text := p.stdout.String() + p.stderr.String(); strings.Contains(text, "s3cret") {
+			t.Errorf("%v: a token that was given is printed:\n%s", args, text)
+		}
 	}
 }
 

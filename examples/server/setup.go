@@ -20,6 +20,7 @@ const demoKey = "demo"
 type setup struct {
 	tokens []httpapi.BearerToken
 	shown  grant // of the application that is printed
+	made   bool  // the shown token is the server's own, and may be printed
 }
 
 // setUp makes the applications and roles of the flags unless they are there,
@@ -29,7 +30,7 @@ func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error)
 	if len(admins) == 0 {
 		admins = []grant{{demoKey, password.New(rand.Text())}}
 	}
-	s := &setup{shown: admins[0]}
+	s := &setup{shown: admins[0], made: len(cfg.admins) == 0}
 	add := func(g grant, id string, allow users.Permissions) error {
 		if err := ensureApplication(ctx, svc, g.apiKey); err != nil {
 			return err
@@ -42,7 +43,7 @@ func setUp(ctx context.Context, svc *users.Service, cfg *config) (*setup, error)
 	}
 	for _, g := range admins {
 		id := callerID("admin", g.token)
-		if len(cfg.admins) == 0 {
+		if s.made {
 			id = "admin" // whoever starts the demo, whatever the token then is
 		}
 		if err := add(g, id, users.AllPermissions); err != nil {
@@ -84,9 +85,14 @@ func ensureApplication(ctx context.Context, svc *users.Service, apiKey string) e
 }
 
 // print says where the server listens and shows a command that makes a user.
-// The name is random, so that the command works again after the next start.
+// The name is random, so that the command works again after the next start. Of a
+// token that was given, it shows the shell variable TOKEN: what is printed
+// often ends in a log.
 func (s *setup) print(w io.Writer, url string) {
-	token := s.shown.token.Reveal()
+	token, paste, quote := s.shown.token.Reveal(), "Paste this", "'"
+	if !s.made {
+		token, paste, quote = "$TOKEN", "Set TOKEN to the token of "+s.shown.apiKey+" and paste this", `"`
+	}
 	name := "jane-" + strings.ToLower(rand.Text()[:8])
 	body := fmt.Sprintf(`{"userName":%q,"email":%q,"password":%q,"confirmPassword":%q}`,
 		name, name+"@example.com", demoPassword, demoPassword)
@@ -94,11 +100,11 @@ func (s *setup) print(w io.Writer, url string) {
 application  %s
 token        %s
 
-Paste this to create a user:
+%s to create a user:
 
-curl -i -X POST %s%s/%s/users -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '%s'
+curl -i -X POST %[1]s%[6]s/%[2]s/users -H %[7]sAuthorization: Bearer %[3]s%[7]s -H 'Content-Type: application/json' -d '%[5]s'
 
-`, url, s.shown.apiKey, token, url, prefix, s.shown.apiKey, token, body)
+`, url, s.shown.apiKey, token, paste, body, prefix, quote)
 }
 
 const demoPassword = "violet harbour 47 crumpets"
