@@ -65,8 +65,8 @@ func flagSet(t *texts) *flag.FlagSet {
 	fs.Var(&t.roles, "role", "`KEY=NAME`: a role of an application, made if missing (repeatable)")
 	fs.StringVar(&t.mailDir, "mail", "", "`DIR` for one .eml file per notification (default: a line in the log, without the link)")
 	fs.String("smtp", "", "`URL` of a mail server: smtp://[user:pass@]host:port (STARTTLS is required, except on localhost) or smtps://…; @FILE reads it from a file; the environment's USERS_SMTP is used without this flag")
-	fs.StringVar(&t.from, "from", "no-reply@example.com", "`address` that mail is sent from")
-	fs.StringVar(&t.baseURL, "base-url", "", "`URL` under which users reach this server, for links (default: paths, and in mail the listening address)")
+	fs.StringVar(&t.from, "from", "no-reply@example.com", "`address` that mail is sent from; -smtp needs it")
+	fs.StringVar(&t.baseURL, "base-url", "", "`URL` under which users reach this server, for links (default: paths, and in mail the listening address); -smtp needs it")
 	fs.StringVar(&t.hash, "hash", "argon2id", "`argon2id|bcrypt:COST` for new passwords")
 	return fs
 }
@@ -144,6 +144,9 @@ func (cfg *config) parseSMTP(fs *flag.FlagSet) error {
 	}
 	if cfg.smtp, err = newSMTP(server, cfg.from); err != nil {
 		return fmt.Errorf("%s: %w", source, err)
+	}
+	if !given(fs, "from") || cfg.baseURL == "" {
+		return fmt.Errorf("%s needs -from and -base-url: the mail is for other machines, which take none from the default sender and can't follow a link to the listening address", source)
 	}
 	return nil
 }

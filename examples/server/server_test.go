@@ -324,6 +324,10 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-smtp", "mail.example.com"},
 		{"-smtp", "http://u:s3cret@mail.example.com"},
 		{"-smtp", "smtp://mail.example.com", "-mail", "x"},
+		{"-smtp", "smtp://mail.example.com"},
+		{"-smtp", "smtp://u:s3cret@mail.example.com", "-from", "shop@example.com"},
+		{"-smtp", "smtp://u:s3cret@mail.example.com", "-base-url", "https://shop.example.com"},
+		{"-smtp", "smtp://localhost", "-from", "", "-base-url", "https://shop.example.com"},
 		{"-from", "nobody"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
@@ -336,6 +340,23 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 				t.Errorf("a secret is in %q", stderr)
 			}
 		})
+	}
+}
+
+func TestAMailServerNeedsASenderAndABaseURL(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"-from", "shop@example.com"}, {"-base-url", "https://shop.example.com"}} {
+		for _, source := range []string{"-smtp", "USERS_SMTP"} {
+			cmd := command(t.TempDir(), append([]string{"-smtp", "smtp://mail.example.com"}, args...)...)
+			if source == "USERS_SMTP" {
+				cmd = command(t.TempDir(), args...)
+				cmd.Env = append(cmd.Env, "USERS_SMTP=smtp://mail.example.com")
+			}
+			code, stderr := failCommand(t, cmd)
+			if want := source + " needs -from and -base-url: "; code != exitUsage || !strings.Contains(stderr, want) {
+				t.Errorf("%s %v: got code %d and %q, want code %d and %q", source, args, code, stderr, exitUsage, want)
+			}
+		}
 	}
 }
 

@@ -209,7 +209,7 @@ func TestASilentMailServerDoesNotDelayTheEnd(t *testing.T) {
 			t.Parallel()
 			ln, accepted := silent(t)
 			dir := t.TempDir()
-			p := start(t, dir, "-smtp", scheme+"://"+ln.Addr().String())
+			p := start(t, dir, "-smtp", scheme+"://"+ln.Addr().String(), "-from", "shop@example.com", "-base-url", "https://shop.example.com")
 			const n = 6 // more than the relay has workers
 			for i := range n {
 				p.admin().send(t, "POST", "/v1/demo/users", user(fmt.Sprintf("jane%d", i), `,"sendEmailNotification":true`)).want(t, 201)
