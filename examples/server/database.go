@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -44,7 +45,17 @@ func parseDSN(dsn string) (database, error) {
 		if rest == "" || rest == ":memory:" {
 			return database{}, errors.New("must be sqlite:PATH; memory: keeps everything in memory")
 		}
-		return database{sqlstore.SQLite, func() (*sql.DB, error) { return sql.Open("sqlite", sqliteDSN(rest)) }}, nil
+		// What a file: URI means by //localhost/, and by no other host (sqlite.org/uri.html).
+		path := strings.TrimPrefix(rest, "//localhost")
+		if strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///") {
+			return database{}, errors.New("must be sqlite:PATH, without //")
+		}
+		return database{sqlstore.SQLite, func() (*sql.DB, error) {
+			if err := createPrivate(path); err != nil {
+				return nil, err
+			}
+			return sql.Open("sqlite", sqliteDSN(path))
+		}}, nil
 	case "postgres", "postgresql":
 		cfg, err := pgx.ParseConfig(dsn)
 		if err != nil {
@@ -65,6 +76,16 @@ func parseDSN(dsn string) (database, error) {
 		}}, nil
 	}
 	return database{}, errors.New("must be sqlite:PATH, postgres://…, mysql://… or memory: itself")
+}
+
+// createPrivate makes the file unless it is there, for its owner alone: SQLite
+// would let everyone read it. Its -wal and -shm get the mode of the file.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	return f.Close()
 }
 
 // sqliteDSN asks for the settings that keep what was acknowledged when the power

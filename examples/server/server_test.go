@@ -304,6 +304,7 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-db", "oracle:x"},
 		{"-db", "sqlite:"},
 		{"-db", "sqlite::memory:"},
+		{"-db", "sqlite://users.db"},
 		{"-db", "memory:x"},
 		{"-db", "mysql://root:s3cret@:x/y"},
 		{"-db", "mysql://root:s3cret@127.0.0.1:3306"},
