@@ -3,16 +3,22 @@ package main
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
@@ -22,8 +28,10 @@ import (
 )
 
 const (
-	maxConns     = 16
-	openDeadline = 30 * time.Second // to connect and to migrate
+	maxConns        = 16
+	upDeadline      = 30 * time.Second // for a database to come up
+	upPause         = 500 * time.Millisecond
+	migrateDeadline = 30 * time.Second
 )
 
 // database says how to open what -db names. open is nil for memory.
@@ -118,9 +126,9 @@ func mysqlConfig(dsn string) (*mysql.Config, error) {
 	return cfg, nil
 }
 
-// openStore opens the database and brings its tables up to date, which a
-// production service leaves to its deployment.
-func openStore(ctx context.Context, d database) (store users.Store, closeStore func() error, err error) {
+// openStore opens the database, for which it waits if it is not up yet, and
+// brings its tables up to date, which a production service leaves to its deployment.
+func openStore(ctx context.Context, d database, log *slog.Logger) (store users.Store, closeStore func() error, err error) {
 	if d.open == nil {
 		return memstore.New(), func() error { return nil }, nil
 	}
@@ -142,10 +150,78 @@ func openStore(ctx context.Context, d database) (store users.Store, closeStore f
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openDeadline)
-	defer cancel()
-	if err := s.Migrate(ctx); err != nil {
+
+	err = awaitUp(ctx, log, func(connecting context.Context) error {
+		if err := db.PingContext(connecting); err != nil {
+			return err
+		}
+		migrating, cancel := context.WithTimeout(ctx, migrateDeadline)
+		defer cancel()
+		return s.Migrate(migrating)
+	})
+	if err != nil {
 		return nil, nil, fmt.Errorf("open the database: %w", err)
 	}
 	return s, db.Close, nil
+}
+
+// awaitUp repeats open until the database is up, which the log tells once, or
+// upDeadline has passed. Any other error ends it at once, and so does ctx.
+func awaitUp(ctx context.Context, log *slog.Logger, open func(context.Context) error) error {
+	connecting, cancel := context.WithTimeout(ctx, upDeadline)
+	defer cancel()
+	pause := time.NewTicker(upPause)
+	defer pause.Stop()
+	for down := error(nil); ; {
+		err := open(connecting)
+		if timedOut(err) && down != nil {
+			err = down // which tells more
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			return nil
+		case connecting.Err() != nil && (timedOut(err) || notUpYet(err)):
+			return fmt.Errorf("not up after %v: %w", upDeadline, err)
+		case !notUpYet(err):
+			return err
+		case down == nil:
+			log.Info("the database is not up yet: waiting for it", "at most", upDeadline)
+		}
+
+		down = err
+		select {
+		case <-pause.C:
+		case <-connecting.Done(): // open says so
+		}
+	}
+}
+
+func timedOut(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+// notUpYet reports whether err may pass when a database has come up: nobody
+// listens or has that name yet, as with a container that is being started, or the
+// database says itself that it is starting or stopping. Silence is another
+// matter: the DSN's own timeouts judge it, and upDeadline.
+func notUpYet(err error) bool {
+	// What the database says counts first: of several addresses only one may be refused.
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return slices.Contains([]string{"57P01", "57P02", "57P03"}, pg.Code) // admin_shutdown, crash_shutdown, cannot_connect_now
+	}
+	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return my.Number == 1053 || my.Number == 1047 // ER_SERVER_SHUTDOWN; a Galera node that joins
+	}
+	if _, noName := errors.AsType[*net.DNSError](err); noName {
+		return true
+	}
+	return slices.ContainsFunc([]error{
+		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
+		syscall.ENOENT,              // of a socket in a directory
+		io.EOF, io.ErrUnexpectedEOF, // a proxy before nothing
+		driver.ErrBadConn, mysql.ErrInvalidConn,
+	}, func(target error) bool { return errors.Is(err, target) })
 }

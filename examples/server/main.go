@@ -5,7 +5,8 @@
 //	go run ./server
 //
 // It prints where it listens, an application, a token and a curl command that
-// makes a user. Run it with -h for the flags. SIGTERM and SIGINT finish what has
+// makes a user. Run it with -h for the flags. For a database that is not up yet
+// it waits up to 30 seconds. SIGTERM and SIGINT finish what has
 // begun and end it with code 0: requests get 15 seconds, then notifications
 // 10. A second signal ends it at once.
 package main
@@ -19,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -48,12 +50,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		usage(stdout)
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "server: %v (-h shows the flags)\n", err)
+		fmt.Fprintf(stderr, "server: %s (-h shows the flags)\n", oneLine(err))
 		return exitUsage
 	}
 	if err := serve(ctx, cfg, stdout, slog.New(slog.NewTextHandler(stderr, nil))); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
-		fmt.Fprintf(stderr, "server: %v\n", err)
+		fmt.Fprintf(stderr, "server: %s\n", oneLine(err))
 		return exitFailed
 	}
 	return exitOK
 }
+
+// oneLine returns the text of err without the line breaks that drivers, and
+// errors that are joined, put in.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
