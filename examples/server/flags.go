@@ -76,6 +76,7 @@ func usage(w io.Writer) {
 	fs.SetOutput(w)
 	fmt.Fprintln(w, "usage: server [flags]")
 	fs.PrintDefaults()
+	fmt.Fprintln(w, "In a container Go's memory limit comes from the cgroup, unless GOMEMLIMIT is set; 96 MiB are enough.")
 }
 
 // parse reads the flags. Its errors are one line and hold no token and no password.

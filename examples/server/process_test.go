@@ -4,15 +4,18 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 )
 
@@ -20,6 +23,11 @@ import (
 const childVariable = "USERS_EXAMPLE_SERVER"
 
 func TestMain(m *testing.M) {
+	if limit := os.Getenv(printsLimits); limit != "" {
+		limitMemory(fstest.MapFS{"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte(limit + "\n")}})
+		fmt.Println(debug.SetMemoryLimit(-1))
+		return
+	}
 	if os.Getenv(childVariable) != "" {
 		main()
 		return

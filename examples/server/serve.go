@@ -36,7 +36,11 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
 
-	svc, err := users.New(store, &users.Options{Hasher: cfg.hasher})
+	gate, err := newGate()
+	if err != nil {
+		return err
+	}
+	svc, err := users.New(store, &users.Options{Hasher: cfg.hasher, Gate: gate})
 	if err != nil {
 		return err
 	}
