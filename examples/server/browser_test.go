@@ -107,6 +107,18 @@ func TestTheSetPasswordPageWorksInABrowser(t *testing.T) {
 		t.Errorf("the address bar: got %s, want it without the token", bar)
 	}
 
+	var named []string
+	do(t, tab, chromedp.Reload(), chromedp.WaitVisible("#send", chromedp.ByQuery),
+		chromedp.Evaluate(`Array.from(document.querySelectorAll("input[autocomplete=username]"), (i) => i.value)`, &named))
+	if !slices.Equal(named, []string{"jane"}) {
+		t.Errorf("the account for password managers after a reload: got %q, want jane", named)
+	}
+	var kept bool
+	do(t, tab, chromedp.Evaluate(`localStorage.length + document.cookie.length > 0`, &kept))
+	if kept {
+		t.Error("the page keeps something beyond the tab")
+	}
+
 	const password = "marble kettle 7 orchards"
 	fill(t, tab, password, password+"s")
 	if got, want := says(t, tab, "#confirm-error"), "The passwords do not match."; got != want {
@@ -128,17 +140,40 @@ func TestTheSetPasswordPageWorksInABrowser(t *testing.T) {
 		t.Error("the form is still there")
 	}
 
-	for name, dead := range map[string]string{"used": url, "cut": strings.Split(url, "#")[0]} {
+	do(t, tab, chromedp.Reload())
+	if got, want := says(t, tab, "#message.error"), "This link no longer works"; !strings.HasPrefix(got, want) {
+		t.Errorf("a reload after the password was set: got %q, want %q", got, want)
+	}
+
+	// In the same tab as the good link: what was kept of that must not come back.
+	for name, dead := range map[string]string{"used": url, "cut": strings.Split(url, "#")[0], "unknown": strings.Split(url, "=")[0] + "=nobody#token=x"} {
 		// From another page: the link's document is the one that is open.
 		do(t, tab, chromedp.Navigate("about:blank"), chromedp.Navigate(dead))
-		if name == "used" {
-			fill(t, tab, password+" again", password+" again")
-		}
 		if got, want := says(t, tab, "#message.error"), "This link no longer works"; !strings.HasPrefix(got, want) {
 			t.Errorf("a link that is %s: got %q, want %q", name, got, want)
 		}
+		do(t, tab, chromedp.Evaluate(`document.getElementById("form").offsetParent === null`, &hidden))
+		if !hidden {
+			t.Errorf("a link that is %s: the form is there, as if it were of use", name)
+		}
 		shoot(t, tab, name)
 	}
+
+	// A link that is used elsewhere while its page is open.
+	p.admin().send(t, "POST", "/v1/demo/recover-password", `{"userName":"jane"}`).want(t, 201)
+	awaitFiles(t, filepath.Join(dir, "mail"), 2)
+	for _, path := range mails(t, filepath.Join(dir, "mail")) {
+		if found := link.FindString(readMail(t, path)); found != url {
+			url = found
+		}
+	}
+	do(t, tab, chromedp.Navigate(url), chromedp.WaitVisible("#send", chromedp.ByQuery))
+	p.admin().send(t, "PUT", "/v1/demo/recover-password", fmt.Sprintf(`{"passwordRecoveryToken":%q,"newPassword":%q}`, strings.Split(url, "token=")[1], password+" elsewhere")).want(t, 200)
+	fill(t, tab, password+" again", password+" again")
+	if got, want := says(t, tab, "#message.error"), "This link no longer works"; !strings.HasPrefix(got, want) {
+		t.Errorf("a link that was used elsewhere: got %q, want %q", got, want)
+	}
+
 	if got := faults.String(); got != "" {
 		t.Errorf("the page's scripts complain: %s", got)
 	}

@@ -60,7 +60,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 		return err
 	}
 	defer mail.close()
-	handler, err := newHandler(svc, cfg, demo, log)
+	handler, err := newHandler(svc, store, cfg, demo, log)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (m *mailing) close() {
 }
 
 // newHandler puts the API, the page and the health check side by side.
-func newHandler(svc *users.Service, cfg *config, demo *setup, log *slog.Logger) (http.Handler, error) {
+func newHandler(svc *users.Service, store users.Store, cfg *config, demo *setup, log *slog.Logger) (http.Handler, error) {
 	api, err := httpapi.New(svc, httpapi.BearerTokens(demo.tokens...), &httpapi.Options{
 		Prefix:  prefix,
 		BaseURL: cfg.baseURL,
@@ -177,6 +177,7 @@ func newHandler(svc *users.Service, cfg *config, demo *setup, log *slog.Logger) 
 	}
 	own := http.NewServeMux()
 	own.Handle("GET "+setPasswordPath, setPasswordPage())
+	own.Handle("POST "+setPasswordPath, setPasswordLink(svc, store))
 	own.Handle("GET "+healthPath, health(svc, demo.shown.apiKey))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

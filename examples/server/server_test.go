@@ -492,9 +492,26 @@ func TestTheMailedLinkSetsThePasswordOnce(t *testing.T) {
 		return client{url: p.url, accept: "application/json"}.send(t, "PUT", "/v1/demo/recover-password",
 			fmt.Sprintf(`{"passwordRecoveryToken":%q,"newPassword":%q}`, token[1], pw))
 	}
+	ask := func(body string) answer {
+		return client{url: p.url}.send(t, "POST", "/set-password", body)
+	}
+	asked := fmt.Sprintf(`{"application":"demo","token":%q}`, token[1])
+	for range 3 { // uses nothing up
+		if got := ask(asked).want(t, 200).members["userName"]; got != "jane" {
+			t.Errorf("the link's account: got %v, want jane", got)
+		}
+	}
+	ask(`{"application":"demo","token":"x"}`).want(t, 404)
+	ask(`{"application":"demo"}`).want(t, 404)
+	ask(strings.Replace(asked, "demo", "shop", 1)).want(t, 404)
+	ask(strings.Replace(asked, token[1], strings.Repeat("x", len(token[1])), 1)).want(t, 404)
+	ask(`{`).want(t, 400)
+	ask(`{"token":"`+strings.Repeat("x", maxLink)+`"}`).want(t, 400)
+
 	set("short").want(t, 400)
 	set("another harbour 12 lanterns").want(t, 200)
 	set("another harbour 13 lanterns").want(t, 400)
+	ask(asked).want(t, 404)
 	p.stop(t, syscall.SIGTERM)
 	if strings.Contains(p.stderr.String(), token[1]) {
 		t.Error("the token is in the log")
