@@ -21,7 +21,8 @@ type Application struct {
 	// nobody: it appears in URLs and logs. 1 to 64 unreserved characters of RFC
 	// 3986, compared byte for byte.
 	APIKey string
-	// Name is shown to people; at most 256 characters, may be empty.
+	// Name is shown to people; at most 256 characters, may be empty, and is if it
+	// is blank.
 	Name string
 	// Disabled makes every method but Service.Application return ErrForbidden
 	// for this application; SetPassword returns ErrBadToken, RecoverPassword nil.
@@ -44,6 +45,7 @@ func (s *Service) CreateApplication(ctx context.Context, a Application) (*Applic
 		a.APIKey = rand.Text()
 	}
 
+	a.Name = blankAsNone(a.Name)
 	var f faults
 	if !validAPIKey(a.APIKey) {
 		f.add(FieldError{

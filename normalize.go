@@ -16,8 +16,8 @@ import (
 // keyVersion is the version of the rules in this file. It is stored with each
 // user, so that rows can be found whose keys came from older rules. A change that
 // changes the key of any accepted name or address, or refuses what was accepted,
-// takes the next number.
-const keyVersion = 1
+// takes the next number. 1 did not fold case; no release had it.
+const keyVersion = 2
 
 // The longest user name, e-mail address and display name, in characters (Unicode
 // code points) or bytes. They apply to what was sent and to the key made of it,
@@ -80,20 +80,22 @@ var (
 	nameProfile = precis.NewIdentifier(precis.FoldWidth, precis.LowerCase(), precis.Norm(norm.NFC))
 
 	// labelProfile is nameProfile without the width mapping: IDNA maps no widths
-	// at registration (RFC 5891 section 4), and the class refuses them.
+	// at registration (RFC 5891 section 4), and the class refuses them. Nor is
+	// the case of a label folded: what foldCase makes one are two domains, which
+	// two people can register.
 	labelProfile = precis.NewIdentifier(precis.LowerCase(), precis.Norm(norm.NFC))
 )
 
 // userNameKey returns the canonical key of a user name: its form under the PRECIS
-// profile UsernameCaseMapped (RFC 8265 section 3.3; a userpart, so no spaces),
-// applied until stable. Names that differ in case, in width or in composition
-// have one key.
+// profile UsernameCaseMapped (RFC 8265 section 3.3; a userpart, so no spaces)
+// and then foldCase, applied until stable. Names that differ in case, in width or
+// in composition have one key.
 //
 // A key that contains '@' is the emailKey of the name. The caller refuses it
 // unless it equals the key of the user's own address.
 //
 // Beyond the profile are refused: what would not survive as a segment of a URL
-// path or is special in markup, joiners (which distinguish two names invisibly),
+// path or is special in markup, joiners (which tell two names apart invisibly),
 // a leading combining mark (which would join what precedes the name), and
 // what reads as an id, because ids and names share the reference in URLs.
 func userNameKey(s string) (key string, err error) {
@@ -102,7 +104,7 @@ func userNameKey(s string) (key string, err error) {
 	}
 	key = s
 	if strings.IndexByte(s, '@') < 0 {
-		if key, err = identifier(nameProfile, s); err != nil {
+		if key, err = nameIdentifier(s); err != nil {
 			return "", err
 		}
 	}
@@ -185,7 +187,7 @@ func localPartKey(s string) (string, error) {
 	if len(s) > maxLocalPart {
 		return "", errEmailLocal
 	}
-	key, err := identifier(nameProfile, s)
+	key, err := nameIdentifier(s)
 	if err != nil {
 		return "", errEmailLocal
 	}
@@ -252,7 +254,7 @@ func idnaDomain(s string) (string, error) {
 			continue
 		}
 		var err error
-		if labels[i], err = identifier(labelProfile, label); err != nil {
+		if labels[i], err = mapped(labelProfile.String, label); err != nil {
 			return "", errEmailDomain
 		}
 	}
@@ -268,41 +270,106 @@ func idnaDomain(s string) (string, error) {
 		if err != nil || checkText(u, maxDomain) != nil {
 			return "", errEmailDomain
 		}
-		if k, err := identifier(labelProfile, u); err != nil || k != u {
+		if k, err := mapped(labelProfile.String, u); err != nil || k != u {
 			return "", errEmailDomain
 		}
 	}
 	return key, nil
 }
 
-// identifier returns s as mapped by p until stable, and refuses what p, the Bidi
-// Rule (RFC 5893 section 2; only if there are right-to-left characters, RFC 8265
-// section 3.3) and the further rules of this package do not allow.
-func identifier(p *precis.Profile, s string) (string, error) {
+// nameIdentifier returns the key of a user name without an '@', or of a local part.
+func nameIdentifier(s string) (string, error) {
 	if isGraphicASCII(s) {
 		// The class holds all of ASCII's printing characters but the space (RFC
 		// 8264 section 9.11), and only the case mapping changes any of them.
 		return strings.ToLower(s), nil
 	}
-	return precisIdentifier(p, s)
+	return mapped(precisName, s)
 }
 
-func precisIdentifier(p *precis.Profile, s string) (string, error) {
-	// The contextual rules allow U+200C and U+200D in some places.
-	if strings.ContainsAny(s, "\u200c\u200d") {
-		return "", errControl
+func precisName(s string) (string, error) {
+	key, err := nameProfile.String(s)
+	return foldCase(key), err
+}
+
+// foldCase makes case variants one that lower-casing leaves apart. s is in lower
+// case and NFC, and so is what it returns. Of what a name may hold, it unifies all
+// that full case folding does (Unicode section 5.18, CaseFolding.txt C and F):
+//
+//   - the final sigma, which has the capital of every other one: the profile
+//     lower-cases without context, where RFC 8265 asks for toLowerCase;
+//   - U+1C80 to U+1C88, letter forms with the capitals of common Cyrillic letters;
+//   - the iota below Greek vowels, whose capital is the letter iota;
+//
+// and, from SpecialCasing.txt, a dot above a letter that has one anyway: the
+// capital U+0130 becomes i and a dot in lower case, which reads as i.
+//
+// Sharp s alone stays apart from the ss that folding makes of it: Weiß and Weiss
+// are two names, neither looks like the other, and PRECIS and IDNA keep both.
+func foldCase(s string) string {
+	if !strings.ContainsFunc(s, mayFold) {
+		return s
 	}
-	key, err := untilStable(p.String, s)
+
+	var b strings.Builder
+	dotted := false // the letter has a dot, and no mark above it yet
+	for _, r := range norm.NFD.String(s) {
+		if r == dotAbove && dotted {
+			continue
+		}
+		if class := norm.NFD.PropertiesString(string(r)).CCC(); class == 0 || class == markAbove {
+			dotted = unicode.Is(unicode.Soft_Dotted, r)
+		}
+		switch {
+		case r == 'ς':
+			r = 'σ'
+		case r == iotaBelow:
+			r = 'ι'
+		case 0x1c80 <= r && r <= 0x1c88:
+			r = [...]rune{'в', 'д', 'о', 'с', 'т', 'т', 'ъ', 'ѣ', 'ꙋ'}[r-0x1c80]
+		}
+		b.WriteRune(r)
+	}
+	return norm.NFC.String(b.String())
+}
+
+const (
+	dotAbove  = '\u0307'
+	iotaBelow = '\u0345'
+	markAbove = 230 // canonical combining class
+)
+
+// mayFold reports whether foldCase does anything to r or because of it.
+func mayFold(r rune) bool {
+	switch {
+	case r < iotaBelow:
+		return r == dotAbove
+	case r == iotaBelow, r == 'ς', 0x1c80 <= r && r <= 0x1c88:
+		return true
+	}
+	return 0x1f80 <= r && r <= 0x1fff // vowels with an iota below
+}
+
+// mapped returns s as mapped by f until stable, and refuses what f, the Bidi Rule
+// (RFC 5893 section 2; only if there are right-to-left characters, RFC 8265
+// section 3.3) and the further rules of this package do not allow.
+func mapped(f func(string) (string, error), s string) (string, error) {
+	key, err := untilStable(f, s)
 	if err != nil {
 		return "", err
 	}
 	if bidirule.DirectionString(key) != bidi.LeftToRight && !bidirule.ValidString(key) {
 		return "", errDirection
 	}
-	if first, _ := utf8.DecodeRuneInString(key); unicode.Is(unicode.M, first) {
+	if startsWithMark(s) || startsWithMark(key) {
 		return "", errNameMark
 	}
 	return key, nil
+}
+
+func startsWithMark(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	return unicode.Is(unicode.M, first)
 }
 
 // untilStable applies f once and at most three more times: a profile's rules are
@@ -342,24 +409,39 @@ func roleNameKey(s string) (string, error) {
 	return key, nil
 }
 
-// checkDisplayName checks a name that is only shown, never compared: anything of
-// at most 256 characters but what hidden finds. Characters newer than Unicode
-// 15.0 are welcome. It may be empty.
-func checkDisplayName(s string) error {
-	if s == "" {
-		return nil
-	}
-	if err := checkText(s, MaxDisplayName); err != nil && err != errUnassigned {
+// checkDisplayName checks a name that is only shown, never compared, of a user or
+// an application. It may be empty.
+func checkDisplayName(s string) error { return checkShown(s, MaxDisplayName, shapes) }
+
+// checkDescription checks text of any number of lines. It may be empty.
+func checkDescription(s string) error {
+	return checkShown(s, MaxRoleDescription, func(before, r rune) bool {
+		return r == '\n' || r == '\r' || r == '\t' || shapes(before, r)
+	})
+}
+
+// checkShown checks text that is only shown. Characters newer than Unicode 15.0
+// are welcome.
+func checkShown(s string, limit int, spared func(before, r rune) bool) error {
+	if err := checkRunes(s, limit, spared); err != nil && err != errUnassigned {
 		return err
 	}
 	return nil
 }
 
+// blankAsNone returns s, but "" where s is nothing but white space.
+func blankAsNone(s string) string {
+	if strings.TrimSpace(s) == "" {
+		return ""
+	}
+	return s
+}
+
 // displayKey returns the form in which display names are sorted and searched:
-// lower case in NFC, cut to what a store must hold. It is no unique key, so that
+// folded case in NFC, cut to what a store must hold. It is no unique key, so that
 // it may follow the Unicode version of the Go release.
 func displayKey(name string) string {
-	key := norm.NFC.String(strings.ToLower(norm.NFC.String(name)))
+	key := foldCase(norm.NFC.String(strings.ToLower(norm.NFC.String(name))))
 	for len(key) > maxDisplayKey {
 		_, last := utf8.DecodeLastRuneInString(key)
 		key = key[:len(key)-last]
@@ -367,15 +449,21 @@ func displayKey(name string) string {
 	return key
 }
 
-// checkText applies what holds for each kind of name: valid UTF-8, the length in
-// characters, nothing hidden, and nothing that Unicode 15.0 leaves unassigned.
-// The last is because PRECIS, IDNA and NFC follow the Unicode version of the Go
-// release: only for what is assigned do all of them agree. It is reported after
-// all others.
+// checkText applies what holds for each kind of name that is compared: valid
+// UTF-8, the length in characters, nothing hidden, and nothing that Unicode 15.0
+// leaves unassigned. The last is because PRECIS, IDNA and NFC follow the Unicode
+// version of the Go release: only for what is assigned do all of them agree. It is
+// reported after all others.
 func checkText(s string, limit int) error {
 	if s == "" {
 		return rule(codeRequired, "is required")
 	}
+	return checkRunes(s, limit, func(_, _ rune) bool { return false })
+}
+
+// checkRunes is checkText but for what spared reports: a hidden character that may
+// stand after the one before it.
+func checkRunes(s string, limit int, spared func(before, r rune) bool) error {
 	if !utf8.ValidString(s) {
 		return rule("invalid_utf8", "must be valid UTF-8")
 	}
@@ -383,30 +471,50 @@ func checkText(s string, limit int) error {
 		return tooLong(limit, "characters")
 	}
 	var err error
+	before := ' '
 	for _, r := range s {
 		switch {
-		case hidden(r):
+		case hidden(r) && !spared(before, r):
 			return errControl
 		case r >= utf8.RuneSelf && !unicode.Is(assigned15, r):
 			err = errUnassigned
 		}
+		before = r
 	}
 	return err
 }
 
-// hidden reports whether r has no place in any name: controls, line and
-// paragraph separators, format characters (the bidirectional controls, U+00AD,
-// U+200B, U+FEFF), and what is blank by default (the Hangul fillers, U+034F).
-// The joiners U+200C and U+200D are spared: the spelling of some languages needs
-// them, and emoji do.
+// hidden reports whether r shows nothing: controls, line and paragraph
+// separators, format characters (the bidirectional controls, the joiners, U+00AD,
+// U+200B, U+FEFF), variation selectors, and what is blank by default (the Hangul
+// fillers, U+034F) or by design (the empty Braille cell, the null note, the Khitan
+// filler). Two names that differ in these alone look the same.
 func hidden(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r < ' ' || r == 0x7f
 	}
-	if r == '\u200c' || r == '\u200d' {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) ||
+		r == 0x2800 || r == 0x16fe4 || r == 0x1d159
+}
+
+// shapes reports whether the joiner or variation selector r can change how the
+// character before it looks: the spelling of some languages needs that (not of
+// those with capitals), and so do emoji and the ideographs of Japanese names.
+func shapes(before, r rune) bool {
+	selects := unicode.Is(unicode.Variation_Selector, r)
+	if !selects && r != '\u200c' && r != '\u200d' {
 		return false
 	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
+	if hidden(before) {
+		return !selects && unicode.Is(unicode.Variation_Selector, before)
+	}
+	if unicode.In(before, unicode.Lo, unicode.S) {
+		return true
+	}
+	if selects {
+		return before == 'ℹ' || unicode.In(before, unicode.Nd, unicode.P)
+	}
+	return unicode.In(before, unicode.M, unicode.Lm)
 }
 
 func isASCII(s string) bool {

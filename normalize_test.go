@@ -31,11 +31,21 @@ var userNameKeys = []keyRow{
 	{"...", "..."},
 	{"!$&'()*+,;=:[]^`|~b", "!$&'()*+,;=:[]^`|~b"},
 	{strings.Repeat("a", MaxUserName), strings.Repeat("a", MaxUserName)},
-	// i, dotless i and I with dot stay three letters.
+	// Dotless i stays a letter of its own; I with dot has a dot as every i.
 	{"istanbul", "istanbul"},
 	{"ISTANBUL", "istanbul"},
 	{"\u0131stanbul", "\u0131stanbul"},
-	{"\u0130STANBUL", "i\u0307stanbul"},
+	{"\u0130STANBUL", "istanbul"},
+	{"I\u0307STANBUL", "istanbul"},
+	{"i\u0307\u0307\u0307\u0307\u0307\u0307stanbul", "istanbul"},
+	{"i\u0307\u0300", "\u00ec"},
+	{"i\u0300\u0307", "\u00ec\u0307"}, // a dot that shows
+	{"\u012f\u0307", "\u012f"},
+	{"i\u0307\u0323", "\u1ecb"},
+	{"j\u0307", "j"},
+	{"\u0456\u0307", "\u0456"},
+	{"\u0131\u0307", "\u0131\u0307"},
+	{"a\u0307", "\u0227"},
 	// Sharp s is not ss.
 	{"stra\u00dfe", "stra\u00dfe"},
 	{"STRA\u1e9eE", "stra\u00dfe"},
@@ -58,9 +68,18 @@ var userNameKeys = []keyRow{
 	{"\u03b1", "\u03b1"},
 	{"\u041c\u0418\u0420", "\u043c\u0438\u0440"},
 	{"_\u043c\u0438\u0440", "_\u043c\u0438\u0440"},
-	// The profile lower-cases without context: both sigmas of lower case stay.
+	// One sigma.
 	{"\u03a3\u038a\u03a3\u03a5\u03a6\u039f\u03a3", "\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3"},
-	{"\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2", "\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2"},
+	{"\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2", "\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3"},
+	// An iota below is an iota.
+	{"\u1fb3", "\u03b1\u03b9"},
+	{"\u1fbc", "\u03b1\u03b9"},
+	{"\u1fb4", "\u03ac\u03b9"},
+	{"\u03b1\u0345\u0301", "\u03ac\u03b9"},
+	{"b\u0345", "b\u03b9"},
+	{"\u1f87", "\u1f07\u03b9"},
+	// Cyrillic letter forms.
+	{"\u1c80\u1c81\u1c82\u1c83\u1c84\u1c85\u1c86\u1c87\u1c88", "\u0432\u0434\u043e\u0441\u0442\u0442\u044a\u0463\ua64b"},
 	// Width.
 	{"\uff22\uff2f\uff22", "bob"},
 	{"\uff42\uff4f\uff42\uff11\uff12\uff13", "bob123"},
@@ -90,7 +109,6 @@ var userNameKeys = []keyRow{
 	{"\u10a0", "\u2d00"},
 	{"\u1c90", "\u10d0"},
 	{"\u13d0", "\uaba0"},
-	{"\u1fbc", "\u1fb3"},
 	{"\U00010400", "\U00010428"},
 	{"\U0001e900", "\U0001e922"},
 	{"\U00020bb7", "\U00020bb7"},
@@ -122,7 +140,7 @@ var userNamesRefused = []refusedRow{
 	{"\xc0\xaf", "invalid_utf8"},     // an overlong '/'
 	{strings.Repeat("a", MaxUserName+1), "too_long"},
 	{strings.Repeat("\u00e9", MaxUserName+1), "too_long"},
-	{strings.Repeat("\u0130", MaxUserName/2+1), "too_long"}, // only as a key
+	{strings.Repeat("\u1fb3", MaxUserName/2+1), "too_long"}, // only as a key
 	{"a/b", "invalid_characters"},
 	{`a\b`, "invalid_characters"},
 	{"a?b", "invalid_characters"},
@@ -181,6 +199,7 @@ var userNamesRefused = []refusedRow{
 	{"k\u30fb", "invalid_characters"},
 	{"a\u00b7b", "invalid_characters"},
 	{"\u0301a", "invalid_characters"},
+	{"\u0345a", "invalid_characters"},
 	{"\uff9ea", "invalid_characters"}, // width mapping makes a mark of it
 	{zalgo, "invalid_characters"},
 	{"\u05d0a", "mixed_direction"},
@@ -266,7 +285,9 @@ var emailKeys = []keyRow{
 	{"\uff76\uff9e@example.com", "\u30ac@example.com"},
 	{"I@example.com", "i@example.com"},
 	{"\u0131@example.com", "\u0131@example.com"},
-	{"\u0130@example.com", "i\u0307@example.com"},
+	{"\u0130@example.com", "i@example.com"},
+	{"\u039f\u0394\u03a5\u03a3\u03a3\u0395\u03a5\u03a3@example.com", "\u03bf\u03b4\u03c5\u03c3\u03c3\u03b5\u03c5\u03c3@example.com"},
+	{"\u03bf\u03b4\u03c5\u03c3\u03c3\u03b5\u03c5\u03c2@example.com", "\u03bf\u03b4\u03c5\u03c3\u03c3\u03b5\u03c5\u03c3@example.com"},
 	{"\u00df@example.com", "\u00df@example.com"},
 	{"SS@example.com", "ss@example.com"},
 	{"\u0430@example.com", "\u0430@example.com"},
@@ -341,8 +362,8 @@ var emailsRefused = []refusedRow{
 	{"bob@exam\u200bple.com", "invalid_characters"},
 	{"\u202ebob@example.com", "invalid_characters"},
 	{"\ufeffbob@example.com", "invalid_characters"},
-	{"\u0915\u094d\u200d\u0937@example.com", "invalid_email"},
-	{"x@\u0915\u094d\u200d\u0937.com", "invalid_email"},
+	{"\u0915\u094d\u200d\u0937@example.com", "invalid_characters"},
+	{"x@\u0915\u094d\u200d\u0937.com", "invalid_characters"},
 	{"x@xn--11b2ezcw70k.com", "invalid_email"}, // the same in ASCII
 	{"x@localhost", "invalid_email"},
 	{"x@LOCALHOST", "invalid_email"},
@@ -454,10 +475,7 @@ var roleNameKeys = []keyRow{
 	{"\u7de8\u96c6\u8005", "\u7de8\u96c6\u8005"},
 	{"\u0440\u0435\u0434\u0430\u043a\u0442\u043e\u0440", "\u0440\u0435\u0434\u0430\u043a\u0442\u043e\u0440"},
 	{"\u05de\u05e0\u05d4\u05dc 1 a", "\u05de\u05e0\u05d4\u05dc 1 a"},
-	{"\u0646\u0631\u0645\u200c\u0627\u0641\u0632\u0627\u0631", "\u0646\u0631\u0645\u200c\u0627\u0641\u0632\u0627\u0631"},
 	{"\U0001f44d", "\U0001f44d"},
-	{"\U0001f469\u200d\U0001f680", "\U0001f469\u200d\U0001f680"},
-	{"\u2764\ufe0f", "\u2764\ufe0f"},
 	{"\ue000", "\ue000"},
 	{"\U00011f04", "\U00011f04"}, // not assigned before 15.0
 }
@@ -493,6 +511,18 @@ var roleNamesRefused = []refusedRow{
 	{"ad\u2066min", "invalid_characters"},
 	{"\ufeffadmin", "invalid_characters"},
 	{"ad\u3164min", "invalid_characters"},
+	{"ad\u200cmin", "invalid_characters"},
+	{"admin\u200d", "invalid_characters"},
+	{"admin\ufe0f", "invalid_characters"},
+	{"\U0001f469\u200d\U0001f680", "invalid_characters"},
+	{"\u2764\ufe0f", "invalid_characters"},
+	{"\u0646\u0631\u0645\u200c\u0627", "invalid_characters"},
+	{"admin\u180b", "invalid_characters"},
+	{"admin\u180f", "invalid_characters"},
+	{"admin\U000e0100", "invalid_characters"},
+	{"ad\u2800min", "invalid_characters"},
+	{"admin\U00016fe4", "invalid_characters"},
+	{"ad\U0001d159min", "invalid_characters"},
 	{"ad\U000e0061min", "invalid_characters"},
 	{zalgo, "invalid_characters"},
 	{"\u0378", "unassigned_character"},
@@ -571,7 +601,9 @@ func TestCheckDisplayName(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
 		"", "Bob", "  Bob  ", "<b>Bob</b>", "O'Brien", "\u00d8 \u05d0\u05d1 a", "e\u0301", "\U0001f469\u200d\U0001f680",
-		"\u2764\ufe0f", "\u0646\u0631\u0645\u200c\u0627", "\ue000", "\U0001fac6", "\u0378", "\U000e0100",
+		"\u2764\ufe0f", "\u2764\ufe0f\u200d\U0001f525", "1\ufe0f\u20e3", "#\ufe0f\u20e3", "\u2139\ufe0f", "\U0001f44d\U0001f3fd\u200d\U0001f9b0",
+		"\u0646\u0631\u0645\u200c\u0627", "\u0915\u094d\u200d\u0937", "\u0d28\u0d4d\u200d", "\u845b\U000e0100\u57ce", "\u1820\u180b",
+		"\ue000", "\U0001fac6", "\u0378",
 		strings.Repeat("\u00e9", MaxDisplayName),
 	} {
 		if err := checkDisplayName(s); err != nil {
@@ -597,6 +629,37 @@ func TestCheckDisplayName(t *testing.T) {
 		{"\u3164", "invalid_characters"},
 		{"\u0378\u202e", "invalid_characters"},
 		{"a\U000e0061", "invalid_characters"},
+		{"\ufe0f", "invalid_characters"},
+		{"\U000e0100", "invalid_characters"},
+		{"\u200d", "invalid_characters"},
+		{"Bo\u200db", "invalid_characters"},
+		{"Bob\u200c", "invalid_characters"},
+		{"Bob \u200d", "invalid_characters"},
+		{"Bob\ufe0f", "invalid_characters"},
+		{"Bob \ufe0f", "invalid_characters"},
+		{"\u2764\ufe0f\ufe0f", "invalid_characters"},
+		{"\u0646\u200c\u200c", "invalid_characters"},
+		{"\u0646\u200c\ufe0f", "invalid_characters"},
+		{"\u2800", "invalid_characters"},
+	})
+}
+
+func TestDescriptionsHoldLinesAndNothingInvisible(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "May edit.\n\tAnd no more.\r\n", "\u2764\ufe0f", strings.Repeat("\u00e9", MaxRoleDescription)} {
+		if err := checkDescription(s); err != nil {
+			t.Errorf("description %+q: got %v, want nil", s, err)
+		}
+	}
+	checkRefused(t, func(s string) (string, error) { return "", checkDescription(s) }, []refusedRow{
+		{"a\xff", "invalid_utf8"},
+		{strings.Repeat("a", MaxRoleDescription+1), "too_long"},
+		{"a\x00", "invalid_characters"},
+		{"a\x1b[0m", "invalid_characters"},
+		{"a\u202eb", "invalid_characters"},
+		{"a\u200bb", "invalid_characters"},
+		{"a\ufe0fb", "invalid_characters"},
+		{"a\u2028b", "invalid_characters"},
 	})
 }
 
@@ -646,6 +709,122 @@ func ownKey(t testing.TB, f func(string) (string, error), s string) (key string,
 	return key, true
 }
 
+// fullFolding has the characters that full case folding makes several of, by
+// what it makes of them, but for sharp s.
+var fullFolding = map[string]string{
+	"i\u0307":            "\u0130",
+	"\u02bcn":            "\u0149",
+	"j\u030c":            "\u01f0",
+	"\u03b9\u0308\u0301": "\u0390\u1fd3",
+	"\u03c5\u0308\u0301": "\u03b0\u1fe3",
+	"\u0565\u0582":       "\u0587",
+	"h\u0331":            "\u1e96",
+	"t\u0308":            "\u1e97",
+	"w\u030a":            "\u1e98",
+	"y\u030a":            "\u1e99",
+	"a\u02be":            "\u1e9a",
+	"\u03c5\u0313":       "\u1f50",
+	"\u03c5\u0313\u0300": "\u1f52",
+	"\u03c5\u0313\u0301": "\u1f54",
+	"\u03c5\u0313\u0342": "\u1f56",
+	"\u1f00\u03b9":       "\u1f80\u1f88",
+	"\u1f01\u03b9":       "\u1f81\u1f89",
+	"\u1f02\u03b9":       "\u1f82\u1f8a",
+	"\u1f03\u03b9":       "\u1f83\u1f8b",
+	"\u1f04\u03b9":       "\u1f84\u1f8c",
+	"\u1f05\u03b9":       "\u1f85\u1f8d",
+	"\u1f06\u03b9":       "\u1f86\u1f8e",
+	"\u1f07\u03b9":       "\u1f87\u1f8f",
+	"\u1f20\u03b9":       "\u1f90\u1f98",
+	"\u1f21\u03b9":       "\u1f91\u1f99",
+	"\u1f22\u03b9":       "\u1f92\u1f9a",
+	"\u1f23\u03b9":       "\u1f93\u1f9b",
+	"\u1f24\u03b9":       "\u1f94\u1f9c",
+	"\u1f25\u03b9":       "\u1f95\u1f9d",
+	"\u1f26\u03b9":       "\u1f96\u1f9e",
+	"\u1f27\u03b9":       "\u1f97\u1f9f",
+	"\u1f60\u03b9":       "\u1fa0\u1fa8",
+	"\u1f61\u03b9":       "\u1fa1\u1fa9",
+	"\u1f62\u03b9":       "\u1fa2\u1faa",
+	"\u1f63\u03b9":       "\u1fa3\u1fab",
+	"\u1f64\u03b9":       "\u1fa4\u1fac",
+	"\u1f65\u03b9":       "\u1fa5\u1fad",
+	"\u1f66\u03b9":       "\u1fa6\u1fae",
+	"\u1f67\u03b9":       "\u1fa7\u1faf",
+	"\u1f70\u03b9":       "\u1fb2",
+	"\u03b1\u03b9":       "\u1fb3\u1fbc",
+	"\u03ac\u03b9":       "\u1fb4",
+	"\u03b1\u0342":       "\u1fb6",
+	"\u03b1\u0342\u03b9": "\u1fb7",
+	"\u1f74\u03b9":       "\u1fc2",
+	"\u03b7\u03b9":       "\u1fc3\u1fcc",
+	"\u03ae\u03b9":       "\u1fc4",
+	"\u03b7\u0342":       "\u1fc6",
+	"\u03b7\u0342\u03b9": "\u1fc7",
+	"\u03b9\u0308\u0300": "\u1fd2",
+	"\u03b9\u0342":       "\u1fd6",
+	"\u03b9\u0308\u0342": "\u1fd7",
+	"\u03c5\u0308\u0300": "\u1fe2",
+	"\u03c1\u0313":       "\u1fe4",
+	"\u03c5\u0342":       "\u1fe6",
+	"\u03c5\u0308\u0342": "\u1fe7",
+	"\u1f7c\u03b9":       "\u1ff2",
+	"\u03c9\u03b9":       "\u1ff3\u1ffc",
+	"\u03ce\u03b9":       "\u1ff4",
+	"\u03c9\u0342":       "\u1ff6",
+	"\u03c9\u0342\u03b9": "\u1ff7",
+	"ff":                 "\ufb00",
+	"fi":                 "\ufb01",
+	"fl":                 "\ufb02",
+	"ffi":                "\ufb03",
+	"ffl":                "\ufb04",
+	"st":                 "\ufb05\ufb06",
+	"\u0574\u0576":       "\ufb13",
+	"\u0574\u0565":       "\ufb14",
+	"\u0574\u056b":       "\ufb15",
+	"\u057e\u0576":       "\ufb16",
+	"\u0574\u056d":       "\ufb17",
+}
+
+// Of any two names that are equal under full case folding both have one key, or
+// one is refused. unicode.SimpleFold knows the status C and S of CaseFolding.txt,
+// fullFolding has F.
+func TestCaseVariantsHaveOneKey(t *testing.T) {
+	t.Parallel()
+	same := func(a, b string) {
+		t.Helper()
+		for _, f := range []func(string) (string, error){userNameKey, func(s string) (string, error) { return emailKey(s + "@example.com") }} {
+			ka, errA := f(a)
+			kb, errB := f(b)
+			if errA == nil && errB == nil && ka != kb {
+				t.Errorf("%+q has the key %+q, %+q has %+q", a, ka, b, kb)
+			}
+		}
+	}
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			same(string(r), string(other))
+			same("b"+string(r)+"d", "b"+string(other)+"d")
+		}
+		if upper := unicode.ToUpper(r); r != 'ı' { // the capital of i as well
+			same("b"+string(r), "b"+string(upper))
+		}
+	}
+	for folded, variants := range fullFolding {
+		for _, r := range variants {
+			same(string(r), folded)
+			same("b"+string(r)+"d", "b"+folded+"d")
+		}
+	}
+	for _, apart := range [][2]string{{"wei\u00df", "weiss"}, {"\u0131", "i"}} {
+		a, errA := userNameKey(apart[0])
+		b, errB := userNameKey(apart[1])
+		if errA != nil || errB != nil || a == b {
+			t.Errorf("%+q and %+q: got the keys %+q and %+q, %v, %v; want two", apart[0], apart[1], a, b, errA, errB)
+		}
+	}
+}
+
 // The short way for ASCII returns what PRECIS and IDNA give.
 func TestASCIIShortCutsAgree(t *testing.T) {
 	t.Parallel()
@@ -678,10 +857,10 @@ func checkShortCuts(t testing.TB, s string) {
 	if !isASCII(s) || s == "" {
 		return
 	}
-	got, err := identifier(nameProfile, s)
-	want, wantErr := precisIdentifier(nameProfile, s)
+	got, err := nameIdentifier(s)
+	want, wantErr := mapped(precisName, s)
 	if (got != want || (err == nil) != (wantErr == nil)) && len(s) <= MaxUserName {
-		t.Errorf("identifier(%q) = %q, %v; PRECIS returns %q, %v", s, got, err, want, wantErr)
+		t.Errorf("nameIdentifier(%q) = %q, %v; PRECIS returns %q, %v", s, got, err, want, wantErr)
 	}
 	want, wantErr = idnaDomain(s)
 	switch {
@@ -830,6 +1009,9 @@ func FuzzUserNameKey(f *testing.F) {
 			if k, err := userNameKey(upper); err != nil || k != key {
 				t.Errorf("%q has the key %q, %q has %q, %v", s, key, upper, k, err)
 			}
+		}
+		if k, err := userNameKey(strings.ToUpper(key)); err == nil && k != key && !strings.ContainsRune(key, 'ı') {
+			t.Errorf("%+q has the key %+q, its capitals have %+q", s, key, k)
 		}
 		if k, err := roleNameKey(key); err == nil && k != key {
 			t.Errorf("%+q: the key %+q is not NFC", s, key)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Limits of roles.
@@ -76,6 +75,7 @@ func (s *Service) newRole(ctx context.Context, apiKey string, r Role) (Applicati
 	}
 
 	var f faults
+	r.Description = blankAsNone(r.Description)
 	key, err := roleNameKey(r.Name)
 	switch {
 	case r.Name == "":
@@ -314,16 +314,4 @@ func (s *Service) resolveRoles(ctx context.Context, c *creation) (granted bool, 
 	slices.SortFunc(c.record.Roles, func(a, b Role) int { return strings.Compare(a.ID, b.ID) })
 	c.record.Roles = slices.CompactFunc(c.record.Roles, func(a, b Role) bool { return a.ID == b.ID })
 	return true, nil
-}
-
-func checkDescription(s string) error {
-	switch {
-	case !utf8.ValidString(s):
-		return rule("invalid_utf8", "must be valid UTF-8")
-	case utf8.RuneCountInString(s) > MaxRoleDescription:
-		return tooLong(MaxRoleDescription, "characters")
-	case strings.ContainsRune(s, 0):
-		return rule("invalid_characters", "must not hold a NUL character")
-	}
-	return nil
 }

@@ -39,8 +39,8 @@ type User struct {
 // members that ask for nothing privileged; the others are set in Go.
 type CreateUserParams struct {
 	// UserName is the login name: at most 256 characters, unique in the
-	// application after PRECIS UsernameCaseMapped (RFC 8265 section 3.3). One
-	// with an "@" must be the user's own e-mail address; one that reads as an
+	// application after PRECIS UsernameCaseMapped (RFC 8265 section 3.3) and
+	// with all its case variants, but for ß, which is not ss. One with an "@" must be the user's own e-mail address; one that reads as an
 	// id is refused.
 	UserName string `json:"userName"`
 	// Email is unique in the application; at most 254 bytes (RFC 5321 section 4.5.3.1.3).
@@ -49,7 +49,7 @@ type CreateUserParams struct {
 	// it, byte for byte. Both are required unless AutoCreatePassword.
 	Password        password.Secret `json:"password"`
 	ConfirmPassword password.Secret `json:"confirmPassword"`
-	// Name is the display name; at most 256 characters.
+	// Name is the display name; at most 256 characters. A blank one is none.
 	Name string `json:"name"`
 	// AutoCreatePassword creates a user without a usable password. With
 	// SendEmailNotification a one-time link to set one is sent; without it the

@@ -139,6 +139,7 @@ func newShapeValidator() *shapeValidator {
 // has none is noted; validate reports it with all the rest.
 func (c *creation) normalize() {
 	p, f := &c.params, &c.faults
+	p.Name = blankAsNone(p.Name)
 	var err error
 	if p.UserName != "" {
 		if c.record.NameKey, err = userNameKey(p.UserName); err != nil {
