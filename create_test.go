@@ -81,6 +81,29 @@ func TestCreateKeepsEveryMember(t *testing.T) {
 	equal(t, "what is read back", stored, want)
 }
 
+func TestBlankTextIsNone(t *testing.T) {
+	t.Parallel()
+	for _, blank := range []string{" ", " \u3000\u00a0 ", "\t\n"} {
+		svc := newService(t, users.Options{})
+		addApplication(t, svc, users.Application{APIKey: "other", Name: blank})
+		app, err := svc.Application(t.Context(), "other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		role, err := svc.CreateRole(t.Context(), apiKey, users.Role{Name: "editor", Description: blank})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := params("alice")
+		p.Name = blank
+		u, err := svc.Create(t.Context(), apiKey, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, fmt.Sprintf("%q", blank), []string{u.Name, role.Description, app.Name}, []string{"", "", ""})
+	}
+}
+
 // The one record that the store gets holds all that must be atomic.
 func TestCreateHandsEverythingToTheStoreAtOnce(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -144,7 +145,8 @@ func (s *Service) checkNewPassword(pw password.Secret, u *User) error {
 }
 
 // RecoverPassword starts a set-password message for the user whose name or
-// address is login, at most one in RecoveryGap for each user. It returns nil
+// address is login, with or without blanks around it, at most one in RecoveryGap
+// for each user. It returns nil
 // after the same time whether there is such a user, such an application, or
 // not; an error is the store's or the context's. A Caller in ctx is ignored.
 func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) error {
@@ -175,7 +177,7 @@ func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, 
 	} else if err != nil {
 		return err
 	}
-	key, err := loginKey(login)
+	key, err := loginKey(strings.TrimSpace(login))
 	if err != nil {
 		return nil
 	}

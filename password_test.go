@@ -296,6 +296,28 @@ func notifications(t testing.TB, svc *users.Service) []users.NotificationRecord 
 	return rows.Notifications
 }
 
+func TestRecoverPasswordFindsAUserByNameAndByAddressAlone(t *testing.T) {
+	t.Parallel()
+	for _, login := range []string{
+		"ann", "ANN", "bell/work@example.org", "Bell/Work@Example.org",
+		" ann", "ann ", "\tann\r\n", "\u00a0ann\u3000", " bell/work@example.org\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			svc := newService(t, users.Options{})
+			u, err := svc.Create(t.Context(), apiKey, users.CreateUserParams{UserName: "ann", Email: "bell/work@example.org", AutoCreatePassword: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := svc.RecoverPassword(t.Context(), apiKey, login); err != nil {
+				t.Fatal(err)
+			}
+			if rows := notifications(t, svc); len(rows) != 1 || rows[0].UserID != u.ID {
+				t.Errorf("%q: got %+v, want one message to %s", login, rows, u.ID)
+			}
+		})
+	}
+}
+
 func TestRecoverPasswordIsLimitedPerUser(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
