@@ -103,10 +103,10 @@ const MaxCallerID = 255
 // permission, unless Options.RequireCaller is set. The zero Caller may do nothing.
 type Caller struct {
 	// ID names the caller within its application: it scopes idempotency keys
-	// and is remembered as User.CreatedBy. Callers that share an ID share these,
-	// also an empty one, whose callers can't read back what they created; the
-	// host shares with none. At most 255 bytes of UTF-8 without control
-	// characters; otherwise every call fails.
+	// and is remembered as User.CreatedBy. Callers that share an ID share these;
+	// the host shares with none. With an empty one a caller can't read back what it
+	// created, and an idempotency key from it is a *ValidationError. At most 255
+	// bytes of UTF-8 without control characters; otherwise every call fails.
 	ID string
 	// APIKey is the application to which the caller belongs. In any other, and
 	// without it, the caller is ErrUnauthenticated.

@@ -2,6 +2,7 @@ package users
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,6 +141,7 @@ type creation struct {
 	faults      faults           // what normalizing found
 	now         time.Time
 	idempotency *IdempotencyRecord // nil without an idempotency key
+	otherPrint  [sha256.Size]byte  // see fingerprints
 	known       bool               // Prepare found a user with this idempotency key
 	record      UserRecord
 }
@@ -170,20 +172,7 @@ func (s *Service) begin(ctx context.Context, apiKey string, p CreateUserParams) 
 		return nil, err
 	}
 	c := &creation{app: app, actor: actor}
-	if p.IdempotencyKey != "" {
-		if validIdempotencyKey(p.IdempotencyKey) {
-			c.idempotency = &IdempotencyRecord{
-				IdempotencyKey: IdempotencyKey{app.ID, actor.scope(), p.IdempotencyKey},
-				Fingerprint:    fingerprint(&p),
-			}
-		} else {
-			c.faults.add(FieldError{
-				Code:   "invalid_idempotency_key",
-				Detail: fmt.Sprintf("the idempotency key must be 1 to %d printing ASCII characters", MaxIdempotencyKey),
-				Limit:  MaxIdempotencyKey,
-			})
-		}
-	}
+	c.recognize(&p)
 
 	if s.opts.BeforeCreate != nil {
 		p = p.clone() // what the hook changes in place stays out of the caller's values

@@ -47,6 +47,17 @@ func parseID(s string) (string, bool) {
 	return "", false
 }
 
-// isZeroID reports whether a canonical id is all zeros, which generated clients
-// send for "none".
-func isZeroID(id string) bool { return strings.Trim(id, "0-") == "" }
+// optionalID is parseID for an id that may be absent: empty, or what isZeroID
+// finds. It returns "" then.
+func optionalID(s string) (id string, ok bool) {
+	if s == "" || isZeroID(s) {
+		return "", true
+	}
+	return parseID(s)
+}
+
+// isZeroID reports whether s is made of zeros, in any number and with hyphens
+// between them, which generated clients send for "none".
+func isZeroID(s string) bool {
+	return strings.Trim(s, "0-") == "" && strings.Contains(s, "0")
+}

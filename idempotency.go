@@ -1,6 +1,7 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,6 +28,27 @@ func validIdempotencyKey(k string) bool {
 	return k != "" && len(k) <= MaxIdempotencyKey
 }
 
+// recognize makes the record by which a repeat of p is known. A caller without an
+// id gets none: every other one without would be answered with its user.
+func (c *creation) recognize(p *CreateUserParams) {
+	const code = "invalid_idempotency_key"
+	switch {
+	case p.IdempotencyKey == "":
+	case !validIdempotencyKey(p.IdempotencyKey):
+		c.faults.add(FieldError{
+			Code:   code,
+			Detail: fmt.Sprintf("the idempotency key must be 1 to %d printing ASCII characters", MaxIdempotencyKey),
+			Limit:  MaxIdempotencyKey,
+		})
+	case !c.actor.host && c.actor.ID == "":
+		c.faults.add(FieldError{Code: code, Detail: "the idempotency key needs a caller with an id"})
+	default:
+		r := &IdempotencyRecord{IdempotencyKey: IdempotencyKey{c.app.ID, c.actor.scope(), p.IdempotencyKey}}
+		r.Fingerprint, c.otherPrint = fingerprints(p, c.app.RequireApproval)
+		c.idempotency = r
+	}
+}
+
 // repeated returns the user of a known idempotency key as it is now, and nil
 // where there is no key or it is free.
 func (s *Service) repeated(ctx context.Context, c *creation) (*User, error) {
@@ -40,7 +63,7 @@ func (s *Service) repeated(ctx context.Context, c *creation) (*User, error) {
 		return nil, fmt.Errorf("users: find idempotency key: %w", err)
 	case !r.Expires.After(c.now):
 		return nil, nil
-	case r.Fingerprint != c.idempotency.Fingerprint:
+	case r.Fingerprint != c.idempotency.Fingerprint && r.Fingerprint != c.otherPrint:
 		return nil, ErrIdempotencyMismatch
 	}
 	recs, err := s.findUsers(ctx, UserQuery{ApplicationID: c.app.ID, IDs: []string{r.UserID}})
@@ -53,33 +76,73 @@ func (s *Service) repeated(ctx context.Context, c *creation) (*User, error) {
 	return answer(recs[0].User), nil
 }
 
-// fingerprint is a digest of what the caller asked for. The passwords are left
-// out: a fast hash of one must be stored nowhere. It is taken before
-// BeforeCreate amends anything, or a hook that is not a pure function would
-// turn a repeat into a mismatch.
-func fingerprint(p *CreateUserParams) [32]byte {
+// fingerprints returns a digest of what the caller asked for, as it is understood
+// rather than as it is written: absent and false, none and {}, no id and zeros are
+// one request; so are settings and roles in another order. Names and addresses count
+// as given, because they are kept as given. The passwords are left out: a fast
+// hash of one must be stored nowhere. It is taken before BeforeCreate amends
+// anything, or a hook that is not a pure function would turn a repeat into a
+// mismatch.
+//
+// An isApproved that asks for what the application does anyway is as good as none,
+// and a repeat stays one when the application decides otherwise in between: the
+// other digest is that of the same request then.
+func fingerprints(p *CreateUserParams, requireApproval bool) (now, other [sha256.Size]byte) {
 	b := make([]byte, 0, 512) // does not escape, and holds most requests
 	b = appendFramed(b, p.UserName)
 	b = appendFramed(b, p.Email)
-	b = appendFramed(b, p.Name)
-	b = appendFramed(b, p.ID)
-	b = appendFramed(b, p.DashboardSettings)
-	b = append(b, flags(p.AutoCreatePassword, p.SendEmailNotification, p.AllowDashboardAccess,
-		p.IsApproved != nil, p.IsApproved != nil && *p.IsApproved, p.IsLockedOut != nil, p.IsLockedOut != nil && *p.IsLockedOut))
-	b = binary.AppendVarint(b, p.CreationDate.Unix())
-	b = binary.AppendUvarint(b, uint64(p.CreationDate.Nanosecond()))
-	b = binary.AppendUvarint(b, uint64(len(p.Roles)))
-	for _, r := range p.Roles {
+	b = appendFramed(b, blankAsNone(p.Name))
+	b = appendFramed(b, understoodID(p.ID))
+	if isNothing(p.DashboardSettings) {
+		b = appendFramed(b, "")
+	} else {
+		b = appendFramed(b, canonicalJSON(p.DashboardSettings))
+	}
+	b = append(b, flags(p.AutoCreatePassword, p.SendEmailNotification, p.AllowDashboardAccess, p.IsLockedOut != nil && *p.IsLockedOut))
+	created := microseconds(p.CreationDate)
+	b = binary.AppendVarint(b, created.Unix())
+	b = binary.AppendUvarint(b, uint64(created.Nanosecond()))
+	roles := understoodRoles(p.Roles)
+	b = binary.AppendUvarint(b, uint64(len(roles)))
+	for _, r := range roles {
 		b = appendFramed(b, r.ID)
 		b = appendFramed(b, r.Name)
 	}
-	if len(p.Extra) > 0 {
-		for _, name := range slices.Sorted(maps.Keys(p.Extra)) {
-			b = appendFramed(b, name)
-			b = appendFramed(b, p.Extra[name])
+	for _, name := range slices.Sorted(maps.Keys(p.Extra)) {
+		b = appendFramed(b, name)
+		b = appendFramed(b, canonicalJSON(p.Extra[name]))
+	}
+	sum := sha256.Sum256(b)
+
+	with := func(requireApproval bool) [sha256.Size]byte {
+		approved := !requireApproval
+		if p.IsApproved != nil {
+			approved = *p.IsApproved
+		}
+		return sha256.Sum256(append(sum[:], flags(approved, approved == requireApproval)))
+	}
+	return with(requireApproval), with(!requireApproval)
+}
+
+func understoodID(s string) string {
+	if id, ok := optionalID(s); ok {
+		return id
+	}
+	return s
+}
+
+// understoodRoles returns each role once, in one order.
+func understoodRoles(refs []RoleRef) []RoleRef {
+	roles := slices.Clone(refs)
+	for i, ref := range roles {
+		if canonical, err := canonicalRef(ref); err == nil {
+			roles[i] = canonical
 		}
 	}
-	return sha256.Sum256(b)
+	slices.SortFunc(roles, func(a, b RoleRef) int {
+		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(roles)
 }
 
 // appendFramed writes s after its length, so that no two lists of members look alike.

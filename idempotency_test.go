@@ -104,10 +104,9 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 		"autoCreatePassword":    {func(p *users.CreateUserParams) { p.AutoCreatePassword = true }, "mismatch"},
 		"sendEmailNotification": {func(p *users.CreateUserParams) { p.SendEmailNotification = true }, "mismatch"},
 		"allowDashboardAccess":  {func(p *users.CreateUserParams) { p.AllowDashboardAccess = false }, "mismatch"},
-		"dashboardSettings":     {settings(`{"a": 1}`), "mismatch"},
-		"creationDate":          {func(p *users.CreateUserParams) { p.CreationDate = start.Add(1) }, "mismatch"},
+		"dashboardSettings":     {settings(`{"a":2}`), "mismatch"},
+		"creationDate":          {func(p *users.CreateUserParams) { p.CreationDate = start.Add(time.Microsecond) }, "mismatch"},
 		"creationDate, second":  {func(p *users.CreateUserParams) { p.CreationDate = start.Add(time.Second) }, "mismatch"},
-		"isApproved absent":     {func(p *users.CreateUserParams) { p.IsApproved = nil }, "mismatch"},
 		"isApproved":            {func(p *users.CreateUserParams) { p.IsApproved = ptr(false) }, "mismatch"},
 		"isLockedOut absent":    {func(p *users.CreateUserParams) { p.IsLockedOut = nil }, "mismatch"},
 		"isLockedOut":           {func(p *users.CreateUserParams) { p.IsLockedOut = ptr(false) }, "mismatch"},
@@ -154,6 +153,152 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 	}
 }
 
+// A repeat is compared by what it asks for, not by how it is written.
+func TestRepeatIsWhateverAsksForTheSame(t *testing.T) {
+	t.Parallel()
+	const (
+		editor = "abcdefab-0000-4000-8000-000000000001"
+		chief  = "abcdefab-0000-4000-8000-000000000002"
+		zeros  = "00000000-0000-0000-0000-000000000000"
+	)
+	refs := func(refs ...users.RoleRef) amend {
+		return func(p *users.CreateUserParams) { p.Roles = refs }
+	}
+	approved := func(v bool) amend { return func(p *users.CreateUserParams) { p.IsApproved = &v } }
+	locked := func(v bool) amend { return func(p *users.CreateUserParams) { p.IsLockedOut = &v } }
+	extra := func(raw string) amend {
+		return func(p *users.CreateUserParams) { p.Extra = map[string]json.RawMessage{"x": json.RawMessage(raw)} }
+	}
+	nothing := func(*users.CreateUserParams) {}
+	for _, c := range []struct {
+		what          string
+		first, second amend
+		same          bool
+	}{
+		{"the default", nothing, approved(true), true},
+		{"not the default", nothing, approved(false), false},
+		{"approved or not", approved(true), approved(false), false},
+		{"false", nothing, locked(false), true},
+		{"true", nothing, locked(true), false},
+		{"zeros", nothing, id(zeros), true},
+		{"more zeros", id("00000000000000000000000000"), id("0"), true},
+		{"an id in capitals", id(strings.ToUpper(editor)), id(editor), true},
+		{"another id", id(editor), id(chief), false},
+		{"a blank name", nothing, name(" \t"), true},
+		{"a name", nothing, name("x"), false},
+		{"a name with blanks", name("x"), name("x "), false},
+		{"below the microsecond", created(start), created(start.Add(1)), true},
+		{"empty settings", nothing, settings(" { } "), true},
+		{"no settings", nothing, settings("null"), true},
+		{"settings", nothing, settings(`{"a":null}`), false},
+		{"order of members", settings(`{"a":1,"b":{"c":[1,2],"d":2}}`), settings("{\"b\": {\"d\":2,\"c\":[1, 2]},\n\"\\u0061\":1}"), true},
+		{"order of elements", settings(`{"a":[1,2]}`), settings(`{"a":[2,1]}`), false},
+		{"numbers as written", settings(`{"a":1}`), settings(`{"a":1.0}`), false},
+		{"numbers beyond float64", settings(`{"a":9007199254740992}`), settings(`{"a":9007199254740993}`), false},
+		{"order of additional members", extra(`{"a":1,"b":2}`), extra(`{"b":2,"a":1}`), true},
+		{"additional members", extra(`{"a":1}`), extra(`{"a":2}`), false},
+		{"no roles", nothing, refs(), true},
+		{"order of roles", refs(roleRefs("editor", "chief")...), refs(roleRefs("chief", "editor")...), true},
+		{"a role twice", refs(roleRefs("editor")...), refs(roleRefs("editor", "editor")...), true},
+		{"another role", refs(roleRefs("editor")...), refs(roleRefs("chief")...), false},
+		{"one role more", refs(roleRefs("editor")...), refs(roleRefs("editor", "chief")...), false},
+		{"role id in capitals", refs(users.RoleRef{ID: editor}), refs(users.RoleRef{ID: strings.ToUpper(editor)}), true},
+		{"another role id", refs(users.RoleRef{ID: editor}), refs(users.RoleRef{ID: chief}), false},
+		{"role id of zeros", refs(roleRefs("editor")...), refs(users.RoleRef{ID: zeros, Name: "editor"}), true},
+		{"order of role ids", refs(users.RoleRef{ID: editor}, users.RoleRef{ID: chief}), refs(users.RoleRef{ID: chief}, users.RoleRef{ID: editor}), true},
+		{"spelling of a user name", nothing, userName("Alice"), false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			for _, order := range [][2]amend{{c.first, c.second}, {c.second, c.first}} {
+				made := -1 // the application is number 0
+				svc := newService(t, users.Options{NewID: func() (string, error) {
+					made++
+					return fmt.Sprintf("abcdefab-0000-4000-8000-%012d", made), nil
+				}})
+				equal(t, "editor", addRole(t, svc, "editor").ID, editor)
+				equal(t, "chief", addRole(t, svc, "chief").ID, chief)
+
+				p, again := keyed("alice", "k"), keyed("alice", "k")
+				order[0](&p)
+				order[1](&again)
+				first, err := svc.Create(t.Context(), apiKey, p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				u, err := svc.Create(t.Context(), apiKey, again)
+				if c.same && (err != nil || u.ID != first.ID) {
+					t.Errorf("got %v, %v, want the first user", u, err)
+				}
+				if !c.same {
+					equal(t, "other parameters", class(err), "mismatch")
+				}
+			}
+		})
+	}
+}
+
+// What stands for the default is decided when the key is first used: an
+// application that asks for approval later makes no other request of a repeat.
+func TestRepeatOutlivesAChangeOfTheDefault(t *testing.T) {
+	t.Parallel()
+	for _, before := range []bool{false, true} {
+		for _, asked := range []*bool{nil, ptr(false), ptr(true)} {
+			required := before
+			svc := newServiceOn(t, approving{memstore.New(), &required}, users.Options{})
+			p := keyed("alice", "k")
+			p.IsApproved = asked
+			if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+				t.Fatal(err)
+			}
+			required = !before
+			same := []bool{false, false, false}
+			for i, again := range []*bool{nil, ptr(false), ptr(true)} {
+				p.IsApproved = again
+				_, err := svc.Create(t.Context(), apiKey, p)
+				same[i] = err == nil
+				if err != nil {
+					equal(t, "error", class(err), "mismatch")
+				}
+			}
+			want := []bool{asked == nil || *asked == !before, asked == nil && before || asked != nil && !*asked, asked == nil && !before || asked != nil && *asked}
+			equal(t, fmt.Sprintf("approval required %v, isApproved nil %v: none, false and true are repeats", before, asked == nil), same, want)
+		}
+	}
+}
+
+// approving is a store whose application asks for approval as required says.
+type approving struct {
+	users.Store
+	required *bool
+}
+
+func (s approving) FindApplication(ctx context.Context, q users.ApplicationQuery) (users.Application, error) {
+	app, err := s.Store.FindApplication(ctx, q)
+	app.RequireApproval = *s.required
+	return app, err
+}
+
+// Callers without an id can't be told apart: a key of one would show its user to
+// every other.
+func TestIdempotencyKeyNeedsACallerWithAnID(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	ctx := as(t.Context(), users.Caller{APIKey: apiKey, Permissions: users.CreateUsers})
+	for _, create := range []func() error{
+		func() error { return ignore(svc.Create(ctx, apiKey, keyed("alice", "k"))) },
+		func() error { return svc.CheckCreate(ctx, apiKey, keyed("alice", "k")) },
+		func() error { return ignore(svc.Prepare(ctx, apiKey, keyed("alice", "k"))) },
+	} {
+		err := create()
+		equal(t, "findings", findings(t, err), []string{" invalid_idempotency_key"})
+		equal(t, "text", err.Error(), "users: invalid: the idempotency key needs a caller with an id")
+	}
+	if _, err := svc.Create(ctx, apiKey, params("alice")); err != nil {
+		t.Errorf("without a key: got %v", err)
+	}
+}
+
 // A fast hash of a password must be stored nowhere: two requests that differ in
 // nothing else leave the same fingerprint.
 func TestFingerprintSaysNothingOfThePassword(t *testing.T) {
@@ -184,7 +329,6 @@ func TestIdempotencyKeysAreScopedToApplicationAndCaller(t *testing.T) {
 		caller *users.Caller
 	}{
 		{apiKey, nil},
-		{apiKey, &users.Caller{APIKey: apiKey, Permissions: users.CreateUsers}}, // a caller without id is not the host
 		{apiKey, &users.Caller{ID: "a", APIKey: apiKey, Permissions: users.CreateUsers}},
 		{apiKey, &users.Caller{ID: "b", APIKey: apiKey, Permissions: users.CreateUsers}},
 		{"other", nil},
@@ -206,7 +350,7 @@ func TestIdempotencyKeysAreScopedToApplicationAndCaller(t *testing.T) {
 			t.Errorf("%d: the repeat got %v, %v", i, again, err)
 		}
 	}
-	equal(t, "users", len(made), 6)
+	equal(t, "users", len(made), 5)
 }
 
 func TestIdempotencyKeyLivesFor24Hours(t *testing.T) {

@@ -179,20 +179,18 @@ func plain(recs []RoleRecord) []Role {
 	return roles
 }
 
-// canonicalRef returns ref with the id and the name in their canonical forms.
+// canonicalRef returns ref with the id and the name in their canonical forms. An
+// id of zeros is none.
 func canonicalRef(ref RoleRef) (RoleRef, error) {
-	id, ok := parseID(ref.ID)
-	if !ok && ref.ID != "" {
+	id, ok := optionalID(ref.ID)
+	switch {
+	case !ok:
 		return RoleRef{}, errRoleID
-	}
-	if ref.ID = id; isZeroID(id) {
-		ref.ID = ""
-	}
-	if ref.Name == "" {
-		return ref, nil
+	case ref.Name == "":
+		return RoleRef{ID: id}, nil
 	}
 	name, err := roleNameKey(ref.Name)
-	return RoleRef{ref.ID, name}, err
+	return RoleRef{id, name}, err
 }
 
 // grant is the roles that a caller may assign, or see.

@@ -61,7 +61,7 @@ type CreateUserParams struct {
 	// otherwise Create returns ErrUnsupported.
 	SendEmailNotification bool `json:"sendEmailNotification"`
 
-	// ID is a ULID or UUID; if it is empty or all zeros, Options.NewID makes one.
+	// ID is a ULID or UUID; if it is empty or zeros of any number, Options.NewID makes one.
 	// Needs ImportUsers.
 	ID string `json:"-"`
 	// Roles names existing roles, at most 100. Needs AssignRoles or AssignAnyRole.
@@ -80,8 +80,11 @@ type CreateUserParams struct {
 	CreationDate time.Time `json:"-"`
 	// IdempotencyKey makes Create repeatable: within 24 hours the same caller
 	// gets the same user for the same key and parameters (the password left
-	// out), and ErrIdempotencyMismatch for others. A refused request does not
-	// use the key up. 1 to 255 printing ASCII characters; empty: none.
+	// out), and ErrIdempotencyMismatch for others. Parameters are the same if they
+	// ask for the same: the order of roles and of members of JSON does not count,
+	// nor does a value that stands for the default. A refused request does not
+	// use the key up. 1 to 255 printing ASCII characters; empty: none. It needs the
+	// host or a Caller with an ID.
 	IdempotencyKey string `json:"-"`
 
 	// Extra holds members of the request that the contract does not know, as

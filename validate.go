@@ -157,20 +157,24 @@ func (c *creation) normalize() {
 	if strings.Contains(c.record.NameKey, "@") && c.record.EmailKey != "" && c.record.NameKey != c.record.EmailKey {
 		f.addErr("/userName", errNameAddress)
 	}
-	if id, ok := parseID(p.ID); !ok && p.ID != "" {
+	if id, ok := optionalID(p.ID); ok {
+		p.ID = id
+	} else {
 		f.add(FieldError{Pointer: "/id", Code: "invalid_id", Detail: "must be a ULID or a UUID"})
-	} else if p.ID = id; isZeroID(id) {
-		p.ID = ""
 	}
 	if len(p.Roles) <= MaxRoles {
 		c.normalizeRoles()
 	}
 	// {} asks for nothing. From a caller who may not set settings it would be
 	// kept without anybody having judged it.
-	if raw := trimJSON(p.DashboardSettings); len(p.DashboardSettings) == 0 || string(raw) == "null" ||
-		isEmptyObject(raw) && !c.actor.may(GrantDashboard) {
+	if isNothing(p.DashboardSettings) && (!isEmptyObject(p.DashboardSettings) || !c.actor.may(GrantDashboard)) {
 		p.DashboardSettings = nil
 	}
+}
+
+// isNothing reports whether settings ask for nothing: none, null or {}.
+func isNothing(raw []byte) bool {
+	return len(raw) == 0 || string(trimJSON(raw)) == "null" || isEmptyObject(raw)
 }
 
 func (c *creation) normalizeRoles() {
@@ -290,8 +294,24 @@ func jsonDepth(raw []byte) (deepest int) {
 	return deepest
 }
 
-// isEmptyObject reports whether raw, without white space around it, is {}.
+// canonicalJSON returns JSON in which neither the order of members, nor white
+// space, nor the way that a string is escaped makes a difference. Numbers stay as
+// they are written: 1 and 1.0 are kept apart, as are two that no float64 tells
+// apart. What checkObject would refuse is returned as it is.
+func canonicalJSON(raw []byte) []byte {
+	if len(raw) > MaxDashboardSettings || jsonDepth(raw) > MaxDashboardDepth {
+		return raw
+	}
+	v := jsontext.Value(bytes.Clone(raw))
+	if err := v.Format(jsontext.ReorderRawObjects(true)); err != nil {
+		return raw
+	}
+	return v
+}
+
+// isEmptyObject reports whether raw is {}.
 func isEmptyObject(raw []byte) bool {
+	raw = trimJSON(raw)
 	return len(raw) > 1 && raw[0] == '{' && raw[len(raw)-1] == '}' && len(trimJSON(raw[1:len(raw)-1])) == 0
 }
 
