@@ -28,27 +28,29 @@ const (
 )
 
 // faults collects what is wrong with a request, at most once a member: the
-// first finding is the most basic one.
-type faults struct{ fields []FieldError }
+// first finding is the most basic one. A client decides how many there are.
+type faults struct {
+	fields []FieldError
+	found  map[string]bool // by pointer
+}
 
 func (f *faults) add(e FieldError) {
-	if e.Pointer == "" || !f.has(e.Pointer) {
-		f.fields = append(f.fields, e)
+	if f.has(e.Pointer) {
+		return
 	}
+	f.fields = append(f.fields, e)
+	if e.Pointer == "" { // not about a member
+		return
+	}
+	if f.found == nil {
+		f.found = make(map[string]bool)
+	}
+	f.found[e.Pointer] = true
 }
 
 func (f *faults) addErr(pointer string, err error) { f.add(fieldError(pointer, err)) }
 
-func (f *faults) has(pointer string) bool {
-	return slices.ContainsFunc(f.fields, func(e FieldError) bool { return e.Pointer == pointer })
-}
-
-// under reports whether something was found at or below pointer.
-func (f *faults) under(pointer string) bool {
-	return slices.ContainsFunc(f.fields, func(e FieldError) bool {
-		return e.Pointer == pointer || strings.HasPrefix(e.Pointer, pointer+"/")
-	})
-}
+func (f *faults) has(pointer string) bool { return f.found[pointer] }
 
 // err returns the findings as a *ValidationError, in the order in which they
 // were made, and nil if there is none.
@@ -61,9 +63,21 @@ func (f *faults) err() error {
 
 // sort puts the findings into the order of CreateMembers.
 func (f *faults) sort() {
-	slices.SortStableFunc(f.fields, func(a, b FieldError) int {
-		return cmp.Or(memberRank(a.Pointer)-memberRank(b.Pointer), roleIndex(a.Pointer)-roleIndex(b.Pointer))
-	})
+	if len(f.fields) < 2 {
+		return
+	}
+	type ranked struct {
+		member, role int
+		FieldError
+	}
+	all := make([]ranked, len(f.fields))
+	for i, e := range f.fields {
+		all[i] = ranked{memberRank(e.Pointer), roleIndex(e.Pointer), e}
+	}
+	slices.SortStableFunc(all, func(a, b ranked) int { return cmp.Or(a.member-b.member, a.role-b.role) })
+	for i, e := range all {
+		f.fields[i] = e.FieldError
+	}
 }
 
 func memberRank(pointer string) int {
@@ -81,13 +95,18 @@ func memberRank(pointer string) int {
 // also "required".
 func JoinValidation(errs ...*ValidationError) error {
 	var all faults
+	within := make(map[string]bool) // pointers at which, or below which, something was found
 	for _, e := range errs {
 		if e == nil {
 			continue
 		}
 		for _, f := range e.Fields {
-			if f.Pointer == "" || !all.under(f.Pointer) {
-				all.add(f)
+			if within[f.Pointer] {
+				continue
+			}
+			all.add(f)
+			for at := f.Pointer; at != "" && !within[at]; at = at[:max(0, strings.LastIndexByte(at, '/'))] {
+				within[at] = true
 			}
 		}
 	}

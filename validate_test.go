@@ -1,6 +1,8 @@
 package users_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -173,6 +175,9 @@ var members = map[string][]struct {
 		{"without name and id", roles(users.RoleRef{Name: "editor"}, users.RoleRef{}), "/roles/1 required"},
 		{"all-zero id, without name", roles(users.RoleRef{ID: "00000000000000000000000000"}), "/roles/0 required"},
 		{"all-zero id", roles(users.RoleRef{ID: "00000000-0000-0000-0000-000000000000", Name: "editor"}), ""},
+		{"all-zero id of another length", roles(users.RoleRef{ID: "0", Name: "editor"}), ""},
+		{"all-zero id of another length, without name", roles(users.RoleRef{ID: strings.Repeat("0", 32)}), "/roles/0 required"},
+		{"hyphens", roles(users.RoleRef{ID: "-", Name: "editor"}), "/roles/0 invalid_id"},
 		{"bad id", roles(users.RoleRef{ID: "x", Name: "editor"}), "/roles/0 invalid_id"},
 		{"bad name", roles(users.RoleRef{Name: strings.Repeat("x", users.MaxRoleName+1)}), "/roles/0 too_long"},
 		{"unknown", roles(users.RoleRef{Name: "editor"}, users.RoleRef{Name: "Editor"}, users.RoleRef{ID: unknownID}), "/roles/1 unknown_role /roles/2 unknown_role"},
@@ -184,6 +189,9 @@ var members = map[string][]struct {
 		{"ULID", id("01ARZ3NDEKTSV4RRFFQ69G5FAV"), ""},
 		{"UUID in upper case", id("ABCDEFAB-0000-4000-8000-000000000001"), ""},
 		{"all zeros", id("00000000-0000-0000-0000-000000000000"), ""},
+		{"one zero", id("0"), ""},
+		{"zeros of another length", id(strings.Repeat("0", 32)), ""},
+		{"hyphens", id("--"), "/id invalid_id"},
 		{"ULID with a letter outside of its alphabet", id("01ARZ3NDEKTSV4RRFFQ69G5FAU"), "/id invalid_id"},
 		{"ULID that overflows", id("81ARZ3NDEKTSV4RRFFQ69G5FAV"), "/id invalid_id"},
 		{"UUID without hyphens", id("abcdefab000040008000000000000001"), "/id invalid_id"},
@@ -302,10 +310,53 @@ func TestJoinValidationKeepsTheFirstFindingOfAMember(t *testing.T) {
 	equal(t, "merged", findings(t, got), []string{
 		"/userName type", "/email required", "/roles/0 required", "/roles/1/name type", "/embed invalid", " offset", " key",
 	})
+	odd := &users.ValidationError{Fields: []users.FieldError{finding("a/b", "1"), finding("a", "2"), finding("c", "3")}}
+	equal(t, "no pointers", findings(t, users.JoinValidation(odd)), []string{"a/b 1", "c 3"})
 	if got := users.JoinValidation(nil, &users.ValidationError{}); got != nil {
 		t.Errorf("got %v, want nil where nothing was found", got)
 	}
 	equal(t, "the arguments are left alone", decoding.Fields[0].Pointer, "/embed")
+}
+
+// A client decides how many findings there are.
+func TestFindingsAreCollectedInLinearTime(t *testing.T) {
+	many := func(at string, n int) *users.ValidationError {
+		e := &users.ValidationError{Fields: make([]users.FieldError, n)}
+		for i := range e.Fields {
+			e.Fields[i] = users.FieldError{Pointer: fmt.Sprintf("%s/%d", at, i), Code: "x", Detail: "x"}
+		}
+		return e
+	}
+	for what, collect := range map[string]func(n int) func(){
+		"joined": func(n int) func() {
+			decoding, checking := many("/embed", n), many("/embed", n)
+			return func() { users.JoinValidation(decoding, checking) }
+		},
+		"found by a hook": func(n int) func() {
+			e := many("", n)
+			svc := newService(t, users.Options{
+				ValidateDashboardSettings: func(context.Context, users.Application, json.RawMessage) error { return e },
+			})
+			p := params("alice")
+			p.DashboardSettings = json.RawMessage(`{"a":1}`)
+			return func() { svc.CheckCreate(t.Context(), apiKey, p) }
+		},
+	} {
+		fastest := func(n int) time.Duration {
+			f, least := collect(n), time.Hour
+			for range 5 {
+				start := time.Now()
+				f()
+				least = min(least, time.Since(start))
+			}
+			return least
+		}
+		const n, times = 2000, 8
+		few, most := fastest(n), fastest(times*n)
+		if ratio := float64(most) / float64(few); ratio > 3*times { // squared, it would be 64
+			t.Errorf("%s: %d findings took %v, %d took %v, %.0f times as long", what, n, few, times*n, most, ratio)
+		}
+	}
 }
 
 // bcrypt stops reading at 72 bytes: what is longer is the client's to mend.
