@@ -261,7 +261,7 @@ func (s *Service) hash(ctx context.Context, c *creation) (err error) {
 	if c.params.Password.IsZero() {
 		return nil
 	}
-	c.record.Hash, err = s.hashPassword(ctx, c.app, c.params.Password)
+	c.record.Hash, err = s.hashPassword(ctx, c.app.APIKey, c.params.Password)
 	return err
 }
 

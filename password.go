@@ -73,7 +73,9 @@ func (s *Service) issueToken(ctx context.Context, rec TokenRecord) (Token, error
 // is ignored. A token that is unknown, used, expired or was sent to a former
 // address, and an application that does not exist or is disabled, are ErrBadToken;
 // nothing is hashed for these. A password that the policy refuses is a *ValidationError at
-// "/newPassword" and leaves the token good.
+// "/newPassword" and leaves the token good. So does ErrOverloaded, which creates of
+// users do not cause: in the queue for hashing each application's setting of
+// passwords has a share of its own.
 func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw password.Secret) error {
 	app, rec, err := s.findToken(ctx, apiKey, token)
 	if err != nil {
@@ -90,7 +92,7 @@ func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw pass
 	if err := s.checkNewPassword(pw, &found[0].User); err != nil {
 		return err
 	}
-	hash, err := s.hashPassword(ctx, app, pw)
+	hash, err := s.hashPassword(ctx, passwordShare(app), pw)
 	if err != nil {
 		return err
 	}
@@ -247,12 +249,17 @@ func (s *Service) checkPassword(f *faults, pointer string, t password.Secret, wo
 	}
 }
 
-func (s *Service) hashPassword(ctx context.Context, app Application, t password.Secret) (h password.Hash, err error) {
+// passwordShare is the share of the gate in which the users of app wait who set a
+// password. In that of the creates one client of app could keep them out. No
+// apiKey holds a NUL.
+func passwordShare(app Application) string { return app.APIKey + "\x00password" }
+
+func (s *Service) hashPassword(ctx context.Context, share string, t password.Secret) (h password.Hash, err error) {
 	pw, err := password.Normalize(t)
 	if err != nil {
 		return password.Hash{}, fmt.Errorf("users: hash: %w", err)
 	}
-	err = s.opts.Gate.Do(ctx, app.APIKey, s.opts.Hasher.Memory(password.Hash{}), func() (err error) {
+	err = s.opts.Gate.Do(ctx, share, s.opts.Hasher.Memory(password.Hash{}), func() (err error) {
 		if h, err = s.opts.Hasher.Hash(pw); err != nil {
 			return &hasherError{err}
 		}

@@ -177,6 +177,37 @@ func TestPolicyRefusalLeavesTheTokenGood(t *testing.T) {
 	}
 }
 
+// One client that creates users without end keeps nobody from setting a password.
+func TestCreatesDoNotCrowdOutSettingAPassword(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher()
+		gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		svc := newService(t, users.Options{Hasher: h, Gate: gate})
+		token := issue(t, svc, invite(t, svc, "ann").ID)
+		h.during = func() { time.Sleep(time.Second) }
+
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() { svc.Create(t.Context(), apiKey, params(fmt.Sprintf("user%d", i))) })
+		}
+		synctest.Wait()
+		if _, full := svc.Overloaded(apiKey); !full {
+			t.Fatal("the queue is not full")
+		}
+		before := time.Now()
+		if err := svc.SetPassword(t.Context(), apiKey, token.Secret, password.New(newSecret)); err != nil {
+			t.Errorf("got %v, want the password set", err)
+		}
+		// Behind the running hash and the one whose turn it is.
+		equal(t, "time", time.Since(before), 3*time.Second)
+		all.Wait()
+	})
+}
+
 func TestSetPasswordNeedsNoCaller(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{RequireCaller: false})

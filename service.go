@@ -171,9 +171,10 @@ func (s *Service) InTx(store Store) *Service {
 	return t
 }
 
-// Overloaded reports whether a password of this application would be refused
-// now because the hashing queue is full, and when to retry. It is cheap: ask
-// it before reading a request.
+// Overloaded reports whether a new user of this application would be refused now
+// because the hashing queue is full, and when to retry. It is cheap: ask it before
+// reading a request. Setting a password has a share of the queue of its own and is
+// judged after its token, by SetPassword alone.
 func (s *Service) Overloaded(apiKey string) (retryAfter time.Duration, overloaded bool) {
 	return s.opts.Gate.Overloaded(apiKey)
 }
