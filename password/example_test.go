@@ -77,7 +77,7 @@ func ExamplePolicy_Check() {
 	}
 	// Output:
 	// too_short: must have at least 15 characters
-	// common: must not be a common password, nor be made of common passwords
+	// common: must not be a common password, nor be made of common passwords and words
 	// personal: must not be made of your user name, your e-mail address or the like
 	// good
 }
@@ -88,7 +88,7 @@ func ExamplePolicy_blocked() {
 		return password.Common(s) || s == "initech-welcome"
 	}}
 	fmt.Println(policy.Check(password.New("Initech-Welcome1")))
-	// Output: password: must not be a common password, nor be made of common passwords
+	// Output: password: must not be a common password, nor be made of common passwords and words
 }
 
 func ExampleGate_Overloaded() {

@@ -15,6 +15,8 @@ const (
 	worthCommon   = 6
 	worthSequence = 5
 	worthYear     = 4
+	worthWord     = 3
+	worthTwo      = 6 // a word of two letters, which is in many others by accident
 	worthPersonal = 2
 	worthRepeat   = 2
 
@@ -43,10 +45,14 @@ const (
 //
 // With n characters it takes O(n²) steps: each part is found from the character
 // where it starts, and the best split of what is before is known by then.
-func guess(s []rune, known [][]rune, common bool) string {
+func guess(s []rune, known [][]rune, lists []wordList) string {
 	n := len(s)
 	room := make([]int, 3*n+1)
 	run, again, plain := runs(room[:n], s), repetitions(room[n:2*n], s), unleet(s)
+	leet := n - 1 // the last character of s for which plain has another
+	for leet >= 0 && s[leet] == plain[leet] {
+		leet--
+	}
 	worth := room[2*n:] // of s[:i]
 	kinds := make([]kind, n+1)
 	for i := range n {
@@ -73,13 +79,22 @@ func guess(s []rune, known [][]rune, common bool) string {
 			part(4, worthYear, isSequence)
 		}
 		for _, w := range known {
-			if hasPrefix(s[i:], w) || hasPrefix(plain[i:], w) {
+			if hasPrefix(s[i:], w) || i <= leet && hasPrefix(plain[i:], w) {
 				part(len(w), worthPersonal, isPersonal)
 			}
 		}
-		if common {
-			eachCommon(s[i:], func(l int) { part(l, worthCommon, isCommon) })
-			eachCommon(plain[i:], func(l int) { part(l, worthCommon, isCommon) })
+		for _, list := range lists {
+			found := func(l int) {
+				w := list.worth
+				if l == 2 {
+					w = worthTwo
+				}
+				part(l, w, isCommon)
+			}
+			list.each(s[i:], found)
+			if i <= leet {
+				list.each(plain[i:], found)
+			}
 		}
 	}
 	if worth[n] >= min(worthEnough, 2*n-4) {
@@ -96,15 +111,21 @@ func guess(s []rune, known [][]rune, common bool) string {
 	return CodeRepeated
 }
 
-// eachCommon calls found with the length of each listed password that s begins with.
-func eachCommon(s []rune, found func(length int)) {
-	l := allListed()
+// wordList is a list of words in the form of blocklist, and what each is worth.
+type wordList struct {
+	words string
+	worth int
+}
+
+// each calls found with the length of each word that s begins with.
+func (w wordList) each(s []rune, found func(length int)) {
+	l := allListed(w.words)
+	var b [utf8.UTFMax]byte
 	for i, r := range s {
-		if r >= utf8.RuneSelf {
-			return
-		}
-		if l = l.narrow(byte(r)); l.empty() {
-			return
+		for _, c := range b[:utf8.EncodeRune(b[:], r)] {
+			if l = l.narrow(c); l.empty() {
+				return
+			}
 		}
 		if l.word() {
 			found(i + 1)

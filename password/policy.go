@@ -50,9 +50,9 @@ type Policy struct {
 	// the embedded list; otherwise the embedded list is not looked at, see
 	// [Common]. It is asked last, about the password as normalized and about
 	// plainer forms of it: in lower case, without what precedes the first
-	// letter and after the last, without signs, with letters for the digits and
-	// signs that look like them; not about a form of less than half the length.
-	// That makes at most five calls.
+	// letter and after the last, without signs and accents, with letters for the
+	// digits and signs that look like them; not about a form of less than half the
+	// length. That makes at most five calls.
 	Blocked func(string) bool
 }
 
@@ -71,10 +71,11 @@ type Policy struct {
 // A password is refused if it is blocked as a whole, if all of it repeats a part
 // shorter than MinLength, or if common passwords, words, sequences, keyboard
 // walks and repetitions leave too little of it: less than about six characters
-// that are none of these. A phrase of different words that are separated, two with
-// spaces or three with other signs between them, is not looked through for
-// common passwords: "correct horse battery staple" and its like are good,
-// whatever their words.
+// that are none of these. So do some hundred words of which people make plain
+// phrases, in many languages: "thisismypassword". A phrase of different words that
+// are separated, two with spaces or three with other signs between them, is not
+// looked through for common passwords, but for those words: "correct horse battery
+// staple" and its like are good.
 //
 // The work is bounded: some milliseconds for the worst of 1,024 bytes.
 func (p *Policy) Check(t Secret, words ...string) error {
@@ -142,7 +143,7 @@ func refuse(code string) *Refusal {
 	case CodeControl:
 		detail = "must not contain control characters such as tabs and line breaks"
 	case CodeCommon:
-		detail = "must not be a common password, nor be made of common passwords"
+		detail = "must not be a common password, nor be made of common passwords and words"
 	case CodeRepeated:
 		detail = "must not repeat a short part"
 	case CodeSequence:
@@ -178,7 +179,8 @@ func (p *Policy) weakness(s string, least int, words []string) string {
 	}
 	core := strings.TrimFunc(folded, func(r rune) bool { return !unicode.IsLetter(r) })
 	add(core)
-	add(bare(folded))
+	letters := bare(folded)
+	add(letters)
 
 	known := personal(words)
 	for _, form := range forms {
@@ -194,11 +196,17 @@ func (p *Policy) weakness(s string, least int, words []string) string {
 		case repeats(r, least):
 			return CodeRepeated
 		}
-		if code := guess(r, known, embedded && !phrase); code != "" {
+		var lists []wordList
+		if embedded && !phrase {
+			lists = []wordList{{plainWords, worthWord}, {blocklist, worthCommon}}
+		} else if embedded && form == letters { // where a phrase is worth least
+			lists = []wordList{{plainWords, worthWord}}
+		}
+		if code := guess(r, known, lists); code != "" {
 			return code
 		}
 	}
-	add(string(unleet([]rune(core))))
+	add(string(unleet([]rune(unaccent(core)))))
 	if s != folded {
 		forms = append(forms, s)
 	}
@@ -217,14 +225,38 @@ func fold(s string) string {
 	return strings.ToLower(s)
 }
 
-// bare drops everything but letters and digits.
+// bare drops everything but letters and digits, and their accents.
 func bare(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r) {
 			return r
 		}
 		return -1
-	}, s)
+	}, unaccent(s))
+}
+
+// unaccent makes plain letters of those with marks.
+func unaccent(s string) string {
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		switch r {
+		case 'ø':
+			return 'o'
+		case 'đ', 'ð':
+			return 'd'
+		case 'ł':
+			return 'l'
+		case 'ı':
+			return 'i'
+		case 'ß':
+			return 's'
+		case 'ς':
+			return 'σ'
+		}
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(s)))
 }
 
 // isPhrase reports whether s is made of words that are separated: two different ones
@@ -259,6 +291,11 @@ func inWord(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsMark(r) || r == '\'' || r == '’'
 }
 
+// parts returns what of s is between signs and spaces.
+func parts(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+}
+
 // personal returns the forms in which a word about the owner may occur in a password.
 func personal(words []string) [][]rune {
 	const least = 4
@@ -269,8 +306,9 @@ func personal(words []string) [][]rune {
 		}
 		w = fold(w)
 		local, _, _ := strings.Cut(w, "@")
-		forms = append(forms, strings.FieldsFunc(w, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })...)
 		forms = append(forms, w, local, bare(w), bare(local))
+		forms = append(forms, parts(w)...)
+		forms = append(forms, parts(unaccent(w))...)
 	}
 	slices.Sort(forms)
 	known := make([][]rune, 0, len(forms))

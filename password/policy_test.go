@@ -3,6 +3,7 @@ package password_test
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func code(t testing.TB, err error) string {
 }
 
 // aboutOwner is what Check is told of the owner in these tests.
-var aboutOwner = []string{"gw.hopper", "grace.wilhelmina@navy.example.com", "Grace Wilhelmina", "bob", ""}
+var aboutOwner = []string{"gw.hopper", "grace.wilhelmina@navy.example.com", "Grace Wilhelmina", "bob", "", "Zoé Lévêque"}
 
 func TestPolicyTakesGoodPasswords(t *testing.T) {
 	t.Parallel()
@@ -60,6 +61,16 @@ func TestPolicyTakesGoodPasswords(t *testing.T) {
 		"👩‍🚀🐙🌮🎻🦖🧭🪁🛶🏝🎲🧩🪐🦉🍀⚓",
 		"Grace Wilhelmina Hopper wrote it", // what is known inside
 		"bob and alice went to sea",
+		// Four random words, and sentences.
+		"violin gravel teapot monsoon", "anchor-thistle-velvet-quarry", "cobalt umbrella frosting ladder", "marmot syrup kettle drum", "violingravelteapotmonsoon",
+		"love lantern money thimble", "mother pelican july cabbage", // some of the words are plain
+		"my cat is called mister fluffy", "this is my very own secret garden gnome", "I love my family and our old volvo",
+		"heute scheint die Sonne über Köln", "Der Hund meiner Nachbarin bellt nachts", "ich liebe Spaghetti mit Tomaten", "Großmutters Apfelkuchen schmeckt köstlich",
+		"la plume de ma tante est perdue", "el perro de san roque no tiene rabo", "il gatto dorme sul divano rosso",
+		"η θάλασσα σήμερα είναι ήρεμη", "το καράβι μου ταξιδεύει νότια", "Ο παππούς έφτιαξε φασολάδα", "κόκκινη ομπρέλα τέσσερα βουνά",
+		"у лукоморья дуб зелёный", "моя бабушка печёт вкусные пироги", "завтра мы поедем на дачу к тёте", "синий чайник громко свистит",
+		"今日は天気がいいから散歩しましょう", "吾輩は猫である。名前はまだ無い。", "私の犬は毎朝六時に必ず吠えます", "青い象が三匹、川で泳いでいたのを見た",
+		"床前明月光疑是地上霜举头望明月", "나는 매일 아침 커피를 두 잔 마신다", "जंगल में मोर नाचा किसने देखा", "القطة نائمة تحت الشجرة الكبيرة", "החתול ישן על הספה הכחולה",
 	} {
 		if err := (&password.Policy{}).Check(password.New(s), aboutOwner...); err != nil {
 			t.Errorf("%q: got %v, want nil", s, err)
@@ -75,6 +86,14 @@ func TestPolicyRefusesWhatAttackersTry(t *testing.T) {
 			"password12345678", "12345678password", "passwordpassword1", "Password12345678!", "qwertyuiopiloveyou", "passwordiloveyou", "sunshine-butterfly",
 			"P@ssw0rd12345678", "p4$$w0rd!1l0v3y0u", "password!!!!!!!!", "!!!!password!!!!", "password84719365", "MyPassword2024!",
 			"p a s s w o r d 1 2 3", "p-a-s-s-w-o-r-d-s-t-a-n-d-a-r-d", "password 12345678", "password qwerty", "iloveyou iloveyou 99", "pass word standard",
+			"pásswörd12345678", "P@sswörd12345678", "ṗáššẃøŕđ12345678", "p̷a̷s̷s̷w̷o̷r̷d̷1̷2̷3̷4̷5̷6̷", "PÄSSWÖRDSTANDÄRD", "sünshîne-bütterfly",
+			"thisismypassword", "ThisIsMyPassword!", "Th1sIsMyP@ssw0rd", "this is my password", "This-Is-My-Password", "this is my secret password", "ilovemyfamily2024", "ilovemyfamilyverymuch", "i love my family!",
+			"iloveyouforever", "iloveyousomuch99", "mynewpassword123", "pleaseletmeinnow", "ineedanewpassword", "iforgotmypassword", "changemeplease123",
+			"dasistmeinpasswort", "Das ist mein Passwort", "ichliebemeinefamilie", "jetaimemonamour1", "estaesmicontraseña", "motdepassesecret", "micontraseña12345",
+			"парольпривет123", "мой пароль 12345", "МойСекретныйПароль", "этомойпароль2024", "ялюблюсвоюмаму12", "я люблю тебя мама",
+			"κωδικός12345678", "ΚΩΔΙΚΟΣ12345678", "οκωδικόςμου12345", "αυτός είναι ο κωδικός μου", "σαγαπώπολύπολύ1",
+			"これは私のパスワードです1234", "パスワード1234567890", "密码123456789012345", "这是我的密码1234567890", "我爱你我的宝贝12345678", "비밀번호1234567890123", "나의비밀번호입니다1234567",
+			"كلمةالسر123456789", "הסיסמהשלי12345678", "पासवर्ड1234567890", "รหัสผ่านของฉัน123",
 			"ｐａｓｓｗｏｒｄ１２３４５６７８", "ＰＡＳＳＷＯＲＤ　ｓｔａｎｄａｒｄ",
 		},
 		password.CodeRepeated: {
@@ -89,6 +108,7 @@ func TestPolicyRefusesWhatAttackersTry(t *testing.T) {
 		},
 		password.CodePersonal: {
 			"grace.wilhelmina@navy.example.com", "GRACE.WILHELMINA", "gracewilhelmina", "Grace Wilhelmina", "gracewilhelmina1906", "gw.hopper12345678", "gw.hopper98712365",
+			"GräceWilhelmiña1906", "gw.hoppér12345678", "zoé.lévêque1234", "zoelevequezoe12", "ZOÉLÉVÊQUE12345",
 			"gw.hopper.gracewilhelmina", "wilhelminagrace1", "gr4c3w1lh3lm1n4", "hopper hopper 1906", "1906 gracewilhelmina 1992",
 		},
 	} {
@@ -223,6 +243,32 @@ func TestRefusalHoldsNothingOfThePassword(t *testing.T) {
 
 // A password of 8 random characters must pass where 8 are enough, and random
 // digits must as well: no rules of composition.
+// Each plain word counts as one: together they are refused.
+func TestPolicyKnowsItsPlainWords(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("words.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	if !slices.IsSorted(words) || len(slices.Compact(slices.Clone(words))) != len(words) {
+		t.Error("the list is not sorted, or a word is there twice")
+	}
+	p := &password.Policy{MinLength: 8}
+	for i, w := range words {
+		if n := utf8.RuneCountInString(w); n < 2 || n > 15 || strings.ToLower(w) != w || strings.ContainsFunc(w, unicode.IsSpace) {
+			t.Errorf("%q does not belong there", w)
+		}
+		// From all over the list, so that few repeat what is before.
+		three := w + words[(i+len(words)/3)%len(words)] + words[(i+2*len(words)/3)%len(words)]
+		for _, s := range []string{three, strings.ToUpper(three)} {
+			if utf8.RuneCountInString(s) >= 11 && p.Check(password.New(s)) == nil {
+				t.Errorf("%q is taken", s)
+			}
+		}
+	}
+}
+
 func TestPolicyTakesRandomPasswords(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
