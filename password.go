@@ -89,7 +89,7 @@ func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw pass
 		return ErrBadToken
 	}
 
-	if err := s.checkNewPassword(pw, &found[0].User); err != nil {
+	if err := s.checkNewPassword(pw, app, &found[0].User); err != nil {
 		return err
 	}
 	hash, err := s.hashPassword(ctx, passwordShare(app), pw)
@@ -136,12 +136,12 @@ func (s *Service) findToken(ctx context.Context, apiKey string, secret password.
 	return app, rec, nil
 }
 
-func (s *Service) checkNewPassword(pw password.Secret, u *User) error {
+func (s *Service) checkNewPassword(pw password.Secret, app Application, u *User) error {
 	var f faults
 	if pw.IsZero() {
 		f.add(required("/newPassword"))
 	} else {
-		s.checkPassword(&f, "/newPassword", pw, u.UserName, u.Email, u.Name)
+		s.checkPassword(&f, "/newPassword", pw, app, u.UserName, u.Email, u.Name)
 	}
 	return f.err()
 }
@@ -225,7 +225,7 @@ func (s *Service) validatePassword(c *creation) {
 	if p.Password.IsZero() {
 		f.add(FieldError{Pointer: "/password", Code: codeRequired, Detail: needed})
 	} else {
-		s.checkPassword(f, "/password", p.Password, p.UserName, p.Email, p.Name)
+		s.checkPassword(f, "/password", p.Password, c.app, p.UserName, p.Email, p.Name)
 	}
 	switch {
 	case p.ConfirmPassword.IsZero():
@@ -235,10 +235,10 @@ func (s *Service) validatePassword(c *creation) {
 	}
 }
 
-// checkPassword applies the policy and the hasher's own limit. words are what
-// this user's password must not be.
-func (s *Service) checkPassword(f *faults, pointer string, t password.Secret, words ...string) {
-	if err := s.opts.Policy.Check(t, words...); err != nil {
+// checkPassword applies the policy and the hasher's own limit. The password must
+// not be made of what names the application, nor of user, which names the user.
+func (s *Service) checkPassword(f *faults, pointer string, t password.Secret, app Application, user ...string) {
+	if err := s.opts.Policy.Check(t, append(user, app.Name, app.APIKey)...); err != nil {
 		f.addErr(pointer, err)
 		return
 	}

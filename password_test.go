@@ -177,6 +177,38 @@ func TestPolicyRefusalLeavesTheTokenGood(t *testing.T) {
 	}
 }
 
+func TestPasswordsAreNotMadeOfTheNamesOfUserAndApplication(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	const key = "zyxophon-inc"
+	addApplication(t, svc, users.Application{APIKey: key, Name: "Brütküper Wohnstätten"})
+	p := params("hollerbusch")
+	p.Name, p.Email = "Ottokar Zwiebel", "quendel@example.com"
+	pw, confirm := p.Password, p.ConfirmPassword
+	u, err := svc.Create(t.Context(), key, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := svc.IssueSetPasswordToken(t.Context(), key, u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, guess := range []string{
+		"Hollerbusch2026!", "ottokarzwiebel1", "quendelquendel99", "zyxophon-inc1234", "Zyxophon2026!!!!", "BrütküperWohnstätten", "brutkuper-2026-x", "zyxophon.brutkuper",
+	} {
+		p.Password, p.ConfirmPassword = password.New(guess), password.New(guess)
+		err := svc.CheckCreate(t.Context(), key, p)
+		equal(t, guess+" of a new user", findings(t, err), []string{"/password personal"})
+		err = svc.SetPassword(t.Context(), key, token.Secret, password.New(guess))
+		equal(t, guess+" of a known user", findings(t, err), []string{"/newPassword personal"})
+	}
+	p.Password, p.ConfirmPassword = pw, confirm
+	p.UserName, p.Email = "other", "other@example.com"
+	if err := svc.CheckCreate(t.Context(), key, p); err != nil {
+		t.Errorf("a good password: %v", err)
+	}
+}
+
 // One client that creates users without end keeps nobody from setting a password.
 func TestCreatesDoNotCrowdOutSettingAPassword(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,8 @@ type Options struct {
 	// gate with the defaults. Share one among all services of a process.
 	Gate *password.Gate
 	// Policy judges new passwords; nil: at least 15 characters and not easily guessed.
+	// It learns the name and the apiKey of the application, and the user's names
+	// and address.
 	Policy *password.Policy
 	// RequireCaller refuses contexts without a Caller with ErrUnauthenticated.
 	// By default such a call is the host's own and has every permission. It does
