@@ -236,9 +236,9 @@ func (s *Service) validatePassword(c *creation) {
 }
 
 // checkPassword applies the policy and the hasher's own limit. The password must
-// not be made of what names the application, nor of user, which names the user.
-func (s *Service) checkPassword(f *faults, pointer string, t password.Secret, app Application, user ...string) {
-	if err := s.opts.Policy.Check(t, append(user, app.Name, app.APIKey)...); err != nil {
+// not be made of what names the application or the user.
+func (s *Service) checkPassword(f *faults, pointer string, t password.Secret, app Application, userName, email, name string) {
+	if err := s.opts.Policy.Check(t, userName, email, name, app.Name, app.APIKey); err != nil {
 		f.addErr(pointer, err)
 		return
 	}

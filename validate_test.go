@@ -342,19 +342,20 @@ func TestFindingsAreCollectedInLinearTime(t *testing.T) {
 			return func() { svc.CheckCreate(t.Context(), apiKey, p) }
 		},
 	} {
-		fastest := func(n int) time.Duration {
-			f, least := collect(n), time.Hour
-			for range 5 {
-				start := time.Now()
-				f()
-				least = min(least, time.Since(start))
-			}
-			return least
+		const n, times, enough = 1000, 8, 24 // squared, it would be 64 times as long
+		few, many := collect(n), collect(times*n)
+		took := func(f func()) time.Duration {
+			start := time.Now()
+			f()
+			return time.Since(start)
 		}
-		const n, times = 2000, 8
-		few, most := fastest(n), fastest(times*n)
-		if ratio := float64(most) / float64(few); ratio > 3*times { // squared, it would be 64
-			t.Errorf("%s: %d findings took %v, %d took %v, %.0f times as long", what, n, few, times*n, most, ratio)
+		// A busy machine disturbs some rounds, and hardly all.
+		least, most := took(few), took(many)
+		for round := 0; most > enough*least && round < 30; round++ {
+			least, most = min(least, took(few)), min(most, took(many))
+		}
+		if most > enough*least {
+			t.Errorf("%s: %d findings took %v, %d took %v", what, n, least, times*n, most)
 		}
 	}
 }

@@ -308,7 +308,9 @@ func personal(words []string) [][]rune {
 		local, _, _ := strings.Cut(w, "@")
 		forms = append(forms, w, local, bare(w), bare(local))
 		forms = append(forms, parts(w)...)
-		forms = append(forms, parts(unaccent(w))...)
+		if plain := unaccent(w); plain != w {
+			forms = append(forms, parts(plain)...)
+		}
 	}
 	slices.Sort(forms)
 	known := make([][]rune, 0, len(forms))
