@@ -679,7 +679,7 @@ func TestKeysAreTheirOwnKeys(t *testing.T) {
 					continue
 				}
 				c := string(r)
-				for _, s := range []string{c, "a" + c, "\u05d0" + c} {
+				for _, s := range []string{c, "a" + c, "\u05d0" + c, "i" + c + "\u0307", "\u03b1\u0345" + c, c + "\u0345\u0307"} {
 					ownKey(t, userNameKey, s)
 				}
 				for _, s := range []string{"a" + c + "@b" + c + ".co", c + "@b." + c} {
