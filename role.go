@@ -19,9 +19,10 @@ const (
 // members of an answer, without links; see [Form] for those.
 type Role struct {
 	ID string `json:"id"`
-	// Name is unique in the application; NFC, 1 to 128 characters, compared exactly.
+	// Name is unique in the application; NFC, 1 to 128 characters that show,
+	// compared exactly.
 	Name        string    `json:"name"`
-	Description string    `json:"description,omitempty"` // at most 1,024 characters
+	Description string    `json:"description,omitempty"` // at most 1,024 characters; a blank one is none
 	DateCreated time.Time `json:"dateCreated,omitzero"`
 	DateUpdated time.Time `json:"dateUpdated,omitzero"`
 }
