@@ -468,18 +468,18 @@ func testBodyIsNotRead(t *testing.T) {
 	check(406, request("POST", "/v1/demo/users", "x", "Accept", "text/plain"))
 	check(413, request("POST", "/v1/demo/users", strings.Repeat("x", httpapi.MaxBody+1)))
 
-	defer fill(t, gate)()
+	defer fill(t, gate, "demo")()
 	check(503, request("POST", "/v1/demo/users", "x"))
 }
 
 // fill makes the gate, of one slot and a queue of one, full until the function
 // that it returns is called. It is for a synctest bubble.
-func fill(t *testing.T, gate *password.Gate) (empty func()) {
+func fill(t *testing.T, gate *password.Gate, share string) (empty func()) {
 	t.Helper()
 	hold, done := make(chan struct{}), make(chan error, 2)
 	for range 2 {
 		go func() {
-			done <- gate.Do(t.Context(), "demo", 0, func() error { <-hold; return nil })
+			done <- gate.Do(t.Context(), share, 0, func() error { <-hold; return nil })
 		}()
 	}
 	synctest.Wait() // one holds the slot, one waits
@@ -529,7 +529,7 @@ func testFullHashingQueue(t *testing.T) {
 	}
 
 	idle := without()
-	empty := fill(t, gate)
+	empty := fill(t, gate, "demo\x00password")
 	for i, got := range without() {
 		if got != idle[i] {
 			t.Errorf("request %d: got %s while the queue is full, want %s", i, got, idle[i])
