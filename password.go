@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -16,14 +15,8 @@ import (
 const (
 	// DefaultTokenLifetime is how long a set-password token is good.
 	DefaultTokenLifetime = 24 * time.Hour
-	// RecoveryGap is the least time between two set-password messages that
-	// RecoverPassword starts for one user.
-	RecoveryGap = time.Minute
 
 	tokenBytes = 32 // 256 bits
-	// recoveryTick hides how long RecoverPassword worked: it returns on a
-	// multiple of it, whether the user exists or not.
-	recoveryTick = 250 * time.Millisecond
 )
 
 var errNoTokens = fmt.Errorf("%w: it is no TokenStore", ErrUnsupported)
@@ -144,68 +137,6 @@ func (s *Service) checkNewPassword(pw password.Secret, app Application, u *User)
 		s.checkPassword(&f, "/newPassword", pw, app, u.UserName, u.Email, u.Name)
 	}
 	return f.err()
-}
-
-// RecoverPassword starts a set-password message for the user whose name or
-// address is login, with or without blanks around it, at most one in RecoveryGap
-// for each user. It returns nil
-// after the same time whether there is such a user, such an application, or
-// not; an error is the store's or the context's. A Caller in ctx is ignored.
-func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) error {
-	box, err := s.Outbox()
-	if err != nil {
-		return err
-	}
-	if s.tokens == nil {
-		return errNoTokens
-	}
-
-	start := time.Now()
-	err = s.recoverPassword(ctx, box, apiKey, login)
-	wait := time.NewTimer(recoveryTick - time.Since(start)%recoveryTick)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("users: recover password: %w", ctx.Err())
-	}
-}
-
-func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, login string) error {
-	app, err := s.application(ctx, apiKey)
-	if errors.Is(err, ErrUnknownApplication) || err == nil && app.Disabled {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	key, err := loginKey(strings.TrimSpace(login))
-	if err != nil {
-		return nil
-	}
-	found, err := s.findUsers(ctx, UserQuery{ApplicationID: app.ID, NameKeys: []string{key}, EmailKeys: []string{key}, KeysOnly: true})
-	if err != nil {
-		return err
-	}
-	id, err := s.newID()
-	if err != nil {
-		return err
-	}
-	// Write even if there is no such user, so that timing and failures do not
-	// reveal one.
-	userID := id
-	if len(found) > 0 {
-		userID = found[0].ID
-	}
-	now := s.now()
-	err = box.Enqueue(ctx, NotificationRecord{
-		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword,
-		State: StatePending, Created: now, Due: now,
-	}, RecoveryGap)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("users: recover password: %w", err)
-	}
-	return nil
 }
 
 func (s *Service) validatePassword(c *creation) {

@@ -19,6 +19,8 @@ type Service struct {
 	maxPwBytes int  // the hasher's limit, 0 if it has none
 	hostTx     bool // the host ends the transaction in which the store writes
 
+	recoveries *recoveries
+
 	outbox OutboxStore // nil: the store has none
 	tokens TokenStore  // nil: the store has none
 }
@@ -155,7 +157,7 @@ func (s *Service) WithStore(store Store) *Service {
 		panic("users: WithStore: store is nil")
 	}
 	t := *s
-	t.store, t.hostTx = store, false
+	t.store, t.hostTx, t.recoveries = store, false, newRecoveries()
 	t.outbox, _ = StoreAs[OutboxStore](store)
 	t.tokens, _ = StoreAs[TokenStore](store)
 	return &t

@@ -1,0 +1,165 @@
+package users_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
+	"github.com/gousers/users/memstore"
+)
+
+// slowly returns store with a second for each look-up and each row that is
+// written, and what was asked of it.
+func slowly(store users.Store) (slow users.Store, looks, most *atomic.Int64) {
+	looks, most = new(atomic.Int64), new(atomic.Int64)
+	var now atomic.Int64
+	return storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.FindUsers || m == storefake.Enqueue {
+			raise(most, now.Add(1))
+			defer now.Add(-1)
+			if m == storefake.FindUsers {
+				looks.Add(1)
+			}
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return do()
+	}), looks, most
+}
+
+// However many ask at once for one user, the store is asked once, as for a user
+// that does not exist, and all get their answer at the same time.
+func TestConcurrentRecoveriesOfOneLoginAreOne(t *testing.T) {
+	t.Parallel()
+	for _, login := range []string{"ann", "ANN", "ann@example.com", "nobody", "no such login/"} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memstore.New()
+			invite(t, newServiceOn(t, store, users.Options{}), "ann")
+			slow, looks, _ := slowly(store)
+			svc, err := users.New(slow, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			var took sync.Map
+			for range 250 {
+				all.Go(func() {
+					start := time.Now()
+					if err := svc.RecoverPassword(t.Context(), apiKey, login); err != nil {
+						t.Errorf("%s: got %v, want none", login, err)
+					}
+					took.Store(time.Since(start), true)
+				})
+			}
+			all.Wait()
+			if looks.Load() > 1 {
+				t.Errorf("%s: the store was asked %d times, want once", login, looks.Load())
+			}
+			times := 0
+			took.Range(func(any, any) bool { times++; return true })
+			equal(t, login+": different times", times, 1)
+		})
+	}
+}
+
+// An open route does not take all of the store's connections.
+func TestRecoveriesUseTheStoreAFewAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		newServiceOn(t, store, users.Options{})
+		slow, looks, most := slowly(store)
+		svc, err := users.New(slow, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				if err := svc.RecoverPassword(t.Context(), apiKey, fmt.Sprint("user", i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		equal(t, "look-ups", looks.Load(), 20)
+		equal(t, "at a time", most.Load(), 4)
+	})
+}
+
+// Who waits for another's call is not harmed by that one's end.
+func TestRecoveryOutlivesTheCallThatItWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"canceled", "panic"} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memstore.New()
+			invite(t, newServiceOn(t, store, users.Options{}), "ann")
+			panics := how == "panic"
+			slow, _, _ := slowly(store)
+			svc, err := users.New(storefake.Around(slow, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+				err := do()
+				if m == storefake.FindUsers && panics {
+					panics = false
+					panic(errHost)
+				}
+				return err
+			}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			ctx, cancel := context.WithCancel(t.Context())
+			first, second := make(chan error, 1), make(chan error, 1)
+			go func() {
+				first <- recovered(func() error { return svc.RecoverPassword(ctx, apiKey, "ann") })
+			}()
+			synctest.Wait()
+			go func() { second <- svc.RecoverPassword(t.Context(), apiKey, "ann") }()
+			synctest.Wait()
+			if how == "canceled" {
+				cancel()
+			}
+			if err := <-first; !errors.Is(err, context.Canceled) && !errors.Is(err, errHost) {
+				t.Errorf("%s: the first got %v", how, err)
+			}
+			if err := <-second; err != nil {
+				t.Errorf("%s: the second got %v, want none", how, err)
+			}
+			cancel()
+			equal(t, how+": notifications", len(notifications(t, svc)), 1)
+		})
+	}
+}
+
+// What fails for one fails for all who asked for the same.
+func TestRecoveriesShareAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		newServiceOn(t, store, users.Options{})
+		slow, _, _ := slowly(storefake.Failing(store, errStore, storefake.Enqueue))
+		svc, err := users.New(slow, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				if err := svc.RecoverPassword(t.Context(), apiKey, "nobody"); !errors.Is(err, errStore) {
+					t.Errorf("got %v, want the store's error", err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
