@@ -45,13 +45,14 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 	if u == nil {
 		return users.ErrNotFound
 	}
-	if u.pending[r.Kind] != nil {
-		return nil
-	}
 	for _, t := range u.tokens {
 		if t.Created.After(r.Created.Add(-minGap)) {
 			return nil
 		}
+	}
+	if waiting := u.pending[r.Kind]; waiting != nil {
+		s.hasten(waiting)
+		return nil
 	}
 	t := s.tenants[r.ApplicationID]
 	if t.rows[r.ID] != nil {
@@ -61,6 +62,17 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 	r.Due = s.now()
 	s.addRow(t, u, r)
 	return nil
+}
+
+// hasten makes a pending row due now, unless it is leased or due already.
+func (s *Store) hasten(r *row) {
+	now := s.now()
+	if r.node.in != &s.ready && r.node.at.After(now) || !r.Due.After(now) {
+		return
+	}
+	r.node.in.remove(r.node)
+	r.Due = now
+	r.node = s.ready.add(r.Due, r.ID, r)
 }
 
 // Claim implements [users.OutboxStore]. It costs O(log n) for each row it returns

@@ -28,20 +28,35 @@ const enqueue = intoNotifications + `
 	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})
 	{or nothing}`
 
+// hasten makes the notification that is in the way of another one due.
+const hasten = `UPDATE {notifications} SET due_at = {now}
+	WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
+	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = ? AND user_id = ? AND date_created > ?)`
+
 // Enqueue implements [users.OutboxStore]. Of concurrent calls the unique key
 // lets one write.
 func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
+	gap := r.Created.Add(-minGap).UnixMicro()
 	return s.retry(ctx, func(int) error {
 		err := s.statement(ctx, func(run runner) error {
 			return run.insert(ctx, s.text(enqueue),
 				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, r.Created.UnixMicro(),
 				r.ApplicationID, r.UserID,
-				r.ApplicationID, r.UserID, r.Created.Add(-minGap).UnixMicro())
+				r.ApplicationID, r.UserID, gap)
 		})
 		if !isNotWritten(err) {
 			return err
 		}
 
+		err = s.statement(ctx, func(run runner) error {
+			_, err := run.exec(ctx, s.text(hasten),
+				r.ApplicationID, r.UserID, r.Kind,
+				r.ApplicationID, r.UserID, gap)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 		return s.look(ctx, func(run runner) error { return run.wantUser(ctx, r.ApplicationID, r.UserID) })
 	})
 }

@@ -42,9 +42,11 @@ func outboxCases() []testCase {
 		{"EnqueueIsDueNow", withOutbox, enqueueIsDueNow,
 			"Enqueue adds r, due now"},
 		{"EnqueueOncePending", withOutbox, enqueueOncePending,
-			"It does nothing and returns nil when a pending notification of the same user and kind exists"},
+			"When a notification of the same user and kind is pending already, it adds none"},
+		{"EnqueueHastens", withOutbox, enqueueHastens,
+			"and makes that one due now, unless a worker holds it"},
 		{"EnqueueKeepsTheGap", withOutbox | withTokens, enqueueKeepsTheGap,
-			"or when a token of the user was created less than minGap before r.Created"},
+			"When a token of the user was created less than minGap before r.Created it does nothing"},
 		{"EnqueueUnknownUser", withOutbox, enqueueUnknownUser,
 			"A user that does not exist is ErrNotFound"},
 		{"RacingEnqueues", withOutbox, racingEnqueues,
@@ -428,6 +430,29 @@ func (p *probe) wantAfterEnqueue(what string, n *users.NewUser, want int) {
 
 // enqueueKeepsTheGap: a delivered notification is deleted; what is left of it is
 // the token that it carried.
+// enqueueHastens: whoever asks again while a message waits for its retry must not
+// wait with it, for as long as an hour.
+func enqueueHastens(p *probe) {
+	n := p.create(p.user(p.app()))
+	first := p.recovery(n)
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, first, 0))
+	p.claimOne("w", time.Hour)
+	p.must("Settle", p.settle(first, "w", users.Settlement{Outcome: users.OutcomeRetry, RetryIn: time.Hour, LastError: "mail server down"}))
+
+	p.must("Enqueue beside one that waits", p.outbox.Enqueue(p.ctx, p.recovery(n), 0))
+	got := p.claimOne("w", time.Hour)
+	if got.ID != first.ID || got.Attempts != 2 || got.LastError != "mail server down" {
+		p.errorf("claimed after Enqueue: got %+v, want the one that waited", got)
+	}
+
+	p.must("Enqueue beside one that a worker holds", p.outbox.Enqueue(p.ctx, p.recovery(n), 0))
+	if rows := p.claim("another", time.Hour, 10); len(rows) != 0 {
+		p.errorf("Claim of what a worker holds: got %d rows, want none", len(rows))
+	}
+	p.must("Settle", p.settle(first, "w", users.Settlement{Outcome: users.OutcomeDelivered}))
+	p.wantStrings("what waits", rowIDs(p.rows(n.ApplicationID)), nil)
+}
+
 func enqueueKeepsTheGap(p *probe) {
 	a := p.app()
 	n, other := p.create(p.user(a)), p.create(p.user(a))

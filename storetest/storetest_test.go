@@ -541,6 +541,20 @@ var brokenStores = []struct {
 	}},
 	{"pending rows are not looked for", "EnqueueOncePending", enqueueAlways},
 	{"pending rows are not looked for, racing", "RacingEnqueues", enqueueAlways},
+	{"who asks again waits for the retry", "EnqueueHastens", func(b *broken) {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
+			rows, err := b.Store.ListNotifications(ctx, users.NotificationQuery{ApplicationID: r.ApplicationID})
+			for _, row := range rows {
+				if row.UserID == r.UserID && row.Kind == r.Kind && row.State == users.StatePending {
+					return nil
+				}
+			}
+			if err != nil {
+				return err
+			}
+			return b.Store.Enqueue(ctx, r, gap)
+		}
+	}},
 	{"the gap is not kept", "EnqueueKeepsTheGap", func(b *broken) {
 		b.enqueue = func(ctx context.Context, r users.NotificationRecord, _ time.Duration) error {
 			return b.Store.Enqueue(ctx, r, 0)
