@@ -22,6 +22,8 @@ type status int
 const (
 	failed      status = iota // an attempt without success
 	delivered                 // an attempt with success
+	discarded                 // an attempt after which no other makes sense: Discard
+	postponed                 // not begun by the notifier: Release
 	gone                      // there is nobody to tell
 	disabled                  // not attempted: the application is disabled
 	unavailable               // not attempted: the store can't be reached
@@ -57,8 +59,11 @@ func (r *Relay) decide(j job, res result) (s users.Settlement, e event) {
 	case leaseShort:
 		s.Outcome, s.LastError = users.OutcomeReleased, j.LastError
 		e = event{slog.LevelWarn, "outbox: released, lease too short", nil}
-	case failed:
-		if j.Attempts >= r.o.MaxAttempts {
+	case postponed:
+		s.Outcome, s.RetryIn = users.OutcomeReleased, r.backoff(j.Attempts)
+		e = event{slog.LevelInfo, "outbox: delivery postponed", []slog.Attr{reason, slog.Duration("retryIn", s.RetryIn)}}
+	case failed, discarded:
+		if res.status == discarded || j.Attempts >= r.o.MaxAttempts {
 			s.Outcome = users.OutcomeDiscarded
 			e = event{slog.LevelError, "outbox: notification discarded", []slog.Attr{reason}}
 			break
@@ -143,8 +148,13 @@ func (p *pool) attempt(ctx context.Context, j job) (res result) {
 	if n.Kind == users.KindSetPassword {
 		n.URL = password.New(p.o.SetPasswordURL(n.Application, n.Token.Reveal()))
 	}
-	if err := p.notifier.Notify(ctx, n); err != nil {
-		return fail(failed, err)
+	err = p.notifier.Notify(ctx, n)
+	var v *verdict
+	switch {
+	case err == nil:
+		return result{status: delivered}
+	case errors.As(err, &v):
+		return fail(v.status, err)
 	}
-	return result{status: delivered}
+	return fail(failed, err)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -48,6 +49,84 @@ func TestFailedAttemptsBackOffUntilDiscarded(t *testing.T) {
 			t.Errorf("log: got %q, want 7 lines about failures and one with %q", log.String(), line)
 		}
 	})
+}
+
+func TestFinalErrorIsDiscardedAtOnceWithItsReason(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(error) error{
+		"as it is": func(err error) error { return err },
+		"wrapped":  func(err error) error { return fmt.Errorf("mail: %w", err) },
+		"joined":   func(err error) error { return errors.Join(errors.New("two"), err) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setUp(t)
+			f.create(true)
+			n := &attempts{err: func(n users.Notification) error {
+				return wrap(outbox.Discard(errors.New("550 no such mailbox for " + n.Token.Reveal())))
+			}}
+			var log bytes.Buffer
+			r := relay(t, f.svc, n, outbox.Options{Logger: logTo(&log)})
+			drain(t, r)
+			drain(t, r)
+
+			row := f.onlyRow(users.StateDiscarded)
+			if row.Attempts != 1 || !strings.Contains(row.LastError, "550 no such mailbox for [removed]") || len(n.All()) != 1 {
+				t.Errorf("got %+v after %d calls, want the reason after one", row, len(n.All()))
+			}
+			if !strings.Contains(log.String(), `level=ERROR msg="outbox: notification discarded" notificationId=`+row.ID) {
+				t.Errorf("log: got %q, want an error about the row", log.String())
+			}
+		})
+	}
+}
+
+func TestDeliveryThatWasNotBegunCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		n := &attempts{err: always(fmt.Errorf("mail: %w", outbox.Release(errors.New("busy"))))}
+		var log bytes.Buffer
+		stop := run(relay(t, f.svc, n, outbox.Options{MaxAttempts: 8, Logger: logTo(&log)}))
+		time.Sleep(time.Minute + time.Millisecond)
+		row := f.onlyRow(users.StatePending)
+		if row.Attempts != 0 || row.LastError != "mail: busy" || len(n.All()) < 20 {
+			t.Errorf("got %+v after %d calls, want a row without attempts after more than MaxAttempts", row, len(n.All()))
+		}
+		for _, wait := range n.waits() {
+			if wait < outbox.MinBackoff {
+				t.Errorf("wait: got %v, want at least %v", wait, outbox.MinBackoff)
+			}
+		}
+
+		n.answer(nil)
+		time.Sleep(5 * time.Second)
+		stop()
+		f.noRows()
+		if !strings.Contains(log.String(), `level=INFO msg="outbox: delivery postponed"`) || strings.Contains(log.String(), "WARN") {
+			t.Errorf("log: got %q, want lines about what was postponed and no warning", log.String())
+		}
+	})
+}
+
+func TestVerdictsAboutNothingAreNil(t *testing.T) {
+	t.Parallel()
+	if err := outbox.Discard(nil); err != nil {
+		t.Errorf("Discard: got %v, want nil", err)
+	}
+	if err := outbox.Release(nil); err != nil {
+		t.Errorf("Release: got %v, want nil", err)
+	}
+}
+
+func TestVerdictKeepsTheError(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]func(error) error{"Discard": outbox.Discard, "Release": outbox.Release} {
+		if err := f(context.Canceled); !errors.Is(err, context.Canceled) || err.Error() != context.Canceled.Error() {
+			t.Errorf("%s: got %v, want the error that it was given inside", name, err)
+		}
+	}
 }
 
 func TestRepeatsHaveTheSameID(t *testing.T) {

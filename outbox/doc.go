@@ -14,5 +14,9 @@
 // processes share the work: a row belongs to one of them for the time of a lease,
 // which the store's clock alone judges.
 //
+// An error of the notifier is a failed attempt, which is repeated later. A notifier
+// that knows better says so with [Discard], if no repeat can succeed, or with
+// [Release], if it had no time to begin.
+//
 // [Recorder] and [Log] are notifiers for tests and for development.
 package outbox

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -44,6 +45,45 @@ func ExampleRecorder() {
 		fmt.Println(n.Kind, n.User.Email, len(n.Token.Reveal()))
 	}
 	// Output: set_password ann@example.com 43
+}
+
+// A notifier that knows when there is no point in trying again.
+func ExampleDiscard() {
+	ctx := context.Background()
+	svc, err := users.New(memstore.New(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := svc.CreateApplication(ctx, users.Application{APIKey: "demo"}); err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Create(ctx, "demo", users.CreateUserParams{
+		UserName: "ann", Email: "ann@example.com", AutoCreatePassword: true, SendEmailNotification: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	gone := users.NotifierFunc(func(context.Context, users.Notification) error {
+		return outbox.Discard(errors.New("the mailbox does not exist"))
+	})
+	relay, err := outbox.New(svc, gone, &outbox.Options{
+		SetPasswordURL: func(_ users.Application, token string) string { return "https://example.com/#" + token },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := relay.Drain(ctx); err != nil {
+		log.Fatal(err)
+	}
+	list, err := svc.Notifications(ctx, "demo", users.NotificationQuery{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, n := range list.Notifications {
+		fmt.Println(n.State, n.Attempts, n.LastError)
+	}
+	// Output: discarded 1 the mailbox does not exist
 }
 
 func ExampleLog() {

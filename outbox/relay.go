@@ -60,17 +60,18 @@ type Options struct {
 	// lease ends.
 	Lease time.Duration
 	// MaxAttempts is how often a notification is attempted before it is
-	// discarded; 0: 20, at least 8. [users.Service.Notifications] lists what was
-	// discarded, [users.Service.RetryNotification] starts it again.
+	// discarded; 0: 20, at least 8. What the notifier calls final ([Discard]) is
+	// discarded at once. [users.Service.Notifications] lists what was discarded,
+	// [users.Service.RetryNotification] starts it again.
 	MaxAttempts int
 	// Poll is how often an idle relay looks for due rows; 0: 1 s.
 	Poll time.Duration
 	// PurgeEvery is how often Run deletes expired tokens and idempotency
 	// records; 0: 10 min.
 	PurgeEvery time.Duration
-	// Logger gets a line for each failed attempt (Warn), each discarded
-	// notification, each failure of the store and each panic (Error). None holds
-	// a token. nil: nothing is logged.
+	// Logger gets a line for each postponed delivery (Info), each failed attempt
+	// (Warn), each discarded notification, each failure of the store and each
+	// panic (Error). None holds a token. nil: nothing is logged.
 	Logger *slog.Logger
 	// Rand returns numbers in [0, 1) for the jitter of waits and must be safe for
 	// concurrent use; nil: math/rand/v2.
