@@ -232,6 +232,35 @@ func TestDisabledApplicationsWaitWithoutLosingAttempts(t *testing.T) {
 	})
 }
 
+func TestDisabledApplicationNeverWaitsBeyondTheMaximum(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		store := &switchable{Store: f.store}
+		store.disabled.Store(true)
+		var waits []time.Duration
+		svc := f.service(storefake.Around(store, func(_ context.Context, m storefake.Method, arg any, do func() error) error {
+			if m == storefake.Settle {
+				waits = append(waits, arg.(users.Settlement).RetryIn)
+			}
+			return do()
+		}), nil)
+		last := 1 - 1e-9
+		stop := run(relay(t, svc, &outbox.Recorder{}, outbox.Options{Rand: func() float64 { return last }}))
+		time.Sleep(5 * time.Hour)
+		stop()
+		if len(waits) < 4 {
+			t.Fatalf("got waits %v, want one in each hour at least", waits)
+		}
+		for _, got := range waits {
+			if got <= outbox.MaxBackoff/2 || got > outbox.MaxBackoff {
+				t.Errorf("wait: got %v, want more than half of %v and at most that", got, outbox.MaxBackoff)
+			}
+		}
+	})
+}
+
 // switchable is a store whose applications can be disabled.
 type switchable struct {
 	*memstore.Store

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -11,22 +12,75 @@ import (
 	"github.com/gousers/users/password"
 )
 
-func TestRecorderReturnsCopies(t *testing.T) {
+func TestRecorderCopiesWhatItKeepsAndWhatItReturns(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(u *users.User)
+		read   func(u users.User) string
+	}{
+		"roles": {
+			func(u *users.User) { u.Roles[0].Name = "changed" },
+			func(u users.User) string { return u.Roles[0].Name },
+		},
+		"dashboardSettings": {
+			func(u *users.User) { copy(u.DashboardSettings, "changed") },
+			func(u users.User) string { return string(u.DashboardSettings) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			given := users.User{Roles: []users.Role{{Name: "editor"}}, DashboardSettings: []byte(`{"theme":"dark"}`)}
+			want := tt.read(given)
+			var r outbox.Recorder
+			if err := r.Notify(t.Context(), users.Notification{User: given}); err != nil {
+				t.Fatal(err)
+			}
+
+			tt.change(&given)
+			if got := tt.read(r.All()[0].User); got != want {
+				t.Errorf("after a change of what was given: got %q, want %q", got, want)
+			}
+			tt.change(&r.All()[0].User)
+			if got := tt.read(r.All()[0].User); got != want {
+				t.Errorf("after a change of what was returned: got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestRecorderIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	var r outbox.Recorder
-	roles := []users.Role{{Name: "editor"}}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			_ = r.Notify(t.Context(), users.Notification{User: users.User{Roles: roles}})
+			_ = r.Notify(t.Context(), users.Notification{})
 			r.All()
 		})
 	}
 	wg.Wait()
-	roles[0].Name = "changed"
-	r.All()[0].User.Roles[0].Name = "changed"
-	if got := r.All(); len(got) != 8 || got[0].User.Roles[0].Name != "editor" {
-		t.Errorf("got %+v, want 8 with the role editor", got)
+	if got := len(r.All()); got != 8 {
+		t.Errorf("got %d, want 8", got)
+	}
+}
+
+func TestRecorderOfNothingReturnsAnEmptyList(t *testing.T) {
+	t.Parallel()
+	if got := new(outbox.Recorder).All(); got == nil || len(got) != 0 {
+		t.Errorf("got %#v, want an empty list", got)
+	}
+}
+
+func TestLogWithoutALoggerUsesTheDefault(t *testing.T) { // not parallel: there is one default
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	var b bytes.Buffer
+	slog.SetDefault(logTo(&b))
+	if err := outbox.Log(nil).Notify(t.Context(), users.Notification{ID: "01J"}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "notificationId=01J") {
+		t.Errorf("got %q, want a line of the default logger", b.String())
 	}
 }
 

@@ -176,6 +176,77 @@ func TestRowsThatWaitTooLongAreReleasedAndNotSentTwice(t *testing.T) {
 	})
 }
 
+// A delivery may take Timeout, and a notifier a little longer to return. Both must
+// fit into what is left of the lease: otherwise another relay sends the same meanwhile.
+func TestNoDeliveryBeginsThatCouldOutliveItsLease(t *testing.T) {
+	t.Parallel()
+	const enough = 3 * time.Second // a lease of 14 s, less the Timeout of 10 s and the grace of 1 s
+	for name, tt := range map[string]struct {
+		claim time.Duration // how long it takes
+		want  int
+	}{
+		"all that it needs is left": {enough, 1},
+		"a moment less is left":     {enough + time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setUp(t)
+				f.create(false)
+				svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+					err := do()
+					if m == storefake.Claim {
+						time.Sleep(tt.claim)
+					}
+					return err
+				})
+				var got outbox.Recorder
+				o := outbox.Options{Timeout: 10 * time.Second, Lease: 14 * time.Second, Poll: time.Hour}
+				stop := run(relay(t, svc, &got, o))
+				time.Sleep(time.Minute)
+				stop()
+				if len(got.All()) != tt.want {
+					t.Errorf("got %d delivered, want %d", len(got.All()), tt.want)
+				}
+				if rows := f.rows(); tt.want == 0 && (len(rows) != 1 || rows[0].Attempts != 0) {
+					t.Errorf("got %+v, want the row without an attempt", rows)
+				}
+			})
+		})
+	}
+}
+
+func TestWaitGrowsWhileTheStoreIsDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		start := time.Now()
+		var claims []time.Duration
+		svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+			if m != storefake.Claim {
+				return do()
+			}
+			claims = append(claims, time.Since(start))
+			if len(claims) < 7 {
+				return users.ErrUnavailable
+			}
+			return do()
+		})
+		var got outbox.Recorder
+		stop := run(relay(t, svc, &got, outbox.Options{}))
+		time.Sleep(time.Hour)
+		stop()
+		want := []time.Duration{0, 1, 5, 21, 81, 141, 201} // waits of 1, 4 and 16 s, then a minute each
+		for i := range want {
+			want[i] *= time.Second
+		}
+		if len(claims) < len(want) || !slices.Equal(claims[:len(want)], want) || len(got.All()) != 1 {
+			t.Errorf("claims: got %v, want them at %v and so on", claims[:min(len(claims), 10)], want)
+		}
+	})
+}
+
 func TestRowOfADeadProcessIsDeliveredWhenItsLeaseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
