@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
 	"io/fs"
 	netmail "net/mail"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -17,6 +19,9 @@ import (
 
 	"github.com/wneessen/go-mail"
 	"golang.org/x/net/idna"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/password"
@@ -32,8 +37,9 @@ type message struct {
 	data     []byte
 }
 
-// data is what templates are executed with: see Options.Templates. It never
-// leaves this file, because it shows the secrets.
+// data is what templates are executed with: see Options.Templates, also for the
+// fields that a template sent to strangers must not quote. It never leaves this
+// file, because it shows the secrets.
 type data struct {
 	users.Notification
 	Token, URL string // in the place of the closed ones
@@ -63,7 +69,7 @@ func newComposer(from string, o *Options) (*composer, error) {
 	if c.domain == "" {
 		_, c.domain, _ = cutLast(c.from.Address)
 	}
-	if c.domain, err = idna.Lookup.ToASCII(c.domain); err != nil {
+	if c.domain, err = domainToASCII(c.domain); err != nil {
 		return nil, errors.New("option Domain is not a domain name")
 	}
 	for _, kind := range []string{users.KindAccountCreated, users.KindSetPassword} {
@@ -137,18 +143,17 @@ func (t texts) execute(n users.Notification) (*parts, error) {
 		t.html.Execute(&p.html, d))
 }
 
-// compose returns the message of a notification. Its errors are permanent and
-// hold no secret.
+// compose returns the message of a notification. Its errors hold no secret.
 func (c *composer) compose(n users.Notification) (*message, error) {
 	refuse := func(detail string) error { return &Error{Step: "compose", Permanent: true, detail: detail} }
 	t, ok := c.texts[n.Kind]
-	if !ok {
-		return nil, refuse("unknown kind of notification")
+	if !ok { // a newer process knows it
+		return nil, &Error{Step: "compose", detail: "unknown kind of notification"}
 	}
 	if !validID(n.ID) {
 		return nil, refuse("the id of the notification does not fit a Message-ID")
 	}
-	to, err := address(n.User.Name, n.User.Email)
+	to, err := address("", n.User.Email) // with a name it would be a message of whoever chose that
 	if err != nil {
 		return nil, refuse("the recipient: " + err.Error())
 	}
@@ -168,7 +173,7 @@ func (c *composer) compose(n users.Notification) (*message, error) {
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent(), mail.WithEncoding(mail.EncodingQP))
 	msg.FromMailAddress(c.from)
 	msg.AddToMailAddress(to)
-	msg.Subject(subject)
+	msg.Subject(guard(subject))
 	msg.SetDate()
 	msg.SetMessageIDWithValue(n.ID + "@" + c.domain)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
@@ -210,11 +215,29 @@ func address(name, addr string) (*netmail.Address, error) {
 		strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
 		return nil, errors.New("not a mail address")
 	}
-	domain, err := idna.Lookup.ToASCII(domain)
-	if err != nil || domain == "" || strings.ContainsFunc(domain, unfit) {
+	domain, err := domainToASCII(domain)
+	if err != nil {
 		return nil, errors.New("not a mail address: its domain")
 	}
 	return &netmail.Address{Name: name, Address: local + "@" + domain}, nil
+}
+
+// domainToASCII returns the ASCII form of a domain name (IDNA2008), as the Service
+// takes it: lower-cased and composed, and then held to the rules of registration.
+// The mapping of idna.Lookup (UTS #46) refuses letters whose lower-case form is
+// fine, and makes another domain of others: "ss" of U+1E9E.
+func domainToASCII(name string) (string, error) {
+	for range 4 { // as often as the Service maps, at most
+		mapped := norm.NFC.String(cases.Lower(language.Und, cases.HandleFinalSigma(false)).String(name))
+		if mapped == name {
+			break
+		}
+		name = mapped
+	}
+	if strings.HasSuffix(name, ".") { // the root has no place in mail
+		return "", errors.New("a domain name that ends with a dot")
+	}
+	return idna.Registration.ToASCII(name)
 }
 
 func cutLast(addr string) (local, domain string, ok bool) {
@@ -227,11 +250,25 @@ func cutLast(addr string) (local, domain string, ok bool) {
 
 // unfit reports whether r can't be part of a dot-atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2).
 func unfit(r rune) bool {
-	return r <= ' ' || unicode.IsControl(r) || unicode.IsSpace(r) || strings.ContainsRune(`()<>[]:;@\,"`, r)
+	return !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(`()<>[]:;@\,"`, r)
 }
 
 func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// guard returns a header text that readers show as it stands. ASCII is usually sent
+// as it is; what reads as an encoded-word in it (RFC 2047) would be decoded, even to
+// line breaks.
+func guard(s string) string {
+	if !strings.Contains(s, "=?") || !ascii(s) {
+		return s // beyond ASCII it is encoded as a whole
+	}
+	var words []string
+	for part := range slices.Chunk([]byte(s), 45) { // 75 characters a word at most
+		words = append(words, "=?UTF-8?B?"+base64.StdEncoding.EncodeToString(part)+"?=")
+	}
+	return strings.Join(words, " ")
 }
 
 func ascii(s string) bool {

@@ -6,6 +6,7 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -100,7 +101,7 @@ func TestHeadersAreWhatAReceiverExpects(t *testing.T) {
 		"Message-ID":     "<" + id + "@example.com>",
 		"Auto-Submitted": "auto-generated",
 		"Mime-Version":   "1.0",
-		"To":             `"Ann" <ann@example.org>`,
+		"To":             "<ann@example.org>",
 		"Subject":        "Set your Acme password",
 		"User-Agent":     "",
 		"X-Mailer":       "",
@@ -133,40 +134,106 @@ func TestRepeatHasTheSameMessageID(t *testing.T) {
 	}
 }
 
-func TestSetPasswordTellsLinkNameAndExpiry(t *testing.T) {
+func TestSetPasswordTellsLinkAndExpiry(t *testing.T) {
 	t.Parallel()
 	_, m := written(t, note(), smtpnotify.Options{})
 	want := "Hello,\n\nUse this link to set the password for your account at Acme:\n\n" + link +
-		"\n\nUser name: ann\nThe link works once. It expires on March 4, 2026 at 05:06 UTC.\n\n" +
+		"\n\nThe link works once. It expires on March 4, 2026 at 05:06 UTC.\n\n" +
 		"If you did not expect this message, you can ignore it.\n"
 	if m.text != want {
 		t.Errorf("text: got %q, want %q", m.text, want)
 	}
-	for _, part := range []string{`<a href="` + link + `">`, "<strong>ann</strong>", "March 4, 2026 at 05:06 UTC"} {
+	for _, part := range []string{`<a href="` + link + `">`, "March 4, 2026 at 05:06 UTC"} {
 		if !strings.Contains(m.html, part) {
 			t.Errorf("html: got %q, want %q in it", m.html, part)
 		}
 	}
 }
 
-func TestAccountCreatedHasNoLinkAndNoFreeText(t *testing.T) {
+func TestAccountCreatedTellsWhetherApprovalIsNeeded(t *testing.T) {
 	t.Parallel()
-	hello := note()
-	hello.Kind, hello.Token, hello.URL = users.KindAccountCreated, password.Secret{}, password.Secret{}
-	hello.User.IsApproved = false
-	hello.User.Name = "You have won, see http://evil.example"
-	_, m := written(t, hello, smtpnotify.Options{})
-	if got, want := m.Get("Subject"), "Your account at Acme"; got != want {
-		t.Errorf("subject: got %q, want %q", got, want)
+	for name, tt := range map[string]struct {
+		approved bool
+		want     string
+	}{
+		"approved":     {true, ""},
+		"not approved": {false, "\nThe account can be used once it has been approved.\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hello := accountCreated()
+			hello.User.IsApproved = tt.approved
+			_, m := written(t, hello, smtpnotify.Options{})
+			if got, want := m.Get("Subject"), "Your account at Acme"; got != want {
+				t.Errorf("subject: got %q, want %q", got, want)
+			}
+			want := "Hello,\n\nAn account has been created for you at Acme.\n" + tt.want +
+				"\nIf you did not expect this message, you can ignore it.\n"
+			if m.text != want {
+				t.Errorf("text: got %q, want %q", m.text, want)
+			}
+			if strings.Contains(m.html, "href") || strings.Contains(m.html, "approved") == tt.approved {
+				t.Errorf("html: got %q, want no link, and of approval only if it is needed", m.html)
+			}
+		})
 	}
-	want := "Hello,\n\nAn account has been created for you at Acme.\n\nUser name: ann\n\n" +
-		"The account can be used once it has been approved.\n\n" +
-		"If you did not expect this message, you can ignore it.\n"
-	if m.text != want {
-		t.Errorf("text: got %q, want %q", m.text, want)
+}
+
+// accountCreated returns an account_created notification to Ann.
+func accountCreated() users.Notification {
+	n := note()
+	n.Kind, n.Token, n.URL = users.KindAccountCreated, password.Secret{}, password.Secret{}
+	return n
+}
+
+// Whoever creates a user chooses the names and the address: the mail must not say
+// what that person wants said.
+func TestNothingThatAPersonChoseIsInTheMessage(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []func() users.Notification{note, accountCreated} {
+		plain, _ := written(t, kind(), smtpnotify.Options{})
+		for _, chosen := range []string{
+			"evil.example", "www.evil.example", "evil:0900-123456", "+491234567890", "You-have-won",
+			"You have won, see http://evil.example/?a=b", "=?utf-8?q?=0D=0ABcc:_eve=40evil.example?=",
+			"=?utf-8?b?DQpCY2M6IGV2ZUBldmlsLmV4YW1wbGU=?=", `Ann" <eve@evil.example>, "`, "Ann, eve@evil.example",
+			"Ann\r\nBcc: eve@evil.example", "A\x00nn", "A\xffnn", strings.Repeat("evil ", 50), "{{.Token}}", "<a href=http://evil.example>",
+		} {
+			hostile := kind()
+			hostile.User.Name, hostile.User.UserName = chosen, chosen
+			hostile.User.CreatedBy, hostile.User.Roles = chosen, []users.Role{{Name: chosen}}
+			got, m := written(t, hostile, smtpnotify.Options{})
+			if to := m.Get("To"); to != "<ann@example.org>" {
+				t.Errorf("%s, %q: got To %q, want the address alone", hostile.Kind, chosen, to)
+			}
+			if varying.ReplaceAllString(got, "") != varying.ReplaceAllString(plain, "") {
+				t.Errorf("%s, %q: got %s, want the same as for anybody", hostile.Kind, chosen, got)
+			}
+		}
 	}
-	if strings.Contains(m.html, "evil") || strings.Contains(m.html, "href") || !strings.Contains(m.html, "approved") {
-		t.Errorf("html: got %q, want that approval is needed, no link and no display name", m.html)
+}
+
+// varying is what differs between any two messages.
+var varying = regexp.MustCompile(`(?m)^Date: .*$|[0-9a-f]{60}`)
+
+func TestSubjectIsShownAsItStands(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"=?utf-8?q?=0D=0ABcc:_eve=40example.net?=", "Größe =?utf-8?q?=0D=0A?=", "a =?b", strings.Repeat("=?utf-8?q?=0D=0A?= and ", 12) + "end",
+	} {
+		to := note()
+		to.User.Name = name
+		raw, m := written(t, to, smtpnotify.Options{Templates: fstest.MapFS{
+			"set_password.txt": {Data: []byte(`{{define "subject"}}For {{.User.Name}}{{end}}`)},
+		}})
+		got, err := new(mime.WordDecoder).DecodeHeader(m.Get("Subject"))
+		if want := "For " + name; err != nil || got != want || strings.Contains(raw, "=0D") {
+			t.Errorf("subject: got %q, %v, want %q", got, err, want)
+		}
+		for _, word := range strings.Fields(m.Get("Subject")) {
+			if len(word) > 75 { // RFC 2047 section 2
+				t.Errorf("word %q: got %d characters, want at most 75", word, len(word))
+			}
+		}
 	}
 }
 
@@ -175,13 +242,13 @@ func TestTemplatesAreOverriddenFileByFile(t *testing.T) {
 	to := note()
 	to.User.Name = "<b>Ann</b>"
 	_, m := written(t, to, smtpnotify.Options{Domain: "ids.example", Templates: fstest.MapFS{"set_password.txt": {Data: []byte(
-		`{{define "subject"}}Paßwort für {{.User.Name}}{{end}}Hallo {{.User.Name}}: {{.URL}} ({{.Token}}, {{.Kind}}, {{.ID}})`,
+		`{{define "subject"}}Paßwort für {{.User.Name}}{{end}}Hallo {{.User.Name}} ({{.User.UserName}}): {{.URL}} ({{.Token}}, {{.Kind}}, {{.ID}})`,
 	)}}})
 	subject, err := new(mime.WordDecoder).DecodeHeader(m.Get("Subject"))
 	if want := "Paßwort für <b>Ann</b>"; err != nil || subject != want {
 		t.Errorf("subject: got %q, %v, want %q", subject, err, want)
 	}
-	if want := "Hallo <b>Ann</b>: " + link + " (" + token + ", set_password, " + id + ")"; m.text != want {
+	if want := "Hallo <b>Ann</b> (ann): " + link + " (" + token + ", set_password, " + id + ")"; m.text != want {
 		t.Errorf("text: got %q, want %q", m.text, want)
 	}
 	if !strings.Contains(m.html, "Set your password") {

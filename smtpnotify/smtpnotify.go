@@ -7,6 +7,11 @@
 // A message has a plain text and an HTML part. Its Message-ID comes from the
 // notification's id, so that a repeat can be recognized. Auto-Submitted (RFC 3834)
 // says that no person wrote it; nothing tells which software did.
+//
+// To: holds the address alone, and the texts that come with the package quote
+// nothing that a person chose freely, neither the display name nor the user name:
+// whoever may create users could otherwise send words and links of their own to
+// any address.
 package smtpnotify
 
 import (
@@ -43,9 +48,11 @@ type Options struct {
 	// .Token are strings here. New and Dir execute them with a sample, and return
 	// what fails.
 	//
-	// The texts that come with the package leave out the user's display name: it
-	// is free text, and would let anybody send a message of their own to any
-	// address.
+	// Among the fields are texts that whoever created the user chose: .User.Name
+	// above all, which is free text, and .User.UserName, which can read as a link
+	// ("pay.example"). A template that quotes them lets that person send a message
+	// of their own, in the host's name, to any address. The texts that come with
+	// the package quote neither. The name of the application is the host's own.
 	Templates fs.FS
 	// Domain is the right side of Message-ID; empty: the domain of the sender.
 	// Keep it the same in all processes.
