@@ -38,7 +38,7 @@ func Dir(dir, from string, o *Options) (users.Notifier, error) {
 		}
 		m, err := c.compose(n)
 		if err != nil {
-			return err
+			return final(err)
 		}
 		if err := writeFile(dir, n.ID+".eml", m.data); err != nil {
 			return fmt.Errorf("smtpnotify: %w", err)

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/textproto"
 	"regexp"
+	"slices"
+
+	"github.com/gousers/users/outbox"
 )
 
 // Error says why a message was not sent. It never holds the token or the
@@ -15,8 +18,13 @@ type Error struct {
 	Step string
 	// Code is the server's reply code (RFC 5321 section 4.2); 0 if it did not answer.
 	Code int
-	// Permanent means that the same message will fail again.
+	// Permanent means that the same message will fail again: the server refused
+	// it for good (a code from 500 on), or it can't be written. A relay discards
+	// the notification at once ([outbox.Discard]).
 	Permanent bool
+	// Unknown means that the server was sent the whole message and has not
+	// answered: it may deliver it.
+	Unknown bool
 
 	detail string
 	cause  error // the context's, or nil
@@ -40,12 +48,22 @@ func (e *Error) Error() string {
 // Unwrap returns the context's error, if that ended the delivery, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
+// final returns err as the relay is to see it: one that is permanent ends the
+// notification.
+func final(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Permanent {
+		return outbox.Discard(err)
+	}
+	return err
+}
+
 // enhancedCode is that of RFC 3463, which says more than the reply code.
 var enhancedCode = regexp.MustCompile(`^[245]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
 
-// stepError returns the *Error of what the SMTP client returned. In a secret step
-// the server has just been sent the token or the password: no text of it is kept.
-func stepError(ctx context.Context, step string, err error, secret bool) error {
+// stepError returns the *Error of what went wrong with the server. In a secret
+// step it has just been sent the token or the password: no text of it is kept.
+func stepError(ctx context.Context, step string, err error, secret bool) *Error {
 	e := &Error{Step: step}
 	var reply *textproto.Error
 	switch {
@@ -53,7 +71,7 @@ func stepError(ctx context.Context, step string, err error, secret bool) error {
 		e.cause = ctx.Err()
 	case errors.As(err, &reply):
 		e.Code = reply.Code
-		e.Permanent = reply.Code >= 500 && (step == stepSender || step == stepRcpt || step == stepData)
+		e.Permanent = permanent(step, reply.Code)
 		e.detail = reply.Msg
 		if secret {
 			e.detail = enhancedCode.FindString(reply.Msg)
@@ -64,6 +82,30 @@ func stepError(ctx context.Context, step string, err error, secret bool) error {
 		e.detail = err.Error()
 	}
 	return e
+}
+
+// aboutTheSession are permanent replies that say nothing about the message: a
+// command that is not known or out of place (RFC 5321), a host that takes no mail
+// (RFC 7504), authentication or encryption that is missing (RFC 4954). Whoever
+// runs the mailer can mend that, and the message is then taken.
+var aboutTheSession = []int{502, 503, 521, 530, 534, 535, 538}
+
+// permanent reports whether a reply is the server's last word on the message.
+func permanent(step string, code int) bool {
+	switch step {
+	case stepSender, stepRcpt, stepData:
+		return code >= 500 && !slices.Contains(aboutTheSession, code)
+	}
+	return false
+}
+
+// replyCode returns the code of a reply that was not the expected one, or 0.
+func replyCode(err error) int {
+	var reply *textproto.Error
+	if errors.As(err, &reply) {
+		return reply.Code
+	}
+	return 0
 }
 
 // lost reports whether err means that a connection that had been used before was

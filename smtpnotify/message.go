@@ -35,6 +35,7 @@ type message struct {
 	from, to string // paths of RFC 5321, in angle brackets
 	utf8     bool   // needs SMTPUTF8 (RFC 6531)
 	data     []byte
+	key      messageKey
 }
 
 // data is what templates are executed with: see Options.Templates, also for the
@@ -145,10 +146,10 @@ func (t texts) execute(n users.Notification) (*parts, error) {
 
 // compose returns the message of a notification. Its errors hold no secret.
 func (c *composer) compose(n users.Notification) (*message, error) {
-	refuse := func(detail string) error { return &Error{Step: "compose", Permanent: true, detail: detail} }
+	refuse := func(detail string) error { return &Error{Step: stepCompose, Permanent: true, detail: detail} }
 	t, ok := c.texts[n.Kind]
 	if !ok { // a newer process knows it
-		return nil, &Error{Step: "compose", detail: "unknown kind of notification"}
+		return nil, &Error{Step: stepCompose, detail: "unknown kind of notification"}
 	}
 	if !validID(n.ID) {
 		return nil, refuse("the id of the notification does not fit a Message-ID")
@@ -187,6 +188,7 @@ func (c *composer) compose(n users.Notification) (*message, error) {
 	return &message{
 		from: "<" + c.from.Address + ">",
 		to:   "<" + to.Address + ">",
+		key:  messageKey{n.ID, to.Address},
 		utf8: !ascii(c.from.Address) || !ascii(to.Address),
 		data: b.Bytes(),
 	}, nil

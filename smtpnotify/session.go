@@ -4,15 +4,17 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
+	"net/textproto"
 	"strings"
 	"time"
-
-	"github.com/wneessen/go-mail/smtp"
 )
 
 // The steps of a delivery, as [Error] names them.
 const (
+	stepCompose = "compose"
+	stepWait    = "wait for the connection"
 	stepConnect = "connect"
 	stepTLS     = "start TLS"
 	stepAuth    = "authenticate"
@@ -21,18 +23,28 @@ const (
 	stepData    = "data"
 )
 
-// quitTimeout bounds QUIT.
-const quitTimeout = time.Second
+const (
+	// quitTimeout bounds QUIT.
+	quitTimeout = time.Second
+	// answerTimeout is how long a server may take to answer the dot that ends a
+	// message (RFC 5321 section 4.5.3.2.6).
+	answerTimeout = 10 * time.Minute
+)
 
-// session is one connection to the server.
+// session is one connection to the server. Not the client of go-mail: that one
+// overlooks extensions in lower case and closes the connection when the server
+// refuses a mechanism, so that no other can be tried.
 type session struct {
-	conn   net.Conn // under TLS: closing it ends whatever waits for the server
-	client *smtp.Client
-	used   time.Time
+	conn       net.Conn // under TLS: closing it ends whatever waits for the server
+	text       *textproto.Conn
+	secured    bool
+	extensions map[string]string // the parameters, by keyword in upper case
+	used       time.Time
+	late       bool // it waits for a late answer and is of no other use
 }
 
-// during runs f and closes conn when ctx ends, which ends f: the client's own
-// calls take no context.
+// during runs f and closes conn when ctx ends, which ends f: reading and writing
+// take no context.
 func during(ctx context.Context, conn net.Conn, f func() error) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -51,102 +63,156 @@ func (n *Notifier) dial(ctx context.Context) (*session, error) {
 		conn.Close()
 		return nil, err
 	}
+	s.used = time.Now()
 	return s, nil
 }
 
-func (n *Notifier) open(ctx context.Context, s *session) (err error) {
-	wire := s.conn
+func (n *Notifier) open(ctx context.Context, s *session) error {
+	s.text = textproto.NewConn(s.conn)
 	if n.implicit {
-		secured := tls.Client(s.conn, n.o.TLS)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			return stepError(ctx, stepTLS, err, false)
+		if err := s.secure(ctx, n.o.TLS); err != nil {
+			return err
 		}
-		wire = secured
 	}
-	if s.client, err = smtp.NewClient(wire, n.host); err == nil {
-		err = s.client.Hello(n.o.Hello)
+	if _, _, err := s.text.ReadResponse(220); err != nil {
+		return s.greetingError(ctx, err)
+	}
+	name := helloName(n.o.Hello, s.conn.LocalAddr())
+	if err := s.hello(ctx, name); err != nil {
+		return err
+	}
+
+	if !n.implicit && !n.plain {
+		if err := s.startTLS(ctx, n.o.TLS); err != nil {
+			return err
+		}
+		if err := s.hello(ctx, name); err != nil { // RFC 3207 section 4.2
+			return err
+		}
+	}
+	return n.authenticate(ctx, s)
+}
+
+// greetingError tells what silence means: a server that waits for TLS says nothing.
+func (s *session) greetingError(ctx context.Context, err error) error {
+	e := stepError(ctx, stepConnect, err, false)
+	if ctx.Err() != nil && !s.secured {
+		e.detail = "the server sent no greeting; one that speaks TLS from the first byte needs smtps://"
+	}
+	return e
+}
+
+// secure makes a TLS connection of s. What was read in the clear and not yet
+// used is dropped with the old reader: somebody in between may have sent it.
+func (s *session) secure(ctx context.Context, config *tls.Config) error {
+	secured := tls.Client(s.conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		e := stepError(ctx, stepTLS, err, false)
+		if errors.As(err, new(tls.RecordHeaderError)) {
+			e.detail = "the server does not speak TLS here; one that offers STARTTLS needs smtp://"
+		}
+		return e
+	}
+	s.text, s.secured = textproto.NewConn(secured), true
+	return nil
+}
+
+func (s *session) startTLS(ctx context.Context, config *tls.Config) error {
+	if _, ok := s.extensions["STARTTLS"]; !ok {
+		return &Error{Step: stepTLS, detail: "the server does not offer STARTTLS; a server for tests can be used with ?tls=none"}
+	}
+	if _, _, err := s.command(220, "STARTTLS"); err != nil {
+		return stepError(ctx, stepTLS, err, false)
+	}
+	return s.secure(ctx, config)
+}
+
+// hello says EHLO, or HELO to a server that does not know it.
+func (s *session) hello(ctx context.Context, name string) error {
+	s.extensions = make(map[string]string)
+	_, text, err := s.command(250, "EHLO %s", name)
+	if code := replyCode(err); code >= 500 {
+		_, _, err = s.command(250, "HELO %s", name)
+		text = ""
 	}
 	if err != nil {
 		return stepError(ctx, stepConnect, err, false)
 	}
 
-	if !n.implicit && !n.plain {
-		if ok, _ := s.client.Extension("STARTTLS"); !ok {
-			return &Error{Step: stepTLS, detail: "the server does not offer STARTTLS; a server for tests can be used with ?tls=none"}
-		}
-		if err := s.client.StartTLS(n.o.TLS); err != nil {
-			return stepError(ctx, stepTLS, err, false)
-		}
-	}
-
-	if n.login == nil {
-		return nil
-	}
-	auth, err := n.mechanism(s.client)
-	if err != nil {
-		return &Error{Step: stepAuth, detail: err.Error()}
-	}
-	if err := s.client.Auth(auth); err != nil {
-		return stepError(ctx, stepAuth, err, true)
+	_, lines, _ := strings.Cut(text, "\n")
+	for line := range strings.SplitSeq(lines, "\n") {
+		keyword, parameters, _ := strings.Cut(line, " ")
+		s.extensions[strings.ToUpper(keyword)] = parameters // RFC 5321 section 4.1.1.1: in any case
 	}
 	return nil
 }
 
-// mechanism returns how to authenticate. SCRAM is preferred: it does not send the
-// password.
-func (n *Notifier) mechanism(c *smtp.Client) (smtp.Auth, error) {
-	_, offered := c.Extension("AUTH")
-	name, secret := n.login.user, n.login.password.Reveal()
-	for _, m := range strings.Fields(strings.ToUpper(offered)) {
-		if m == "SCRAM-SHA-256" {
-			return smtp.ScramSHA256Auth(name, secret), nil
-		}
+// command sends a line and returns the reply. A code that does not begin with
+// the digits of expect is a *textproto.Error; 0 expects any.
+func (s *session) command(expect int, format string, args ...any) (code int, text string, err error) {
+	id, err := s.text.Cmd(format, args...)
+	if err != nil {
+		return 0, "", err
 	}
-	for _, m := range strings.Fields(strings.ToUpper(offered)) {
-		switch m {
-		case "PLAIN":
-			return smtp.PlainAuth("", name, secret, n.host, n.plain), nil
-		case "LOGIN":
-			return smtp.LoginAuth(name, secret, n.host, n.plain), nil
-		}
-	}
-	return nil, errors.New("the server offers none of SCRAM-SHA-256, PLAIN and LOGIN")
+	s.text.StartResponse(id)
+	defer s.text.EndResponse(id)
+	return s.text.ReadResponse(expect)
 }
 
-// send sends one message.
-func (s *session) send(ctx context.Context, m *message) error {
-	if ok, _ := s.client.Extension("SMTPUTF8"); m.utf8 && !ok {
-		return &Error{Step: stepRcpt, Permanent: true, detail: "the address is not ASCII and the server does not offer SMTPUTF8"}
+// submit sends a message up to the dot that ends it, which the returned writer
+// sends when it is closed. Without that dot the server delivers nothing.
+func (s *session) submit(ctx context.Context, m *message) (w io.WriteCloser, err error) {
+	parameters := ""
+	if m.utf8 { // without need it would make the message undeliverable at servers further on
+		if _, ok := s.extensions["SMTPUTF8"]; !ok {
+			return nil, &Error{Step: stepRcpt, Permanent: true, detail: "the address is not ASCII and the server does not offer SMTPUTF8"}
+		}
+		parameters = " BODY=8BITMIME SMTPUTF8" // RFC 6531 section 3.6
 	}
-	// Asked for without need it would make the message undeliverable at servers further on.
-	s.client.SkipSMTPUTF8(!m.utf8)
-	return during(ctx, s.conn, func() error {
-		if err := s.client.Mail(m.from); err != nil {
+	return w, during(ctx, s.conn, func() error {
+		if _, _, err := s.command(250, "MAIL FROM:%s%s", m.from, parameters); err != nil {
 			return stepError(ctx, stepSender, err, false)
 		}
-		return s.transfer(ctx, m)
+		if _, _, err := s.command(25, "RCPT TO:%s", m.to); err != nil {
+			return stepError(ctx, stepRcpt, err, false)
+		}
+		if _, _, err := s.command(354, "DATA"); err != nil {
+			return stepError(ctx, stepData, err, true)
+		}
+		w = s.text.DotWriter()
+		if _, err := w.Write(m.data); err != nil {
+			return stepError(ctx, stepData, err, true)
+		}
+		return nil
 	})
 }
 
-func (s *session) transfer(ctx context.Context, m *message) error {
-	if err := s.client.Rcpt(m.to); err != nil {
-		return stepError(ctx, stepRcpt, err, false)
+// finish ends the message of w and waits for the answer. From here on the server
+// may deliver the message, whatever becomes of the connection.
+func (s *session) finish(w io.WriteCloser) error {
+	_ = s.conn.SetDeadline(time.Now().Add(answerTimeout))
+	err := w.Close()
+	if err == nil {
+		_, _, err = s.text.ReadResponse(250)
 	}
-	w, err := s.client.Data()
-	if err != nil {
-		return stepError(ctx, stepData, err, true)
+	if err == nil {
+		_ = s.conn.SetDeadline(time.Time{}) // if it fails, the next command does
+		return nil
 	}
-	if _, err := w.Write(m.data); err != nil {
-		return stepError(ctx, stepData, err, true)
+
+	e := stepError(context.Background(), stepData, err, true)
+	if e.Code == 0 {
+		e.Unknown = true
+		e.detail = "the connection broke before the server answered: it may have taken the message"
 	}
-	if err := w.Close(); err != nil {
-		return stepError(ctx, stepData, err, true)
-	}
-	return nil
+	return e
 }
 
 // kept returns s if it can be used for another message, and closes it otherwise.
 func (s *session) kept(err error) *session {
+	if s.late {
+		return nil
+	}
 	if err != nil {
 		s.conn.Close()
 		return nil
@@ -158,6 +224,6 @@ func (s *session) kept(err error) *session {
 func (s *session) quit() {
 	defer s.conn.Close()
 	if s.conn.SetDeadline(time.Now().Add(quitTimeout)) == nil {
-		_ = s.client.Quit()
+		_, _, _ = s.command(221, "QUIT")
 	}
 }

@@ -12,6 +12,13 @@
 // nothing that a person chose freely, neither the display name nor the user name:
 // whoever may create users could otherwise send words and links of their own to
 // any address.
+//
+// What a server refuses for good, and what can't be written, is final: the relay
+// discards the notification at once. A message that got no answer in time is not
+// sent again by the same Notifier before the server has had the ten minutes that
+// RFC 5321 section 4.5.3.2.6 allows it; if the answer comes, the next attempt takes
+// it for its own. Another process, or this one started anew, sends a copy, with the
+// same Message-ID.
 package smtpnotify
 
 import (
@@ -22,11 +29,12 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
-	"os"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/outbox"
 	"github.com/gousers/users/password"
 )
 
@@ -61,9 +69,13 @@ type Options struct {
 	// TLS configures STARTTLS and smtps; nil: the defaults of crypto/tls. An
 	// empty ServerName is the host of the URL.
 	TLS *tls.Config
-	// Hello is the name that EHLO sends; empty: os.Hostname.
+	// Hello is what EHLO sends: the full domain name of this host or an address
+	// literal such as [192.0.2.1] or [IPv6:2001:db8::1] (RFC 5321 section 4.1.3).
+	// Empty: os.Hostname, if that is a full name, or else the literal of the
+	// connection's own address.
 	Hello string
-	// Timeout bounds one Notify, in addition to its context; 0: 30 s.
+	// Timeout bounds the delivery of one message, in addition to the context of
+	// Notify; 0: 30 s. Waiting for the connection is no part of it.
 	Timeout time.Duration
 	// Idle is how long an unused connection may be used again; 0: 30 s. The next
 	// Notify, or Close, closes an older one.
@@ -71,7 +83,8 @@ type Options struct {
 }
 
 // Notifier is a [users.Notifier] over SMTP. It is safe for concurrent use. It
-// keeps one connection, which a burst of messages uses one after the other.
+// keeps one connection, which a burst of messages uses one after the other. Beside
+// it there are connections on which a server is late with its answer, at most 8.
 type Notifier struct {
 	composer *composer
 	o        Options
@@ -82,6 +95,7 @@ type Notifier struct {
 	plain    bool   // no TLS at all
 	// slot holds the connection, or nil, while nobody uses it.
 	slot chan *session
+	late lateAnswers
 }
 
 // login is the credentials for the server.
@@ -118,8 +132,11 @@ func New(server, from string, o *Options) (*Notifier, error) {
 	if n.o.Idle == 0 {
 		n.o.Idle = DefaultIdle
 	}
-	if n.o.Hello == "" {
-		n.o.Hello = hostname()
+	if n.o.Hello != "" {
+		var ok bool
+		if n.o.Hello, ok = checkHello(n.o.Hello); !ok {
+			return nil, errors.New("smtpnotify: New: option Hello is neither a domain name nor an address literal")
+		}
 	}
 	n.o.TLS = n.o.TLS.Clone()
 	if n.o.TLS == nil {
@@ -145,8 +162,11 @@ func (n *Notifier) parse(server string) error {
 	port := u.Port()
 	switch u.Scheme {
 	case "smtp":
-		if port == "" {
+		switch port {
+		case "":
 			port = "587" // RFC 6409 section 3.1
+		case "465":
+			return errors.New("port 465 is for TLS from the first byte: smtps://, or smtp:// and port 587")
 		}
 	case "smtps":
 		n.implicit = true
@@ -159,8 +179,11 @@ func (n *Notifier) parse(server string) error {
 	if n.host = u.Hostname(); n.host == "" {
 		return errors.New("it names no host")
 	}
-	if strings.Trim(u.Path, "/") != "" {
-		return errors.New("it has a path")
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+		return errors.New("its port is not between 1 and 65535")
+	}
+	if strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
+		return errors.New("it has a path or a fragment")
 	}
 	n.address = net.JoinHostPort(n.host, port)
 	if u.User != nil {
@@ -168,7 +191,11 @@ func (n *Notifier) parse(server string) error {
 		n.login = &login{u.User.Username(), password.New(secret)}
 	}
 
-	for name, values := range u.Query() {
+	parameters, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("of parameters it may have tls=none or tls=required")
+	}
+	for name, values := range parameters {
 		if name != "tls" || len(values) != 1 || values[0] != "none" && values[0] != "required" {
 			return errors.New("of parameters it may have tls=none or tls=required")
 		}
@@ -187,58 +214,86 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		return "localhost"
-	}
-	return name
-}
-
-// Notify sends the message of note. An error is a [*Error]; it wraps the
-// context's error if that ended the delivery. If the connection broke while the
-// server was answering, the message may have been sent all the same.
+// Notify sends the message of note. An error is a [*Error], found by errors.As; it
+// wraps the context's error if that ended the delivery. If it is Unknown, the
+// message may have been sent all the same.
+//
+// A message is not begun with less than half of its time left, be that the context's
+// or Timeout: it might not end. The relay then takes the attempt back
+// ([outbox.Release]). Nor is it begun while 8 others wait for a late answer.
 func (n *Notifier) Notify(ctx context.Context, note users.Notification) error {
 	m, err := n.composer.compose(note)
+	if err != nil {
+		return final(err)
+	}
+	if err, ok := n.late.take(m.key); ok {
+		return final(err)
+	}
+
+	need := n.o.Timeout / 2
+	if deadline, ok := ctx.Deadline(); ok {
+		need = min(need, time.Until(deadline)/2)
+	}
+	s, err := n.acquire(ctx, need)
 	if err != nil {
 		return err
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, n.o.Timeout)
-	defer cancel()
-	var s *session
-	select {
-	case s = <-n.slot:
-	case <-ctx.Done():
-		return &Error{Step: "wait for the connection", cause: ctx.Err()}
-	}
-
 	var next *session // none if a callback of the TLS configuration panics
 	defer func() { n.slot <- next }()
-	next, err = n.send(ctx, s, m)
-	return err
+	ctx, cancel := context.WithTimeout(ctx, n.o.Timeout)
+	defer cancel()
+	next, err = n.send(ctx, s, m, need)
+	return final(err)
 }
 
-// Close closes the connection, after the message that is being sent. It always
-// returns nil. The Notifier can be used again: it then opens a new connection.
+// acquire waits for the connection until so much of ctx is left as is needed. The
+// session is nil if none is open.
+func (n *Notifier) acquire(ctx context.Context, need time.Duration) (*session, error) {
+	waiting := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithDeadline(ctx, deadline.Add(-need))
+		defer cancel()
+	}
+	select {
+	case <-waiting.Done():
+		return nil, notBegun(ctx.Err(), "it was busy")
+	case s := <-n.slot:
+		if n.late.full() {
+			n.slot <- s
+			return nil, &Error{Step: stepWait, detail: "the server has not answered to the last messages"}
+		}
+		return s, nil
+	}
+}
+
+func notBegun(cause error, detail string) error {
+	return outbox.Release(&Error{Step: stepWait, detail: detail, cause: cause})
+}
+
+// Close closes the connection, after the message that is being sent, and those on
+// which an answer is late. It always returns nil. The Notifier can be used again:
+// it then opens a new connection.
 func (n *Notifier) Close() error {
 	s := <-n.slot
 	if s != nil {
 		s.quit()
 	}
+	n.late.close()
 	n.slot <- nil
 	return nil
 }
 
 // send sends m over s, or over a new connection if s is nil or no longer
 // good. It returns the connection that can be used for the next message, if any.
-func (n *Notifier) send(ctx context.Context, s *session, m *message) (*session, error) {
+func (n *Notifier) send(ctx context.Context, s *session, m *message, need time.Duration) (*session, error) {
 	if s != nil && time.Since(s.used) > n.o.Idle {
 		s.quit()
 		s = nil
 	}
 	if s != nil {
-		err := s.send(ctx, m)
+		err := n.transfer(ctx, s, m)
 		if !lost(ctx, err) {
 			return s.kept(err), err
 		}
@@ -250,6 +305,21 @@ func (n *Notifier) send(ctx context.Context, s *session, m *message) (*session, 
 	if err != nil {
 		return nil, err
 	}
-	err = s.send(ctx, m)
+	if deadline, _ := ctx.Deadline(); time.Until(deadline) < need {
+		return s, notBegun(nil, "opening it took too long")
+	}
+	err = n.transfer(ctx, s, m)
 	return s.kept(err), err
+}
+
+// transfer sends m over s.
+func (n *Notifier) transfer(ctx context.Context, s *session, m *message) error {
+	w, err := s.submit(ctx, m)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil { // s may be closed, and the server has not seen the end of m
+		return stepError(ctx, stepData, ctx.Err(), true)
+	}
+	return n.late.finish(ctx, s, w, m.key)
 }

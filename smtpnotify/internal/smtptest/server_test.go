@@ -3,12 +3,15 @@
 package smtptest
 
 import (
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -26,12 +29,17 @@ type server struct {
 	rcpt func() error
 	data func() error
 
+	hangups chan struct{} // an element for each connection that the client closed
+
 	mu    sync.Mutex
 	conns int
+	begun int      // MAIL commands
+	tried []string // mechanisms of authentication
 	got   []received
 }
 
 type received struct {
+	hello    string
 	from, to string
 	utf8     bool
 	tls      bool
@@ -41,18 +49,23 @@ type received struct {
 
 type config struct {
 	noTLS, implicit, utf8 bool
-	password              string // not empty: who doesn't authenticate as "relay" is refused
+	lower                 bool     // announces its extensions in lower case, before TLS
+	old                   bool     // knows no EHLO
+	password              string   // not empty: who doesn't authenticate as "relay" is refused
+	mechanisms            []string // that are offered; nil: PLAIN
+	refused               []string // those of them that are refused all the same
 	mail, rcpt, data      func() error
+	auth                  func() // runs before authentication
 }
 
 func serve(t *testing.T, c config) *server {
 	t.Helper()
 	web := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate, which is for 127.0.0.1
 	t.Cleanup(web.Close)
-	s := &server{mail: c.mail, rcpt: c.rcpt, data: c.data}
+	s := &server{mail: c.mail, rcpt: c.rcpt, data: c.data, hangups: make(chan struct{}, 100)}
 	s.trust = &tls.Config{RootCAs: web.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	s.Server = smtp.NewServer(smtp.BackendFunc(func(conn *smtp.Conn) (smtp.Session, error) {
-		se := &session{server: s, conn: conn, password: c.password}
+		se := &session{server: s, conn: conn, config: c}
 		if c.password == "" {
 			return struct{ smtp.Session }{se}, nil
 		}
@@ -66,7 +79,7 @@ func serve(t *testing.T, c config) *server {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()
-	ln = &counting{ln, s}
+	ln = &counting{ln, s, c}
 	switch {
 	case c.implicit:
 		ln = tls.NewListener(ln, cert)
@@ -83,16 +96,43 @@ func serve(t *testing.T, c config) *server {
 type counting struct {
 	net.Listener
 	*server
+	config config
 }
 
 func (l *counting) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if err == nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.conns++
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns++
+	return &watched{c, l, sync.Once{}}, nil
+}
+
+// watched is a connection that tells when the client hung up.
+type watched struct {
+	net.Conn
+	l    *counting
+	once sync.Once
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		w.once.Do(func() { w.l.hangups <- struct{}{} })
+	}
+	if w.l.config.old && bytes.HasPrefix(p[:n], []byte("EHLO")) {
+		copy(p, "XXXX")
+	}
+	return n, err
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	if w.l.config.lower && bytes.HasPrefix(p, []byte("250-")) {
+		p = bytes.ToLower(p)
+	}
+	return w.Conn.Write(p)
 }
 
 func (l *counting) Addr() net.Addr { return l.Listener.Addr() }
@@ -109,6 +149,23 @@ func (s *server) all() []received {
 	return slices.Clone(s.got)
 }
 
+// copies returns how often each message came, by its Message-ID.
+func (s *server) copies(t *testing.T) map[string]int {
+	t.Helper()
+	count := make(map[string]int)
+	for _, m := range s.all() {
+		count[header(t, m.data).Get("Message-ID")]++
+	}
+	return count
+}
+
+// begins returns how many messages a client began to send.
+func (s *server) begins() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
+}
+
 func (s *server) connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,29 +174,87 @@ func (s *server) connections() int {
 
 type session struct {
 	*server
-	conn     *smtp.Conn
-	password string
-	now      received
+	conn   *smtp.Conn
+	config config
+	now    received
 }
 
-func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
+func (s *session) AuthMechanisms() []string {
+	if s.config.mechanisms != nil {
+		return s.config.mechanisms
+	}
+	return []string{sasl.Plain}
+}
 
-func (s *session) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, user, pw string) error {
-		if user != "relay" || pw != s.password {
+func (s *session) Auth(name string) (sasl.Server, error) {
+	s.mu.Lock()
+	s.tried = append(s.tried, name)
+	s.mu.Unlock()
+	if slices.Contains(s.config.refused, name) {
+		return nil, &smtp.SMTPError{Code: 504, EnhancedCode: smtp.EnhancedCode{5, 7, 4}, Message: "not this one"}
+	}
+	if s.config.auth != nil {
+		s.config.auth()
+	}
+	check := func(user, pw string) error {
+		if user != "relay" || pw != s.config.password {
 			return &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no such password: " + pw}
 		}
 		s.now.user = user
 		return nil
-	}), nil
+	}
+	switch name {
+	case sasl.Plain:
+		return sasl.NewPlainServer(func(_, user, pw string) error { return check(user, pw) }), nil
+	case sasl.Login:
+		return &loginServer{check: check}, nil
+	}
+	return &impostor{}, nil
+}
+
+// loginServer is a server of LOGIN.
+type loginServer struct {
+	check func(user, pw string) error
+	step  int
+	user  string
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	l.step++
+	switch l.step {
+	case 1:
+		return []byte("Username:"), false, nil
+	case 2:
+		l.user = string(response)
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.check(l.user, string(response))
+}
+
+// impostor is a server of SCRAM-SHA-256 that does not know the password.
+type impostor struct{ step int }
+
+func (i *impostor) Next(response []byte) (challenge []byte, done bool, err error) {
+	i.step++
+	switch i.step {
+	case 1:
+		return []byte{}, false, nil
+	case 2:
+		_, nonce, _ := strings.Cut(string(response), ",r=")
+		return []byte("r=" + nonce + "more,s=c2FsdHNhbHRzYWx0,i=4096"), false, nil
+	}
+	return []byte("v=c2lnbmF0dXJl"), false, nil
 }
 
 func (s *session) Mail(from string, o *smtp.MailOptions) error {
-	if s.password != "" && s.now.user == "" {
+	if s.config.password != "" && s.now.user == "" {
 		return smtp.ErrAuthRequired
 	}
 	_, secured := s.conn.TLSConnectionState()
-	s.now = received{from: from, utf8: o.UTF8, tls: secured, user: s.now.user}
+	s.now = received{hello: s.conn.Hostname(), from: from, utf8: o.UTF8, tls: secured, user: s.now.user}
+	s.mu.Lock()
+	s.begun++
+	s.mu.Unlock()
 	return call(s.mail)
 }
 

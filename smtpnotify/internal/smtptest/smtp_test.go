@@ -67,7 +67,7 @@ func TestEnvelopeAndMessageReachTheServer(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatalf("got %d messages, want 1", len(got))
 	}
-	want := received{from: "no-reply@example.com", to: "ann@example.org", tls: true, data: got[0].data}
+	want := received{hello: got[0].hello, from: "no-reply@example.com", to: "ann@example.org", tls: true, data: got[0].data}
 	if got[0] != want {
 		t.Errorf("got %+v, want %+v", got[0], want)
 	}
@@ -271,8 +271,8 @@ func TestServerThatDropsTheConnectionIsAnErrorAndTheNextMessageGoesThrough(t *te
 	})
 	n := newNotifier(t, "smtp://"+s.addr, smtpnotify.Options{TLS: s.trust})
 	var e *smtpnotify.Error
-	if err := n.Notify(t.Context(), note()); !errors.As(err, &e) || e.Step != "data" || e.Permanent {
-		t.Errorf("got %v, want a *Error of the step data that is not permanent", err)
+	if err := n.Notify(t.Context(), note()); !errors.As(err, &e) || e.Step != "data" || e.Permanent || !e.Unknown {
+		t.Errorf("got %v, want a *Error of the step data whose outcome is unknown", err)
 	}
 	if err := n.Notify(t.Context(), note()); err != nil {
 		t.Error(err)

@@ -1,0 +1,202 @@
+package smtptest
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/gousers/users/smtpnotify"
+)
+
+func TestNextMechanismIsTriedWhenOneIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		offered, refused []string
+		password         string // of the client
+		tried            []string
+		want             string // in the error; empty: authenticated
+	}{
+		"the best one first":        {[]string{"LOGIN", "PLAIN"}, nil, "s3cret", []string{"PLAIN"}, ""},
+		"in lower case":             {[]string{"login", "plain"}, nil, "s3cret", []string{"PLAIN"}, ""},
+		"one unknown to the client": {[]string{"GSSAPI", "LOGIN"}, nil, "s3cret", []string{"LOGIN"}, ""},
+		"SCRAM refused":             {[]string{"SCRAM-SHA-256", "PLAIN"}, []string{"SCRAM-SHA-256"}, "s3cret", []string{"SCRAM-SHA-256", "PLAIN"}, ""},
+		"all but LOGIN refused": {
+			[]string{"PLAIN", "LOGIN", "SCRAM-SHA-256"}, []string{"PLAIN", "SCRAM-SHA-256"}, "s3cret",
+			[]string{"SCRAM-SHA-256", "PLAIN", "LOGIN"}, "",
+		},
+		"all refused":    {[]string{"PLAIN", "LOGIN"}, []string{"PLAIN", "LOGIN"}, "s3cret", []string{"PLAIN", "LOGIN"}, "504: 5.7.4"},
+		"wrong password": {[]string{"PLAIN", "LOGIN"}, nil, "wr0ngw0rd", []string{"PLAIN", "LOGIN"}, "535: 5.7.8"},
+		// Whoever only pretends to know the password must not be told it.
+		"an impostor": {[]string{"SCRAM-SHA-256", "PLAIN"}, nil, "s3cret", []string{"SCRAM-SHA-256"}, "did not prove"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, config{password: "s3cret", mechanisms: tt.offered, refused: tt.refused})
+			n := newNotifier(t, "smtp://relay:"+tt.password+"@"+s.addr, smtpnotify.Options{TLS: s.trust})
+			err := n.Notify(t.Context(), note())
+			if !slices.Equal(s.tried, tt.tried) || s.connections() != 1 {
+				t.Errorf("tried: got %v on %d connections, want %v on one", s.tried, s.connections(), tt.tried)
+			}
+			if tt.want == "" {
+				if err != nil || len(s.all()) != 1 || s.all()[0].user != "relay" {
+					t.Errorf("got %v and %d messages, want one", err, len(s.all()))
+				}
+				return
+			}
+			var e *smtpnotify.Error
+			if !errors.As(err, &e) || e.Step != "authenticate" || e.Permanent || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want a passing *Error of authenticate with %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), tt.password) {
+				t.Errorf("the error tells the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestExtensionsAreFoundInAnyCase(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		c   config
+		url string // of %s
+	}{
+		"STARTTLS":          {config{lower: true}, "smtp://%s"},
+		"AUTH and SMTPUTF8": {config{lower: true, noTLS: true, utf8: true, password: "s3cret"}, "smtp://relay:s3cret@%s?tls=none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, tt.c)
+			n := newNotifier(t, strings.Replace(tt.url, "%s", s.addr, 1), smtpnotify.Options{TLS: s.trust})
+			to := note()
+			if tt.c.utf8 {
+				to.User.Email = "jürgen@example.org"
+			}
+			if err := n.Notify(t.Context(), to); err != nil || len(s.all()) != 1 || s.all()[0].utf8 != tt.c.utf8 {
+				t.Errorf("got %v and %+v, want one message, SMTPUTF8 %v", err, s.all(), tt.c.utf8)
+			}
+		})
+	}
+}
+
+func TestEHLOSaysAFullNameOrAnAddress(t *testing.T) {
+	t.Parallel()
+	usual := "[127.0.0.1]"
+	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") {
+		usual = name
+	}
+	for option, want := range map[string]string{
+		"":                   usual,
+		"mail.example.com":   "mail.example.com",
+		"Bücher.example":     "xn--bcher-kva.example",
+		"[192.0.2.1]":        "[192.0.2.1]",
+		"[IPv6:2001:db8::1]": "[IPv6:2001:db8::1]",
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, config{})
+			n := newNotifier(t, "smtp://"+s.addr, smtpnotify.Options{TLS: s.trust, Hello: option})
+			if err := n.Notify(t.Context(), note()); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.all()[0].hello; got != want {
+				t.Errorf("Hello %q: got EHLO %s, want %s", option, got, want)
+			}
+		})
+	}
+}
+
+func TestWrongKindOfTLSIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		c         config
+		url, want string
+	}{
+		"TLS first, not spoken":   {config{}, "smtps://", "needs smtp://"},
+		"TLS first, not expected": {config{implicit: true}, "smtp://", "needs smtps://"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, tt.c)
+			n := newNotifier(t, tt.url+s.addr, smtpnotify.Options{TLS: s.trust, Timeout: 100 * time.Millisecond})
+			err := n.Notify(t.Context(), note())
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestFailedSessionIsClosed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]config{
+		"greeting":       {noTLS: true}, // STARTTLS is missing
+		"authentication": {password: "right"},
+		"sender":         {mail: refusal(550)},
+		"recipient":      {rcpt: refusal(450)},
+		"content":        {data: refusal(554)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, c)
+			n, err := smtpnotify.New("smtp://relay:wrong@"+s.addr, sender, &smtpnotify.Options{TLS: s.trust})
+			if c.password == "" {
+				n, err = smtpnotify.New("smtp://"+s.addr, sender, &smtpnotify.Options{TLS: s.trust})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 2 {
+				if err := n.Notify(t.Context(), note()); err == nil {
+					t.Fatal("got no error")
+				}
+				<-s.hangups // without Close
+				if got := s.connections(); got != i+1 {
+					t.Errorf("got %d connections, want %d", got, i+1)
+				}
+			}
+		})
+	}
+}
+
+func refusal(code int) func() error {
+	return func() error {
+		return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: "no"}
+	}
+}
+
+func TestTLSConfigOfTheHostIsNotChanged(t *testing.T) {
+	t.Parallel()
+	for _, implicit := range []bool{false, true} {
+		s := serve(t, config{implicit: implicit})
+		url := map[bool]string{false: "smtp://", true: "smtps://"}[implicit] + s.addr
+		n := newNotifier(t, url, smtpnotify.Options{TLS: s.trust})
+		if err := n.Notify(t.Context(), note()); err != nil {
+			t.Fatal(err)
+		}
+		if s.trust.ServerName != "" {
+			t.Errorf("ServerName: got %q, want it left empty", s.trust.ServerName)
+		}
+
+		s.trust.ServerName = "other.example" // and what the host does later has no effect
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Notify(t.Context(), note()); err != nil {
+			t.Errorf("after a change by the host: got %v, want none", err)
+		}
+	}
+}
+
+func TestServerThatKnowsOnlyHELOIsSentMail(t *testing.T) {
+	t.Parallel()
+	s := serve(t, config{old: true})
+	n := newNotifier(t, "smtp://"+s.addr+"?tls=none", smtpnotify.Options{Hello: "mail.example.com"})
+	if err := n.Notify(t.Context(), note()); err != nil || len(s.all()) != 1 || s.all()[0].hello != "mail.example.com" {
+		t.Errorf("got %v and %+v, want one message after HELO mail.example.com", err, s.all())
+	}
+}
