@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/outbox"
 	"github.com/gousers/users/password"
 	"github.com/gousers/users/smtpnotify"
 )
@@ -92,6 +95,41 @@ func TestDirRefusesWhatCannotWork(t *testing.T) {
 	}
 	if _, err := smtpnotify.Dir(file, sender, nil); err == nil {
 		t.Error("a file in the place of the directory: got no error")
+	}
+}
+
+func TestMessageThatCannotBeWrittenIsDiscardedAtOnce(t *testing.T) {
+	t.Parallel()
+	svc, err := users.New(memstore.New(), &users.Options{Hasher: password.InsecureForTests()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.CreateApplication(t.Context(), users.Application{APIKey: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	p := users.CreateUserParams{UserName: "ann", Email: "ann@example.org", AutoCreatePassword: true, SendEmailNotification: true}
+	if _, err := svc.Create(t.Context(), "acme", p); err != nil {
+		t.Fatal(err)
+	}
+	n, err := smtpnotify.Dir(t.TempDir(), sender, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay, err := outbox.New(svc, n, &outbox.Options{
+		SetPasswordURL: func(_ users.Application, token string) string { return "myapp://set#" + token },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := relay.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list, err := svc.Notifications(t.Context(), "acme", users.NotificationQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows := list.Notifications; len(rows) != 1 || rows[0].State != users.StateDiscarded || !strings.Contains(rows[0].LastError, "http or https") {
+		t.Errorf("got %+v, want one row, discarded, with the reason", rows)
 	}
 }
 

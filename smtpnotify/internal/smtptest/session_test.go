@@ -3,6 +3,7 @@ package smtptest
 import (
 	"errors"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,25 @@ func TestNextMechanismIsTriedWhenOneIsRefused(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), tt.password) {
 				t.Errorf("the error tells the password: %v", err)
+			}
+		})
+	}
+}
+
+// Over TLS the password may go to any host that has proved its name.
+func TestPasswordIsSentOverTLSToAnyHost(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]config{
+		"STARTTLS":     {password: "s3cret", listen: "127.0.0.2:0"}, // not among what go-mail calls local
+		"implicit TLS": {password: "s3cret", listen: "127.0.0.2:0", implicit: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, c)
+			s.trust.ServerName = "example.com"
+			url := map[bool]string{false: "smtp://", true: "smtps://"}[c.implicit] + "relay:s3cret@" + s.addr
+			if err := newNotifier(t, url, smtpnotify.Options{TLS: s.trust}).Notify(t.Context(), note()); err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -115,14 +135,15 @@ func TestWrongKindOfTLSIsNamed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		c         config
 		url, want string
+		timeout   time.Duration
 	}{
-		"TLS first, not spoken":   {config{}, "smtps://", "needs smtp://"},
-		"TLS first, not expected": {config{implicit: true}, "smtp://", "needs smtps://"},
+		"TLS first, not spoken":   {config{}, "smtps://", "needs smtp://", 0},
+		"TLS first, not expected": {config{implicit: true}, "smtp://", "needs smtps://", 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, tt.c)
-			n := newNotifier(t, tt.url+s.addr, smtpnotify.Options{TLS: s.trust, Timeout: 100 * time.Millisecond})
+			n := newNotifier(t, tt.url+s.addr, smtpnotify.Options{TLS: s.trust, Timeout: tt.timeout})
 			err := n.Notify(t.Context(), note())
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
@@ -131,8 +152,8 @@ func TestWrongKindOfTLSIsNamed(t *testing.T) {
 	}
 }
 
-func TestFailedSessionIsClosed(t *testing.T) {
-	t.Parallel()
+func TestFailedSessionIsClosed(t *testing.T) { // not parallel
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which closes what was forgotten, some time
 	for name, c := range map[string]config{
 		"greeting":       {noTLS: true}, // STARTTLS is missing
 		"authentication": {password: "right"},
@@ -141,7 +162,6 @@ func TestFailedSessionIsClosed(t *testing.T) {
 		"content":        {data: refusal(554)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s := serve(t, c)
 			n, err := smtpnotify.New("smtp://relay:wrong@"+s.addr, sender, &smtpnotify.Options{TLS: s.trust})
 			if c.password == "" {
@@ -154,7 +174,11 @@ func TestFailedSessionIsClosed(t *testing.T) {
 				if err := n.Notify(t.Context(), note()); err == nil {
 					t.Fatal("got no error")
 				}
-				<-s.hangups // without Close
+				select {
+				case <-s.hangups: // without Close
+				case <-time.After(10 * time.Second):
+					t.Fatal("the connection is still open")
+				}
 				if got := s.connections(); got != i+1 {
 					t.Errorf("got %d connections, want %d", got, i+1)
 				}
