@@ -34,7 +34,8 @@ type Notification struct {
 // Notifier delivers notifications: by mail, by a queue, by whatever the host has.
 //
 // Notify is called by a relay (package outbox), never by Create. nil means
-// delivered; an error means that the relay tries again later, with the same ID.
+// delivered; an error means that the relay tries again later, with the same ID
+// (outbox.Discard and outbox.Release say otherwise).
 // A notification is delivered at least once: a process that dies after Notify
 // and before the result was stored repeats it. Notify must end when ctx does
 // and must be safe for concurrent use. It must not keep or log Token or URL.
@@ -116,9 +117,9 @@ func (s *Service) Outbox() (OutboxStore, error) {
 // PrepareNotification returns the message of a row, with the application and the
 // user as they are now. For KindSetPassword it stores a new token, which goes to
 // the user's address; URL is left to the relay. It is for relays, which are the
-// host's own: a Caller in ctx is ignored. A user that no longer exists is
-// ErrNotFound, a disabled application ErrForbidden. A kind that this version does
-// not know is an error: a newer process knows it.
+// host's own: a Caller in ctx is ignored. A user that the store does not see is
+// ErrNotFound, an application ErrUnknownApplication, a disabled one ErrForbidden.
+// A kind that this version does not know is an error: a newer process knows it.
 func (s *Service) PrepareNotification(ctx context.Context, row NotificationRecord) (Notification, error) {
 	if row.Kind != KindAccountCreated && row.Kind != KindSetPassword {
 		return Notification{}, errors.New("users: prepare notification: unknown kind")
@@ -135,7 +136,7 @@ func (s *Service) PrepareNotification(ctx context.Context, row NotificationRecor
 		return Notification{}, err
 	}
 	if len(found) == 0 {
-		return Notification{}, ErrNotFound
+		return Notification{}, fmt.Errorf("users: prepare notification: the user: %w", ErrNotFound)
 	}
 	n := Notification{ID: row.ID, Kind: row.Kind, Application: app, User: *answer(found[0].User)}
 	if row.Kind == KindSetPassword {

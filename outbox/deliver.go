@@ -24,7 +24,6 @@ const (
 	delivered                 // an attempt with success
 	discarded                 // an attempt after which no other makes sense: Discard
 	postponed                 // not begun by the notifier: Release
-	gone                      // there is nobody to tell
 	disabled                  // not attempted: the application is disabled
 	unavailable               // not attempted: the store can't be reached
 	released                  // not begun: the relay is stopping
@@ -46,9 +45,6 @@ func (r *Relay) decide(j job, res result) (s users.Settlement, e event) {
 	switch res.status {
 	case delivered:
 		s.Outcome = users.OutcomeDelivered
-	case gone:
-		s.Outcome = users.OutcomeDelivered
-		e = event{slog.LevelInfo, "outbox: notification dropped, no such user", nil}
 	case disabled:
 		s.Outcome, s.RetryIn = users.OutcomeReleased, r.jittered(MaxBackoff/2)
 	case unavailable:
@@ -135,13 +131,12 @@ func (p *pool) attempt(ctx context.Context, j job) (res result) {
 	}
 	n, err := p.svc.PrepareNotification(ctx, j.NotificationRecord)
 	switch {
-	case errors.Is(err, users.ErrNotFound), errors.Is(err, users.ErrUnknownApplication):
-		return result{status: gone}
 	case errors.Is(err, users.ErrForbidden):
 		return result{disabled, "the application is disabled"}
 	case errors.Is(err, users.ErrUnavailable):
 		return fail(unavailable, err)
 	case err != nil:
+		// ErrNotFound too: a read that lags behind a write does not see the user yet.
 		return fail(failed, err)
 	}
 

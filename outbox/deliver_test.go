@@ -305,26 +305,69 @@ func TestUnavailableStoreCostsNoAttempt(t *testing.T) {
 	})
 }
 
-func TestNotificationToNobodyIsDropped(t *testing.T) {
+// A read may lag behind the write that queued the notification (a replica, a
+// cluster's other node), so what is not found may be there the next time.
+func TestNotificationWhoseUserIsNotVisibleYetIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	for name, without := range map[string]func(*memstore.Store) users.Store{
-		"no user": func(s *memstore.Store) users.Store { return forgetful{s} },
-		"no application": func(s *memstore.Store) users.Store {
-			return storefake.Failing(s, users.ErrUnknownApplication, storefake.FindApplication)
-		},
+	for method, missing := range map[storefake.Method]error{
+		storefake.FindUsers:       users.ErrNotFound,
+		storefake.FindApplication: users.ErrUnknownApplication,
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(missing.Error(), func(t *testing.T) {
 			t.Parallel()
-			f := setUp(t)
-			f.create(false)
-			var got outbox.Recorder
-			drain(t, relay(t, f.service(without(f.store), nil), &got, outbox.Options{}))
-			f.noRows()
-			if len(got.All()) != 0 {
-				t.Errorf("got %d delivered, want none", len(got.All()))
-			}
+			synctest.Test(t, func(t *testing.T) {
+				f := setUp(t)
+				f.create(false)
+				f.create(true)
+				var visible atomic.Bool
+				svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+					if m == method && !visible.Load() {
+						return missing
+					}
+					return do()
+				})
+				var got outbox.Recorder
+				stop := run(relay(t, svc, &got, outbox.Options{}))
+				defer stop()
+
+				time.Sleep(time.Second / 2)
+				for _, row := range f.rows(users.StatePending) {
+					if row.Attempts != 1 || !strings.Contains(row.LastError, missing.Error()) {
+						t.Errorf("got %+v, want a failed attempt with its reason", row)
+					}
+				}
+				if n := len(f.rows()); n != 2 {
+					t.Errorf("got %d rows left, want 2", n)
+				}
+
+				visible.Store(true)
+				time.Sleep(time.Minute)
+				f.noRows()
+				if n := len(got.All()); n != 2 {
+					t.Errorf("visible: got %d delivered, want 2", n)
+				}
+			})
 		})
 	}
+}
+
+func TestNotificationWhoseUserStaysAwayIsDiscarded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		f.create(false)
+		svc := f.service(forgetful{f.store}, nil)
+		var got outbox.Recorder
+		stop := run(relay(t, svc, &got, outbox.Options{MaxAttempts: 8}))
+		time.Sleep(time.Hour)
+		stop()
+		if row := f.onlyRow(users.StateDiscarded); !strings.Contains(row.LastError, "the user: users: not found") {
+			t.Errorf("got %+v, want a reason that names the user", row)
+		}
+		if n := len(got.All()); n != 0 {
+			t.Errorf("got %d delivered, want none", n)
+		}
+	})
 }
 
 // forgetful is a store that knows no user any more.
