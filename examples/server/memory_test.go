@@ -4,9 +4,16 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
+
+	"github.com/gousers/users/password"
 )
 
 func TestTheLimitOfTheContainerIsFound(t *testing.T) {
@@ -67,6 +74,42 @@ func TestGoKnowsTheLimitUnlessItIsTold(t *testing.T) {
 			if got := strings.TrimSpace(string(out)); err != nil || got != tt.want {
 				t.Errorf("got %s (%v), want %s", got, err, tt.want)
 			}
+		})
+	}
+}
+
+// TestASmallContainerHashesFewerPasswordsAtOnce changes the process for a
+// moment, so it is not parallel.
+func TestASmallContainerHashesFewerPasswordsAtOnce(t *testing.T) {
+	const procs, mebi = 8, 1 << 20
+	for limit, want := range map[int64]int64{20 * mebi: 1, 64 * mebi: 2, 120 * mebi: 4, math.MaxInt64: procs} {
+		wasProcs, wasLimit := runtime.GOMAXPROCS(procs), debug.SetMemoryLimit(limit)
+		gate, err := newGate()
+		runtime.GOMAXPROCS(wasProcs)
+		debug.SetMemoryLimit(wasLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		synctest.Test(t, func(t *testing.T) {
+			var running atomic.Int64
+			end := make(chan struct{})
+			var all sync.WaitGroup
+			for range 2 * procs {
+				all.Go(func() {
+					gate.Do(t.Context(), "shop", password.Default().Memory(password.Hash{}), func() error {
+						running.Add(1)
+						<-end
+						return nil
+					})
+				})
+			}
+			synctest.Wait()
+			if got := running.Load(); got != want {
+				t.Errorf("a limit of %d: got %d hashes at once, want %d", limit, got, want)
+			}
+			close(end)
+			all.Wait()
 		})
 	}
 }
