@@ -87,7 +87,8 @@ func parse(args []string) (*config, error) {
 		return nil, err
 	}
 	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		// Not quoted: it may be a secret that slipped out of its flag.
+		return nil, fmt.Errorf("argument %d belongs to no flag", len(args)-fs.NArg()+1)
 	}
 	cfg := &config{addr: t.addr, mailDir: t.mailDir, from: t.from}
 	var err error

@@ -300,6 +300,8 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 	for _, args := range [][]string{
 		{"-nonsense"},
 		{"argument"},
+		{"-application", "shop=", "s3cret"},
+		{"-db", "memory:", "s3cret"},
 		{"-addr", "8080"},
 		{"-db", "oracle:x"},
 		{"-db", "sqlite:"},
