@@ -13,7 +13,7 @@
 // In a container it obeys the memory limit: it tells Go of it, as GOMEMLIMIT
 // would, and hashes fewer passwords at once than there are cores if that is
 // needed. 96 MiB are enough on SQLite with argon2id, whatever the cores: 64
-// clients that create users at once take it to 85 MiB. Without a limit they take
+// clients that create users at once take it to 95 at most. Without a limit they take
 // it to about 60 MiB and 40 for each core.
 package main
 
