@@ -24,9 +24,9 @@ const (
 
 // RecoverPassword starts a set-password message for the user whose name or
 // address is login, with or without blanks around it, at most one in RecoveryGap
-// for each user. It returns nil
-// after the same time whether there is such a user, such an application, or
-// not; an error is the store's or the context's. A Caller in ctx is ignored.
+// for each user. It returns nil after the same time whether there is such a user,
+// such an application, or not; an error is the store's or the context's. A Caller
+// in ctx is ignored.
 //
 // Concurrent calls for one login ask the store once, and a process asks it for a
 // few logins at a time, so that neither an answer nor what other requests feel
