@@ -56,7 +56,10 @@ func (r *Relay) decide(j job, res result) (s users.Settlement, e event) {
 		s.Outcome, s.LastError = users.OutcomeReleased, j.LastError
 		e = event{slog.LevelWarn, "outbox: released, lease too short", nil}
 	case postponed:
-		s.Outcome, s.RetryIn = users.OutcomeReleased, r.backoff(j.Attempts)
+		// Each attempt at a set-password message leaves a token, so they get rarer
+		// as the row gets older.
+		wait := min(max(j.Due.Sub(j.Created), MinBackoff), MaxBackoff/2)
+		s.Outcome, s.RetryIn = users.OutcomeReleased, r.jittered(wait)
 		e = event{slog.LevelInfo, "outbox: delivery postponed", []slog.Attr{reason, slog.Duration("retryIn", s.RetryIn)}}
 	case failed, discarded:
 		if res.status == discarded || j.Attempts >= r.o.MaxAttempts {

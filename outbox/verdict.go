@@ -19,8 +19,9 @@ func Discard(err error) error { return newVerdict(discarded, err) }
 
 // Release returns an error that wraps err, for a [users.Notifier] to return when
 // it did not begin to deliver, such as when all its connections were busy. The
-// relay then takes the attempt back and tries again after a short wait, however
-// often this happens. Further wrapping keeps the meaning. Release(nil) is nil.
+// relay then takes the attempt back and tries again, however often this happens,
+// after about as long as the notification has waited already: a second at first, an
+// hour at most. Further wrapping keeps the meaning. Release(nil) is nil.
 func Release(err error) error { return newVerdict(postponed, err) }
 
 func newVerdict(s status, err error) error {

@@ -6,8 +6,11 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/textproto"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wneessen/go-mail/smtp"
@@ -19,7 +22,14 @@ var (
 	// errProof means that the server does not know the password. It gets it by no
 	// other mechanism.
 	errProof = errors.New("the server did not prove that it knows the password")
+	// errIterations means that to answer would take for ever, or would make the
+	// password easy to guess. The server gets it by no other mechanism.
+	errIterations = fmt.Errorf("the server asks for fewer than %d or more than %d iterations", minIterations, maxIterations)
 )
+
+// What SCRAM may ask for: the least that RFC 7677 section 4 allows, and what takes
+// about a second, as nothing can interrupt it.
+const minIterations, maxIterations = 4096, 1_000_000
 
 // authenticate tries the mechanisms that the server offers until one is accepted.
 func (n *Notifier) authenticate(ctx context.Context, s *session) error {
@@ -48,7 +58,7 @@ func (n *Notifier) authenticate(ctx context.Context, s *session) error {
 	switch {
 	case refusal == nil:
 		return &Error{Step: stepAuth, detail: "the server offers none of SCRAM-SHA-256, PLAIN and LOGIN"}
-	case errors.Is(refusal, errChallenge), errors.Is(refusal, errProof):
+	case errors.Is(refusal, errChallenge), errors.Is(refusal, errProof), errors.Is(refusal, errIterations):
 		return &Error{Step: stepAuth, detail: refusal.Error()}
 	}
 	return stepError(ctx, stepAuth, refusal, true)
@@ -65,10 +75,50 @@ type mechanism struct {
 func (n *Notifier) mechanisms() []mechanism {
 	name, secret := n.login.user, n.login.password.Reveal()
 	return []mechanism{
-		{"SCRAM-SHA-256", smtp.ScramSHA256Auth(name, secret)},
+		{"SCRAM-SHA-256", &scram{Auth: smtp.ScramSHA256Auth(name, secret)}},
 		{"PLAIN", smtp.PlainAuth("", name, secret, n.host, n.plain)},
 		{"LOGIN", smtp.LoginAuth(name, secret, n.host, n.plain)},
 	}
+}
+
+// scram is SCRAM (RFC 5802) with a server that may be hostile: it does no more work
+// than is sound, and is over only when the server has proved itself.
+type scram struct {
+	smtp.Auth
+	asked, proved bool
+}
+
+var iterations = regexp.MustCompile(`^r=[^,]*,s=[^,]*,i=([0-9]{1,7})(,|$)`)
+
+// Next answers a challenge.
+func (a *scram) Next(challenge []byte, more bool) ([]byte, error) {
+	isProof := bytes.HasPrefix(challenge, []byte("v="))
+	switch {
+	case len(challenge) == 0:
+	case isProof:
+		if !a.asked {
+			return nil, errProof
+		}
+	case a.asked:
+		return nil, errChallenge
+	default:
+		i := iterations.FindSubmatch(challenge)
+		if i == nil {
+			return nil, errIterations
+		}
+		if n, _ := strconv.Atoi(string(i[1])); n < minIterations || n > maxIterations {
+			return nil, errIterations
+		}
+		a.asked = true
+	}
+
+	answer, err := a.Auth.Next(challenge, more)
+	if isProof {
+		if a.proved = err == nil; !a.proved {
+			return nil, errProof
+		}
+	}
+	return answer, err
 }
 
 // auth authenticates by one mechanism (RFC 4954 section 4). After a refusal the
@@ -89,6 +139,9 @@ func (s *session) auth(a smtp.Auth, info *smtp.ServerInfo) error {
 		case err != nil:
 			return err
 		case code == 235:
+			if a, ok := a.(*scram); ok && !a.proved {
+				return errProof
+			}
 			return nil
 		case code != 334:
 			return &textproto.Error{Code: code, Msg: text}
@@ -99,11 +152,11 @@ func (s *session) auth(a smtp.Auth, info *smtp.ServerInfo) error {
 			answer, err = a.Next(challenge, true)
 		}
 		if err != nil {
-			if _, _, err := s.command(0, "*"); err != nil {
-				return err
+			if _, _, lost := s.command(0, "*"); lost != nil {
+				return lost
 			}
-			if bytes.HasPrefix(challenge, []byte("v=")) { // RFC 5802 section 5.1
-				return errProof
+			if errors.Is(err, errProof) || errors.Is(err, errIterations) {
+				return err
 			}
 			return errChallenge
 		}

@@ -40,7 +40,7 @@ func addressLiteral(a net.Addr) string {
 	return "[IPv6:" + ip.String() + "]"
 }
 
-// checkHello returns name as EHLO can say it. It must be a domain name, which
+// checkHello returns name as EHLO can say it. It must be a full domain name, which
 // becomes ASCII, or an address literal.
 func checkHello(name string) (string, bool) {
 	if inner, ok := strings.CutPrefix(name, "["); ok {
@@ -50,5 +50,5 @@ func checkHello(name string) (string, bool) {
 		return name, ok && err == nil && ip.Is6() == isSix && ip.Zone() == ""
 	}
 	ascii, err := domainToASCII(name)
-	return ascii, err == nil
+	return ascii, err == nil && isFullName(ascii)
 }

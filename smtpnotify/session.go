@@ -29,7 +29,11 @@ const (
 	// answerTimeout is how long a server may take to answer the dot that ends a
 	// message (RFC 5321 section 4.5.3.2.6).
 	answerTimeout = 10 * time.Minute
+	// maxReply bounds a reply, in bytes. RFC 5321 section 4.5.3.1.5 gives a line 512.
+	maxReply = 64 << 10
 )
+
+var errReplyTooLong = errors.New("the server's reply is too long")
 
 // session is one connection to the server. Not the client of go-mail: that one
 // overlooks extensions in lower case and closes the connection when the server
@@ -37,10 +41,38 @@ const (
 type session struct {
 	conn       net.Conn // under TLS: closing it ends whatever waits for the server
 	text       *textproto.Conn
+	reply      *replyReader // under text
 	secured    bool
 	extensions map[string]string // the parameters, by keyword in upper case
 	used       time.Time
 	late       bool // it waits for a late answer and is of no other use
+}
+
+// replyReader bounds what is read of one reply: textproto does not.
+type replyReader struct {
+	net.Conn
+	left int
+}
+
+func (r *replyReader) Read(b []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, errReplyTooLong
+	}
+	n, err := r.Conn.Read(b[:min(len(b), r.left)])
+	r.left -= n
+	return n, err
+}
+
+// speak makes conn what commands and replies go through.
+func (s *session) speak(conn net.Conn) {
+	s.reply = &replyReader{Conn: conn}
+	s.text = textproto.NewConn(s.reply)
+}
+
+// read returns the next reply, as [textproto.Conn.ReadResponse] does.
+func (s *session) read(expect int) (code int, text string, err error) {
+	s.reply.left = maxReply
+	return s.text.ReadResponse(expect)
 }
 
 // during runs f and closes conn when ctx ends, which ends f: reading and writing
@@ -68,13 +100,13 @@ func (n *Notifier) dial(ctx context.Context) (*session, error) {
 }
 
 func (n *Notifier) open(ctx context.Context, s *session) error {
-	s.text = textproto.NewConn(s.conn)
+	s.speak(s.conn)
 	if n.implicit {
 		if err := s.secure(ctx, n.o.TLS); err != nil {
 			return err
 		}
 	}
-	if _, _, err := s.text.ReadResponse(220); err != nil {
+	if _, _, err := s.read(220); err != nil {
 		return s.greetingError(ctx, err)
 	}
 	name := helloName(n.o.Hello, s.conn.LocalAddr())
@@ -113,7 +145,8 @@ func (s *session) secure(ctx context.Context, config *tls.Config) error {
 		}
 		return e
 	}
-	s.text, s.secured = textproto.NewConn(secured), true
+	s.speak(secured)
+	s.secured = true
 	return nil
 }
 
@@ -156,7 +189,7 @@ func (s *session) command(expect int, format string, args ...any) (code int, tex
 	}
 	s.text.StartResponse(id)
 	defer s.text.EndResponse(id)
-	return s.text.ReadResponse(expect)
+	return s.read(expect)
 }
 
 // submit sends a message up to the dot that ends it, which the returned writer
@@ -193,7 +226,7 @@ func (s *session) finish(w io.WriteCloser) error {
 	_ = s.conn.SetDeadline(time.Now().Add(answerTimeout))
 	err := w.Close()
 	if err == nil {
-		_, _, err = s.text.ReadResponse(250)
+		_, _, err = s.read(250)
 	}
 	if err == nil {
 		_ = s.conn.SetDeadline(time.Time{}) // if it fails, the next command does

@@ -135,7 +135,7 @@ func New(server, from string, o *Options) (*Notifier, error) {
 	if n.o.Hello != "" {
 		var ok bool
 		if n.o.Hello, ok = checkHello(n.o.Hello); !ok {
-			return nil, errors.New("smtpnotify: New: option Hello is neither a domain name nor an address literal")
+			return nil, errors.New("smtpnotify: New: option Hello is neither a full domain name nor an address literal")
 		}
 	}
 	n.o.TLS = n.o.TLS.Clone()
@@ -220,7 +220,8 @@ func loopback(host string) bool {
 //
 // A message is not begun with less than half of its time left, be that the context's
 // or Timeout: it might not end. The relay then takes the attempt back
-// ([outbox.Release]). Nor is it begun while 8 others wait for a late answer.
+// ([outbox.Release]). Nor is it begun while 8 others wait for a late answer, which is
+// a failed attempt: such a server can't be used.
 func (n *Notifier) Notify(ctx context.Context, note users.Notification) error {
 	m, err := n.composer.compose(note)
 	if err != nil {
@@ -239,8 +240,12 @@ func (n *Notifier) Notify(ctx context.Context, note users.Notification) error {
 		return err
 	}
 
-	var next *session // none if a callback of the TLS configuration panics
+	next := s
 	defer func() { n.slot <- next }()
+	if err, ok := n.late.take(m.key); ok { // to a call that had the connection meanwhile
+		return final(err)
+	}
+	next = nil // stands if a callback of the TLS configuration panics
 	ctx, cancel := context.WithTimeout(ctx, n.o.Timeout)
 	defer cancel()
 	next, err = n.send(ctx, s, m, need)

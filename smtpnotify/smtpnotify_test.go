@@ -54,6 +54,8 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"Hello of two words":       {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "a b"}, want: "Hello"},
 		"Hello of two lines":       {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "a.example\r\nRSET"}, want: "Hello"},
 		"Hello with underscore":    {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "my_host.example"}, want: "Hello"},
+		"Hello of one label":       {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "localhost"}, want: "Hello"},
+		"Hello, bare address":      {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "192.0.2.1"}, want: "Hello"},
 		"Hello, unclosed literal":  {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "[192.0.2.1"}, want: "Hello"},
 		"Hello, untagged IPv6":     {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "[2001:db8::1]"}, want: "Hello"},
 		"Hello, IPv4 as IPv6":      {url: "smtp://mail.example", o: smtpnotify.Options{Hello: "[IPv6:192.0.2.1]"}, want: "Hello"},

@@ -141,6 +141,11 @@ func TestTheSetPasswordPageWorksInABrowser(t *testing.T) {
 		t.Error("the form is still there")
 	}
 
+	var forgotten bool
+	do(t, tab, chromedp.Evaluate(`history.state === null`, &forgotten))
+	if !forgotten {
+		t.Error("the page keeps the token after the password was set")
+	}
 	do(t, tab, chromedp.Reload())
 	if got, want := says(t, tab, "#message.error"), "This link no longer works"; !strings.HasPrefix(got, want) {
 		t.Errorf("a reload after the password was set: got %q, want %q", got, want)

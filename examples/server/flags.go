@@ -183,7 +183,9 @@ func parseGrants(values []string) ([]grant, error) {
 	var grants []grant
 	for _, v := range values {
 		key, token, ok := strings.Cut(v, "=")
-		if !ok || key == "" || token == "" {
+		// Of equal signs alone: a token that ends with them, and no KEY, which the
+		// errors below would tell.
+		if !ok || key == "" || strings.Trim(token, "=") == "" {
 			return nil, errors.New("must be KEY=TOKEN")
 		}
 		token, err := readSecret(token)

@@ -57,7 +57,8 @@ type config struct {
 	mechanisms            []string // that are offered; nil: PLAIN
 	refused               []string // those of them that are refused all the same
 	mail, rcpt, data      func() error
-	auth                  func() // runs before authentication
+	auth                  func()   // runs before authentication
+	scram                 impostor // what SCRAM-SHA-256 is answered by
 }
 
 func serve(t *testing.T, c config) *server {
@@ -214,7 +215,8 @@ func (s *session) Auth(name string) (sasl.Server, error) {
 	case sasl.Login:
 		return &loginServer{check: check}, nil
 	}
-	return &impostor{}, nil
+	i := s.config.scram
+	return &i, nil
 }
 
 // loginServer is a server of LOGIN.
@@ -237,16 +239,25 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 }
 
 // impostor is a server of SCRAM-SHA-256 that does not know the password.
-type impostor struct{ step int }
+type impostor struct {
+	iterations string // it asks for; empty: 4096
+	again      bool   // it asks twice
+	accepts    int    // the step at which it is content without a proof; 0: none
+	step       int
+}
 
 func (i *impostor) Next(response []byte) (challenge []byte, done bool, err error) {
 	i.step++
-	switch i.step {
-	case 1:
+	if i.step == i.accepts {
+		return nil, true, nil
+	}
+	switch {
+	case i.step == 1:
 		return []byte{}, false, nil
-	case 2:
+	case i.step == 2, i.again && i.step == 3:
 		_, nonce, _ := strings.Cut(string(response), ",r=")
-		return []byte("r=" + nonce + "more,s=c2FsdHNhbHRzYWx0,i=4096"), false, nil
+		nonce, _, _ = strings.Cut(nonce, ",")
+		return []byte("r=" + nonce + "more,s=c2FsdHNhbHRzYWx0,i=" + cmp.Or(i.iterations, "4096")), false, nil
 	}
 	return []byte("v=c2lnbmF0dXJl"), false, nil
 }

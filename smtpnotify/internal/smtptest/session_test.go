@@ -1,11 +1,15 @@
 package smtptest
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +62,108 @@ func TestNextMechanismIsTriedWhenOneIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestServerThatIsNoGoodAtSCRAMGetsNothing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		server impostor
+		want   string
+	}{
+		"work without end":            {impostor{iterations: "9000000000000"}, "iterations"},
+		"work of minutes":             {impostor{iterations: "1000001"}, "iterations"},
+		"a proof that is soon broken": {impostor{iterations: "4095"}, "iterations"},
+		"no number":                   {impostor{iterations: "x"}, "iterations"},
+		"accepts at once":             {impostor{accepts: 1}, "did not prove"},
+		"accepts the name":            {impostor{accepts: 2}, "did not prove"},
+		"accepts a proof unproved":    {impostor{accepts: 3}, "did not prove"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, config{password: "s3cret", mechanisms: []string{"SCRAM-SHA-256", "PLAIN"}, scram: tt.server})
+			n := newNotifier(t, "smtp://relay:s3cret@"+s.addr, smtpnotify.Options{TLS: s.trust, Timeout: 20 * time.Second})
+			err := n.Notify(t.Context(), note())
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !slices.Equal(s.tried, []string{"SCRAM-SHA-256"}) {
+				t.Errorf("got %v after %v, want an error with %q after SCRAM-SHA-256 alone", err, s.tried, tt.want)
+			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v: it took all of its time", err)
+			}
+		})
+	}
+}
+
+func TestSCRAMChallengeIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	s := serve(t, config{password: "s3cret", mechanisms: []string{"SCRAM-SHA-256"}, scram: impostor{again: true}})
+	n := newNotifier(t, "smtp://relay:s3cret@"+s.addr, smtpnotify.Options{TLS: s.trust})
+	if err := n.Notify(t.Context(), note()); err == nil || !strings.Contains(err.Error(), "does not suit") {
+		t.Errorf("got %v, want an error that the challenge does not suit", err)
+	}
+}
+
+// A server, or whoever stands in between before TLS, must not fill the memory.
+func TestRepliesAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ before, endless string }{
+		"a line of the greeting":  {"", "220 " + strings.Repeat("x", 1000)},
+		"lines of the greeting":   {"", "220-" + strings.Repeat("x", 500) + "\r\n"},
+		"lines after EHLO":        {"220 hello\r\n", "250-" + strings.Repeat("x", 500) + "\r\n"},
+		"short lines after EHLO":  {"220 hello\r\n", "250-x\r\n"},
+		"a refusal of many lines": {"220 hello\r\n", "550-no\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const most = 64 << 20
+			var written atomic.Int64
+			address := listen(t, func(c net.Conn) {
+				_, _ = io.WriteString(c, tt.before)
+				if tt.before != "" {
+					_, _ = c.Read(make([]byte, 1000))
+				}
+				block := []byte(strings.Repeat(tt.endless, 50))
+				for written.Load() < most {
+					k, err := c.Write(block)
+					written.Add(int64(k))
+					if err != nil {
+						return
+					}
+				}
+			})
+			n := newNotifier(t, "smtp://"+address+"?tls=none", smtpnotify.Options{})
+			err := n.Notify(t.Context(), note())
+			var e *smtpnotify.Error
+			if !errors.As(err, &e) || e.Permanent || e.Step != "connect" {
+				t.Errorf("got %v, want a passing *Error of connect", err)
+			}
+			if written.Load() >= most {
+				t.Errorf("the server could send %d MiB in one reply", written.Load()>>20)
+			}
+		})
+	}
+}
+
+// listen serves connections until the test ends, and returns the address.
+func listen(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serve(c)
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-done })
+	return ln.Addr().String()
 }
 
 // Over TLS the password may go to any host that has proved its name.

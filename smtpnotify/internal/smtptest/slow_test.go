@@ -201,6 +201,43 @@ func TestLateAnswerIsThatOfTheNextAttempt(t *testing.T) {
 	}
 }
 
+// As two relays do, or one whose lease has passed to another.
+func TestCallsAtOnceForOneMessageSendOneCopy(t *testing.T) {
+	t.Parallel()
+	s, sent, _ := slowAnswer(t, nil)
+	n := newNotifier(t, "smtp://"+s.addr, smtpnotify.Options{TLS: s.trust})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- n.Notify(ctx, note()) }()
+	<-sent
+	begun := make(chan struct{})
+	go func() { second <- n.Notify(watching{t.Context(), sync.OnceFunc(func() { close(begun) })}, note()) }()
+	<-begun
+	cancel()
+	for _, err := range []error{<-first, <-second} {
+		var e *smtpnotify.Error
+		if !errors.As(err, &e) || !e.Unknown {
+			t.Errorf("got %v, want an unknown outcome", err)
+		}
+	}
+	if s.begins() != 1 {
+		t.Errorf("got %d messages begun, want 1", s.begins())
+	}
+}
+
+// watching is a context that tells when Notify asks for its deadline, which is when
+// it has looked for earlier attempts and is about to wait for the connection.
+type watching struct {
+	context.Context
+	asked func()
+}
+
+func (w watching) Deadline() (time.Time, bool) {
+	w.asked()
+	return w.Context.Deadline()
+}
+
 func TestMessageToAnotherAddressIsAnotherMessage(t *testing.T) {
 	t.Parallel()
 	s, sent, answer := slowAnswer(t, nil)
