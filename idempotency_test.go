@@ -170,6 +170,10 @@ func TestRepeatIsWhateverAsksForTheSame(t *testing.T) {
 		return func(p *users.CreateUserParams) { p.Extra = map[string]json.RawMessage{"x": json.RawMessage(raw)} }
 	}
 	nothing := func(*users.CreateUserParams) {}
+	nested := func(depth int, raw string) string {
+		return strings.Repeat("[", depth) + raw + strings.Repeat("]", depth)
+	}
+	long := strings.Repeat("x", 200_000)
 	for _, c := range []struct {
 		what          string
 		first, second amend
@@ -196,6 +200,8 @@ func TestRepeatIsWhateverAsksForTheSame(t *testing.T) {
 		{"numbers as written", settings(`{"a":1}`), settings(`{"a":1.0}`), false},
 		{"numbers beyond float64", settings(`{"a":9007199254740992}`), settings(`{"a":9007199254740993}`), false},
 		{"order of additional members", extra(`{"a":1,"b":2}`), extra(`{"b":2,"a":1}`), true},
+		{"order of additional members far down", extra(nested(60, `{"a":1,"b":2}`)), extra(nested(60, `{"b":2,"a":1}`)), true},
+		{"order of large additional members", extra(`{"a":1,"b":"` + long + `"}`), extra(`{"b":"` + long + `","a":1}`), true},
 		{"additional members", extra(`{"a":1}`), extra(`{"a":2}`), false},
 		{"no roles", nothing, refs(), true},
 		{"order of roles", refs(roleRefs("editor", "chief")...), refs(roleRefs("chief", "editor")...), true},

@@ -103,7 +103,10 @@ type recoveries struct {
 // flight is the work for one login, and whoever waits for its outcome.
 type flight struct {
 	done chan struct{}
-	err  error // set before done is closed
+
+	// Set before done is closed.
+	err       error
+	abandoned bool // by a caller whose context ended, or who panicked: err says nothing to others
 }
 
 func newRecoveries() *recoveries {
@@ -131,15 +134,14 @@ func (r *recoveries) do(ctx context.Context, apiKey, login string, work func() e
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		// The end of its caller's context says nothing to others.
-		if !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+		if !f.abandoned {
 			return f.err
 		}
 	}
 }
 
 func (r *recoveries) lead(ctx context.Context, key [2]string, f *flight, work func() error) error {
-	f.err = context.Canceled // stands if work panics: others try again
+	f.abandoned = true // stands if work panics
 	defer func() {
 		r.mu.Lock()
 		delete(r.flights, key)
@@ -154,5 +156,6 @@ func (r *recoveries) lead(ctx context.Context, key [2]string, f *flight, work fu
 	}
 	defer func() { <-r.slots }()
 	f.err = work()
+	f.abandoned = f.err != nil && ctx.Err() != nil
 	return f.err
 }

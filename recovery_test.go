@@ -141,25 +141,65 @@ func TestRecoveryOutlivesTheCallThatItWaitedFor(t *testing.T) {
 	}
 }
 
-// What fails for one fails for all who asked for the same.
-func TestRecoveriesShareAFailure(t *testing.T) {
+// A store that does not wrap the context's error gives the canceled one no less.
+func TestRecoveryIsNotHarmedByAnErrorOfWhoeverLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		newServiceOn(t, store, users.Options{})
-		slow, _, _ := slowly(storefake.Failing(store, errStore, storefake.Enqueue))
-		svc, err := users.New(slow, nil)
+		invite(t, newServiceOn(t, store, users.Options{}), "ann")
+		slow, _, _ := slowly(store)
+		svc, err := users.New(storefake.Around(slow, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+			err := do()
+			if m == storefake.FindUsers && ctx.Err() != nil {
+				return errStore
+			}
+			return err
+		}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var all sync.WaitGroup
-		for range 10 {
-			all.Go(func() {
-				if err := svc.RecoverPassword(t.Context(), apiKey, "nobody"); !errors.Is(err, errStore) {
-					t.Errorf("got %v, want the store's error", err)
-				}
-			})
+		ctx, cancel := context.WithCancel(t.Context())
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- svc.RecoverPassword(ctx, apiKey, "ann") }()
+		synctest.Wait()
+		go func() { second <- svc.RecoverPassword(t.Context(), apiKey, "ann") }()
+		synctest.Wait()
+		cancel()
+		<-first
+		if err := <-second; err != nil {
+			t.Errorf("the second got %v, want none", err)
 		}
-		all.Wait()
+		equal(t, "notifications", len(notifications(t, svc)), 1)
 	})
+}
+
+// What fails for one fails for all who asked for the same, also by a time-out that
+// is the store's own.
+func TestRecoveriesShareAFailure(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{errStore, fmt.Errorf("dial: %w", context.DeadlineExceeded), fmt.Errorf("pool: %w", context.Canceled)} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memstore.New()
+			newServiceOn(t, store, users.Options{})
+			slow, looks, _ := slowly(storefake.Failing(store, failure, storefake.Enqueue))
+			svc, err := users.New(slow, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			var all sync.WaitGroup
+			for range 10 {
+				all.Go(func() {
+					if err := svc.RecoverPassword(t.Context(), apiKey, "nobody"); !errors.Is(err, failure) {
+						t.Errorf("got %v, want %v", err, failure)
+					}
+				})
+			}
+			all.Wait()
+			equal(t, "look-ups", looks.Load(), 1)
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("%v: took %v, want the time of one call", failure, took)
+			}
+		})
+	}
 }

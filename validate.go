@@ -313,12 +313,16 @@ func jsonDepth(raw []byte) (deepest int) {
 	return deepest
 }
 
+// maxCanonicalDepth bounds the work, which grows with depth times size. It is what
+// package httpapi accepts.
+const maxCanonicalDepth = 64
+
 // canonicalJSON returns JSON in which neither the order of members, nor white
 // space, nor the way that a string is escaped makes a difference. Numbers stay as
 // they are written: 1 and 1.0 are kept apart, as are two that no float64 tells
-// apart. What checkObject would refuse is returned as it is.
+// apart. What is nested deeper than maxCanonicalDepth is returned as it is.
 func canonicalJSON(raw []byte) []byte {
-	if len(raw) > MaxDashboardSettings || jsonDepth(raw) > MaxDashboardDepth {
+	if jsonDepth(raw) > maxCanonicalDepth {
 		return raw
 	}
 	v := jsontext.Value(bytes.Clone(raw))

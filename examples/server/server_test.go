@@ -317,6 +317,8 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-hash", "bcrypt:17"},
 		{"-application", "shop"},
 		{"-application", "=s3cret"},
+		{"-application", "s3cret=="}, // no KEY: a token that ends with equal signs
+		{"-limited", "s3cret="},
 		{"-application", "shop="},
 		{"-application", "shop=s3cret with spaces"},
 		{"-application", "shop=s3cret", "-limited", "shop=s3cret"},
