@@ -68,8 +68,20 @@ func (s *Service) issueToken(ctx context.Context, rec TokenRecord) (Token, error
 // nothing is hashed for these. A password that the policy refuses is a *ValidationError at
 // "/newPassword" and leaves the token good. So does ErrOverloaded, which creates of
 // users do not cause: in the queue for hashing each application's setting of
-// passwords has a share of its own.
+// passwords has a share of its own, and of concurrent calls with one token one at a
+// time hashes.
 func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw password.Secret) error {
+	// One at a time for each token, as it is used up after the hash is made: it must
+	// not pay for more than one.
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	err := s.redemptions.alone(ctx, apiKey, string(sum[:]), func() error { return s.setPassword(ctx, apiKey, token, pw) })
+	if err != nil && err == ctx.Err() {
+		return fmt.Errorf("users: set password: %w", err)
+	}
+	return err
+}
+
+func (s *Service) setPassword(ctx context.Context, apiKey string, token, pw password.Secret) error {
 	app, rec, err := s.findToken(ctx, apiKey, token)
 	if err != nil {
 		return err

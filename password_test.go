@@ -240,6 +240,42 @@ func TestCreatesDoNotCrowdOutSettingAPassword(t *testing.T) {
 	})
 }
 
+// One token, which anybody with an account can have, fills no queue.
+func TestConcurrentCallsWithOneTokenMakeOneHash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher()
+		svc := newService(t, users.Options{Hasher: h})
+		token := issue(t, svc, invite(t, svc, "ann").ID)
+		var hashed, set, refused atomic.Int32
+		h.during = func() { hashed.Add(1); time.Sleep(time.Second) }
+
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				switch err := svc.SetPassword(t.Context(), apiKey, token.Secret, password.New(fmt.Sprint(newSecret, i))); {
+				case err == nil:
+					set.Add(1)
+				case errors.Is(err, users.ErrBadToken):
+					refused.Add(1)
+				default:
+					t.Errorf("got %v, want none or ErrBadToken", err)
+				}
+			})
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := svc.SetPassword(ctx, apiKey, token.Secret, password.New(newSecret)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call that can't wait: got %v, want its context's error", err)
+		}
+		all.Wait()
+		equal(t, "hashes", hashed.Load(), 1)
+		equal(t, "set", set.Load(), 1)
+		equal(t, "refused", refused.Load(), 49)
+	})
+}
+
 func TestSetPasswordNeedsNoCaller(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{RequireCaller: false})

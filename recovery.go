@@ -94,60 +94,32 @@ func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, 
 
 // recoveries are the calls of RecoverPassword that are under way in a process.
 type recoveries struct {
-	slots chan struct{}
-
-	mu      sync.Mutex
-	flights map[[2]string]*flight // by apiKey and login
+	slots   chan struct{}
+	flights flights
 }
 
-// flight is the work for one login, and whoever waits for its outcome.
-type flight struct {
-	done chan struct{}
-
-	// Set before done is closed.
-	err       error
-	abandoned bool // by a caller whose context ended, or who panicked: err says nothing to others
-}
-
-func newRecoveries() *recoveries {
-	return &recoveries{slots: make(chan struct{}, maxRecoveries), flights: map[[2]string]*flight{}}
-}
+func newRecoveries() *recoveries { return &recoveries{slots: make(chan struct{}, maxRecoveries)} }
 
 // do runs work for a login. A call for a login for which another one is at work
 // waits for that one's outcome instead: however many ask at once for one user,
 // the store is asked once, as for a user that does not exist.
 func (r *recoveries) do(ctx context.Context, apiKey, login string, work func() error) error {
-	key := [2]string{apiKey, login}
 	for {
-		r.mu.Lock()
-		f := r.flights[key]
-		if f == nil {
-			f = &flight{done: make(chan struct{})}
-			r.flights[key] = f
-			r.mu.Unlock()
-			return r.lead(ctx, key, f, work)
-		}
-		r.mu.Unlock()
-
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if !f.abandoned {
+		f, leads, err := r.flights.board(ctx, apiKey, login)
+		switch {
+		case err != nil:
+			return err
+		case leads:
+			return r.lead(ctx, f, work)
+		case !f.abandoned:
 			return f.err
 		}
 	}
 }
 
-func (r *recoveries) lead(ctx context.Context, key [2]string, f *flight, work func() error) error {
+func (r *recoveries) lead(ctx context.Context, f *flight, work func() error) error {
 	f.abandoned = true // stands if work panics
-	defer func() {
-		r.mu.Lock()
-		delete(r.flights, key)
-		r.mu.Unlock()
-		close(f.done)
-	}()
+	defer r.flights.land(f)
 
 	select {
 	case r.slots <- struct{}{}:
@@ -158,4 +130,68 @@ func (r *recoveries) lead(ctx context.Context, key [2]string, f *flight, work fu
 	f.err = work()
 	f.abandoned = f.err != nil && ctx.Err() != nil
 	return f.err
+}
+
+// flights are the calls of a kind that are under way in a process, at most one for
+// each application and name. The zero value is ready for use.
+type flights struct {
+	mu      sync.Mutex
+	ongoing map[[2]string]*flight // by apiKey and name
+}
+
+// flight is a call, and whoever waits for its outcome.
+type flight struct {
+	key  [2]string
+	done chan struct{}
+
+	// Set before done is closed.
+	err       error
+	abandoned bool // by a caller whose context ended, or who panicked: err says nothing to others
+}
+
+// board returns a new flight, which the caller leads and must land, or the one that
+// is under way, after its end. An error is that of ctx.
+func (fs *flights) board(ctx context.Context, apiKey, name string) (f *flight, leads bool, err error) {
+	key := [2]string{apiKey, name}
+	fs.mu.Lock()
+	f = fs.ongoing[key]
+	if f == nil {
+		f = &flight{key: key, done: make(chan struct{})}
+		if fs.ongoing == nil {
+			fs.ongoing = make(map[[2]string]*flight)
+		}
+		fs.ongoing[key] = f
+		fs.mu.Unlock()
+		return f, true, nil
+	}
+	fs.mu.Unlock()
+
+	select {
+	case <-f.done:
+		return f, false, nil
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+}
+
+// land ends f.
+func (fs *flights) land(f *flight) {
+	fs.mu.Lock()
+	delete(fs.ongoing, f.key)
+	fs.mu.Unlock()
+	close(f.done)
+}
+
+// alone runs work when no other call of the same name is under way.
+func (fs *flights) alone(ctx context.Context, apiKey, name string, work func() error) error {
+	for {
+		f, leads, err := fs.board(ctx, apiKey, name)
+		if err != nil {
+			return err
+		}
+		if leads {
+			defer fs.land(f)
+			return work()
+		}
+	}
 }

@@ -19,7 +19,8 @@ type Service struct {
 	maxPwBytes int  // the hasher's limit, 0 if it has none
 	hostTx     bool // the host ends the transaction in which the store writes
 
-	recoveries *recoveries
+	recoveries  *recoveries
+	redemptions *flights // calls of SetPassword, by token
 
 	outbox OutboxStore // nil: the store has none
 	tokens TokenStore  // nil: the store has none
@@ -142,7 +143,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		o.NewID = newULID
 	}
 
-	s := &Service{opts: o, shapes: newShapeValidator()}
+	s := &Service{opts: o, shapes: newShapeValidator(), redemptions: new(flights)}
 	if h, ok := o.Hasher.(interface{ MaxBytes() int }); ok {
 		s.maxPwBytes = h.MaxBytes()
 	}

@@ -35,10 +35,12 @@ type NotificationRecord struct {
 type OutboxStore interface {
 	// Enqueue adds r, due now whatever r.Due says. When a notification of the same
 	// user and kind is pending already, it adds none and makes that one due now,
-	// unless a worker holds it. When a token of the user was created less than
-	// minGap before r.Created it does nothing (a [TokenStore] knows). Both return
-	// nil. Of concurrent calls for one user one adds a row. A user that does not
-	// exist is ErrNotFound.
+	// unless a worker holds it. Nor is that one hastened before it is as old, by
+	// r.Created, as its Attempts squared times minGap: asking must not use up its
+	// attempts. When a token of the user was created less than minGap before
+	// r.Created it does nothing (a [TokenStore] knows). All of these return nil. Of
+	// concurrent calls for one user one adds a row. A user that does not exist is
+	// ErrNotFound.
 	Enqueue(ctx context.Context, r NotificationRecord, minGap time.Duration) error
 	// Claim leases up to c.Limit pending notifications that are due and not
 	// leased to anyone, the longest due first, over all applications, adds one

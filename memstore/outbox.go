@@ -51,7 +51,9 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		}
 	}
 	if waiting := u.pending[r.Kind]; waiting != nil {
-		s.hasten(waiting)
+		if age := r.Created.Sub(waiting.Created); age >= minGap*time.Duration(waiting.Attempts*waiting.Attempts) {
+			s.hasten(waiting)
+		}
 		return nil
 	}
 	t := s.tenants[r.ApplicationID]

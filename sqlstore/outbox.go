@@ -28,9 +28,11 @@ const enqueue = intoNotifications + `
 	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})
 	{or nothing}`
 
-// hasten makes the notification that is in the way of another one due.
+// hasten makes the notification that is in the way of another one due, if it is
+// old enough for that.
 const hasten = `UPDATE {notifications} SET due_at = {now}
 	WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
+	AND date_created + {i} * attempts * attempts <= {i}
 	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = ? AND user_id = ? AND date_created > ?)`
 
 // Enqueue implements [users.OutboxStore]. Of concurrent calls the unique key
@@ -51,6 +53,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		err = s.statement(ctx, func(run runner) error {
 			_, err := run.exec(ctx, s.text(hasten),
 				r.ApplicationID, r.UserID, r.Kind,
+				minGap.Microseconds(), r.Created.UnixMicro(),
 				r.ApplicationID, r.UserID, gap)
 			return err
 		})

@@ -45,6 +45,8 @@ func outboxCases() []testCase {
 			"When a notification of the same user and kind is pending already, it adds none"},
 		{"EnqueueHastens", withOutbox, enqueueHastens,
 			"and makes that one due now, unless a worker holds it"},
+		{"EnqueueHastensRarely", withOutbox, enqueueHastensRarely,
+			"Nor is that one hastened before it is as old, by r.Created, as its Attempts squared times minGap"},
 		{"EnqueueKeepsTheGap", withOutbox | withTokens, enqueueKeepsTheGap,
 			"When a token of the user was created less than minGap before r.Created it does nothing"},
 		{"EnqueueUnknownUser", withOutbox, enqueueUnknownUser,
@@ -451,6 +453,30 @@ func enqueueHastens(p *probe) {
 	}
 	p.must("Settle", p.settle(first, "w", users.Settlement{Outcome: users.OutcomeDelivered}))
 	p.wantStrings("what waits", rowIDs(p.rows(n.ApplicationID)), nil)
+}
+
+// enqueueHastensRarely: anybody can ask for a message to somebody else, as often
+// as they like, and each attempt is one less until the message is discarded.
+func enqueueHastensRarely(p *probe) {
+	n := p.create(p.user(p.app()))
+	first := p.recovery(n)
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, first, time.Minute))
+	for attempts := range 4 {
+		old := first
+		old.ID = p.recovery(n).ID
+		old.Created = first.Created.Add(time.Duration(attempts*attempts) * time.Minute)
+		if attempts > 0 {
+			early := old
+			early.Created = old.Created.Add(-time.Microsecond)
+			p.must("Enqueue too early", p.outbox.Enqueue(p.ctx, early, time.Minute))
+			if rows := p.claim("w", time.Hour, 10); len(rows) != 0 {
+				p.fatalf("Claim after %d attempts and an Enqueue that is too early: got %d rows, want none", attempts, len(rows))
+			}
+			p.must("Enqueue", p.outbox.Enqueue(p.ctx, old, time.Minute))
+		}
+		p.claimOne("w", time.Hour)
+		p.must("Settle", p.settle(first, "w", users.Settlement{Outcome: users.OutcomeRetry, RetryIn: time.Hour}))
+	}
 }
 
 func enqueueKeepsTheGap(p *probe) {

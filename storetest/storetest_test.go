@@ -555,6 +555,11 @@ var brokenStores = []struct {
 			return b.Store.Enqueue(ctx, r, gap)
 		}
 	}},
+	{"asking uses up the attempts", "EnqueueHastensRarely", func(b *broken) {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, _ time.Duration) error {
+			return b.Store.Enqueue(ctx, r, 0)
+		}
+	}},
 	{"the gap is not kept", "EnqueueKeepsTheGap", func(b *broken) {
 		b.enqueue = func(ctx context.Context, r users.NotificationRecord, _ time.Duration) error {
 			return b.Store.Enqueue(ctx, r, 0)
