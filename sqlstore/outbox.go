@@ -20,41 +20,56 @@ import (
 
 const notificationColumns = `application_id, id, user_id, kind, state, due_at, attempts, last_error, date_created`
 
-// enqueue adds a notification if the user exists and got no token lately. It is
-// due by the database's clock.
-const enqueue = intoNotifications + `
-	SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, {i}
-	FROM {users} WHERE application_id = {t} AND id = {t}
-	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})
-	{or nothing}`
+const (
+	// enqueue adds a notification for each row of what follows it: enqueueTo. It is
+	// due by the database's clock.
+	enqueue = intoNotifications + `
+		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, {i} `
+	// hasten makes the notification that is in the way of another one due, if it is
+	// old enough for that. What follows is noToken.
+	hasten = `UPDATE {notifications} SET due_at = {now}
+		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
+		AND date_created + {i} * attempts * attempts <= {i} AND `
 
-// hasten makes the notification that is in the way of another one due, if it is
-// old enough for that.
-const hasten = `UPDATE {notifications} SET due_at = {now}
-	WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
-	AND date_created + {i} * attempts * attempts <= {i}
-	AND NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = ? AND user_id = ? AND date_created > ?)`
+	enqueueTo = `FROM {users} WHERE application_id = {t} AND id = {t} AND ` + noToken
+	noToken   = `NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})`
+)
 
 // Enqueue implements [users.OutboxStore]. Of concurrent calls the unique key
 // lets one write.
+//
+// It waits for nobody who holds the user or a token: its time would tell that there
+// are such. MySQL locks what a statement that writes reads of other tables, so
+// there it is read before.
 func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
-	gap := r.Created.Add(-minGap).UnixMicro()
+	user := []any{r.ApplicationID, r.UserID}
+	noTokenArgs := append(slices.Clone(user), r.Created.Add(-minGap).UnixMicro())
+	to, toArgs, quiet, quietArgs := enqueueTo, slices.Concat(user, noTokenArgs), noToken, noTokenArgs
 	return s.retry(ctx, func(int) error {
+		if s.Dialect == MySQL {
+			err := s.look(ctx, func(run runner) error {
+				found, err := run.number(ctx, s.text(`SELECT count(*) `+enqueueTo), slices.Concat(user, noTokenArgs)...)
+				to, quiet = `FROM DUAL WHERE ? `, `?`
+				toArgs, quietArgs = []any{found > 0}, []any{found > 0}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+
 		err := s.statement(ctx, func(run runner) error {
-			return run.insert(ctx, s.text(enqueue),
+			return run.insert(ctx, s.text(enqueue+to+` {or nothing}`), append([]any{
 				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, r.Created.UnixMicro(),
-				r.ApplicationID, r.UserID,
-				r.ApplicationID, r.UserID, gap)
+			}, toArgs...)...)
 		})
 		if !isNotWritten(err) {
 			return err
 		}
-
 		err = s.statement(ctx, func(run runner) error {
-			_, err := run.exec(ctx, s.text(hasten),
-				r.ApplicationID, r.UserID, r.Kind,
-				minGap.Microseconds(), r.Created.UnixMicro(),
-				r.ApplicationID, r.UserID, gap)
+			_, err := run.exec(ctx, s.text(hasten+quiet), append([]any{
+				r.ApplicationID, r.UserID, r.Kind, minGap.Microseconds(), r.Created.UnixMicro(),
+			}, quietArgs...)...)
 			return err
 		})
 		if err != nil {

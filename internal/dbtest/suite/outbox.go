@@ -1,11 +1,13 @@
 package suite
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/sqlstore"
 )
 
 // Outbox runs the promises about notifications that come with a new user, where
@@ -15,6 +17,9 @@ func Outbox(t *testing.T, g *Target) {
 	t.Run("TwoAtOnce", func(t *testing.T) { twoNotifications(t, g.Fresh(t)) })
 	t.Run("TwoOfOneKindAreNone", func(t *testing.T) { twoOfOneKind(t, g.Fresh(t)) })
 	t.Run("DiscardedFromTheStart", func(t *testing.T) { discardedFromTheStart(t, g.Fresh(t)) })
+	if g.Dialect != sqlstore.SQLite { // which has one writer, whatever it writes
+		t.Run("EnqueueWaitsForNobody", func(t *testing.T) { enqueueWaitsForNobody(t, g.Fresh(t)) })
+	}
 }
 
 func withNotifications(id string, kinds ...string) *users.NewUser {
@@ -85,5 +90,58 @@ func discardedFromTheStart(t *testing.T, e *Env) {
 	}
 	if err := e.Store.Retry(t.Context(), "app", n.Notifications[0].ID); !errors.Is(err, users.ErrConflict) {
 		t.Errorf("Retry beside a pending one: got %v, want a conflict", err)
+	}
+}
+
+// enqueueWaitsForNobody who holds rows of the user, as a host does that edits one,
+// or a call that sets a password: its time would tell that there is such a user.
+func enqueueWaitsForNobody(t *testing.T, e *Env) {
+	e.addApplication(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	n := newUser("ada", now)
+	must(t, e.Store.CreateUser(t.Context(), n))
+	must(t, e.Store.CreateToken(t.Context(), users.TokenRecord{
+		ApplicationID: "app", UserID: n.ID, Sum: [32]byte{1}, Purpose: users.PurposeSetPassword,
+		Created: now.Add(-time.Hour), Expires: now.Add(time.Hour),
+	}))
+	r := withNotifications("ada", users.KindSetPassword).Notifications[0]
+	enqueue := func(what string) {
+		t.Helper()
+		tx, err := e.DB.BeginTx(t.Context(), nil)
+		must(t, err)
+		defer tx.Rollback()
+		for _, text := range []string{
+			"UPDATE " + e.table("users") + " SET date_updated = date_updated + 1",
+			"UPDATE " + e.table("password_tokens") + " SET expires_at = expires_at + 1",
+		} {
+			if _, err := tx.Exec(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := e.Store.Enqueue(ctx, r, time.Minute); err != nil {
+			t.Errorf("Enqueue %s beside a transaction that holds the user: got %v, want none", what, err)
+		}
+	}
+	enqueue("of the first")
+	must(t, e.Store.Settle(t.Context(), retryLater(t, e)))
+	r.ID, r.Created = "another", r.Created.Add(time.Hour)
+	enqueue("beside one that waits")
+	if got := e.count(t, "notifications"); got != 1 {
+		t.Errorf("notifications: got %d, want 1", got)
+	}
+}
+
+// retryLater claims the one notification there is, and returns what puts it off.
+func retryLater(t *testing.T, e *Env) users.Settlement {
+	t.Helper()
+	got, err := e.Store.Claim(t.Context(), users.Claim{Worker: "w", Lease: time.Minute, Limit: 10})
+	must(t, err)
+	if len(got) != 1 {
+		t.Fatalf("Claim: got %d rows, want 1", len(got))
+	}
+	return users.Settlement{
+		ApplicationID: "app", ID: got[0].ID, Worker: "w", Outcome: users.OutcomeRetry, RetryIn: time.Hour,
 	}
 }
