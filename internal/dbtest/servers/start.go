@@ -102,8 +102,16 @@ func (s *Server) kill() error {
 		return nil
 	}
 	// PostgreSQL's backends have sessions of their own and would live on for a
-	// moment, with its shared memory.
-	children := childrenOf(s.process.Process.Pid)
+	// moment, with its shared memory. A server that is stopped starts no other.
+	server := s.process.Process.Pid
+	syscall.Kill(server, syscall.SIGSTOP)
+	for running(server) {
+		if _, state := stat(fmt.Sprintf("/proc/%d/stat", server)); state == "T" {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	children := childrenOf(server)
 	err := s.process.Process.Kill()
 	<-s.died
 	for _, pid := range children {
