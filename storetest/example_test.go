@@ -10,10 +10,10 @@ import (
 	"github.com/gousers/users/storetest"
 )
 
-// A store that is not finished: the first of its failures.
+// A store whose roles cannot be read: the first of its failures.
 func ExampleCheck() {
 	err := storetest.Check(func() (users.Store, func(), error) {
-		s := storefake.Failing(memstore.New(), errors.New("not implemented"), storefake.ListRoles)
+		s := storefake.Failing(memstore.New(), errors.New("no such table"), storefake.ListRoles)
 		return s, nil, nil
 	})
 
@@ -23,5 +23,5 @@ func ExampleCheck() {
 	}
 	// Output:
 	// storetest: RoleTaken: "A taken ID or NameKey is a *ConflictError with the members \"id\" and \"name\""
-	// 	ListRoles: got error not implemented, want none
+	// 	ListRoles: got error no such table, want none
 }
