@@ -74,11 +74,7 @@ func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw pass
 	// One at a time for each token, as it is used up after the hash is made: it must
 	// not pay for more than one.
 	sum := sha256.Sum256([]byte(token.Reveal()))
-	err := s.redemptions.alone(ctx, apiKey, string(sum[:]), func() error { return s.setPassword(ctx, apiKey, token, pw) })
-	if err != nil && err == ctx.Err() {
-		return fmt.Errorf("users: set password: %w", err)
-	}
-	return err
+	return s.redemptions.alone(ctx, apiKey, string(sum[:]), func() error { return s.setPassword(ctx, apiKey, token, pw) })
 }
 
 func (s *Service) setPassword(ctx context.Context, apiKey string, token, pw password.Secret) error {

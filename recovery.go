@@ -150,7 +150,7 @@ type flight struct {
 }
 
 // board returns a new flight, which the caller leads and must land, or the one that
-// is under way, after its end. An error is that of ctx.
+// is under way, after its end. An error wraps that of ctx.
 func (fs *flights) board(ctx context.Context, apiKey, name string) (f *flight, leads bool, err error) {
 	key := [2]string{apiKey, name}
 	fs.mu.Lock()
@@ -170,7 +170,7 @@ func (fs *flights) board(ctx context.Context, apiKey, name string) (f *flight, l
 	case <-f.done:
 		return f, false, nil
 	case <-ctx.Done():
-		return nil, false, ctx.Err()
+		return nil, false, fmt.Errorf("users: waiting for the same request of another: %w", ctx.Err())
 	}
 }
 

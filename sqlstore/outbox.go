@@ -21,8 +21,8 @@ import (
 const notificationColumns = `application_id, id, user_id, kind, state, due_at, attempts, last_error, date_created`
 
 const (
-	// enqueue adds a notification for each row of what follows it: enqueueTo. It is
-	// due by the database's clock.
+	// enqueue adds a notification for each row of what follows it: enqueueTo and
+	// noToken. It is due by the database's clock.
 	enqueue = intoNotifications + `
 		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, {i} `
 	// hasten makes the notification that is in the way of another one due, if it is
@@ -31,7 +31,7 @@ const (
 		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
 		AND date_created + {i} * attempts * attempts <= {i} AND `
 
-	enqueueTo = `FROM {users} WHERE application_id = {t} AND id = {t} AND ` + noToken
+	enqueueTo = `FROM {users} WHERE application_id = {t} AND id = {t} AND `
 	noToken   = `NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})`
 )
 
@@ -42,34 +42,35 @@ const (
 // are such. MySQL locks what a statement that writes reads of other tables, so
 // there it is read before.
 func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
-	user := []any{r.ApplicationID, r.UserID}
-	noTokenArgs := append(slices.Clone(user), r.Created.Add(-minGap).UnixMicro())
-	to, toArgs, quiet, quietArgs := enqueueTo, slices.Concat(user, noTokenArgs), noToken, noTokenArgs
+	quiet := condition{noToken, []any{r.ApplicationID, r.UserID, r.Created.Add(-minGap).UnixMicro()}}
+	to := condition{enqueueTo + quiet.text, append([]any{r.ApplicationID, r.UserID}, quiet.args...)}
 	return s.retry(ctx, func(int) error {
+		to, quiet := to, quiet
 		if s.Dialect == MySQL {
-			err := s.look(ctx, func(run runner) error {
-				found, err := run.number(ctx, s.text(`SELECT count(*) `+enqueueTo), slices.Concat(user, noTokenArgs)...)
-				to, quiet = `FROM DUAL WHERE ? `, `?`
-				toArgs, quietArgs = []any{found > 0}, []any{found > 0}
+			var found int64
+			err := s.look(ctx, func(run runner) (err error) {
+				found, err = run.number(ctx, s.text(`SELECT count(*) `+to.text), to.args...)
 				return err
 			})
 			if err != nil {
 				return err
 			}
+			quiet = condition{`?`, []any{found > 0}}
+			to = condition{`FROM DUAL WHERE ?`, quiet.args}
 		}
 
 		err := s.statement(ctx, func(run runner) error {
-			return run.insert(ctx, s.text(enqueue+to+` {or nothing}`), append([]any{
+			return run.insert(ctx, s.text(enqueue+to.text+` {or nothing}`), append([]any{
 				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, r.Created.UnixMicro(),
-			}, toArgs...)...)
+			}, to.args...)...)
 		})
 		if !isNotWritten(err) {
 			return err
 		}
 		err = s.statement(ctx, func(run runner) error {
-			_, err := run.exec(ctx, s.text(hasten+quiet), append([]any{
+			_, err := run.exec(ctx, s.text(hasten+quiet.text), append([]any{
 				r.ApplicationID, r.UserID, r.Kind, minGap.Microseconds(), r.Created.UnixMicro(),
-			}, quietArgs...)...)
+			}, quiet.args...)...)
 			return err
 		})
 		if err != nil {
@@ -77,6 +78,12 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		}
 		return s.look(ctx, func(run runner) error { return run.wantUser(ctx, r.ApplicationID, r.UserID) })
 	})
+}
+
+// condition is the end of a statement, with its arguments.
+type condition struct {
+	text string
+	args []any
 }
 
 // claimPostgres finds the rows by ctid, as a join by the key may scan the table,
