@@ -214,12 +214,6 @@ func strictly(operation, body string, extra ...string) (want httpapi.Read, fault
 		}
 		return list
 	}
-	id := func(s string) string {
-		if regexp.MustCompile(`^-*0[0-]*$`).MatchString(s) {
-			return ""
-		}
-		return s
-	}
 
 	switch operation {
 	case "createRole":
@@ -233,7 +227,7 @@ func strictly(operation, body string, extra ...string) (want httpapi.Read, fault
 			UserName: login(), Email: text("email"), Password: secret("password"), ConfirmPassword: secret("confirmPassword"),
 			AutoCreatePassword: flag("autoCreatePassword"), SendEmailNotification: flag("sendEmailNotification"),
 			AllowDashboardAccess: flag("allowDashboardAccess"), CreationDate: date("creationDate"),
-			IsApproved: boolean("isApproved"), IsLockedOut: boolean("isLockedOut"), Name: text("name"), ID: id(text("id")),
+			IsApproved: boolean("isApproved"), IsLockedOut: boolean("isLockedOut"), Name: text("name"), ID: text("id"),
 		}
 		date("dateCreated")
 		date("dateUpdated")
@@ -254,7 +248,7 @@ func strictly(operation, body string, extra ...string) (want httpapi.Read, fault
 			case raw[0] == '"':
 				ref.Name = str(raw, at)
 			case raw[0] == '{' && json.Unmarshal(raw, &members) == nil:
-				ref = users.RoleRef{Name: str(members["name"], at+"/name"), ID: id(str(members["id"], at+"/id"))}
+				ref = users.RoleRef{Name: str(members["name"], at+"/name"), ID: str(members["id"], at+"/id")}
 			default:
 				fault(at, "invalid_type")
 			}

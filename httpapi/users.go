@@ -37,7 +37,7 @@ var createUserMembers = members[createUserRequest]{
 	known("roles", (*jsonReader).roles),
 	known("dateCreated", (*jsonReader).ignoredDate),
 	known("dateUpdated", (*jsonReader).ignoredDate),
-	known("id", func(d *jsonReader, q *createUserRequest) { d.str(&q.params.ID); dropZero(&q.params.ID) }),
+	known("id", func(d *jsonReader, q *createUserRequest) { d.str(&q.params.ID) }),
 	known("embed", (*jsonReader).embed),
 }
 
@@ -99,14 +99,6 @@ func (d *jsonReader) login(to *string) {
 	}
 }
 
-// dropZero makes an id of nothing but zeros absent, however long: the form of the
-// ids of generated clients is not that of ours.
-func dropZero(id *string) {
-	if strings.Trim(*id, "-0") == "" && strings.Contains(*id, "0") {
-		*id = ""
-	}
-}
-
 // dashboardSettings takes the bytes of an object as they are. What they must
 // be like is the Service's to say.
 func (d *jsonReader) dashboardSettings(q *createUserRequest) {
@@ -156,7 +148,6 @@ func (d *jsonReader) role(i int) (ref users.RoleRef) {
 				str("/name", &ref.Name)
 			case "id":
 				str("/id", &ref.ID)
-				dropZero(&ref.ID)
 			default:
 				d.skip()
 			}

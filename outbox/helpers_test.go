@@ -227,3 +227,15 @@ func (c *tally) eachOnce(t *testing.T, want int) {
 		}
 	}
 }
+
+// deliverOne delivers the one message that there must be, and returns it.
+func (f *fixture) deliverOne() users.Notification {
+	f.t.Helper()
+	var got outbox.Recorder
+	drain(f.t, relay(f.t, f.svc, &got, outbox.Options{}))
+	f.noRows()
+	if len(got.All()) != 1 {
+		f.t.Fatalf("got %d messages, want 1", len(got.All()))
+	}
+	return got.All()[0]
+}

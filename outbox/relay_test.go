@@ -20,14 +20,7 @@ func TestAccountCreatedIsDeliveredWithoutToken(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	u := f.create(false)
-	var got outbox.Recorder
-	drain(t, relay(t, f.svc, &got, outbox.Options{}))
-
-	f.noRows()
-	if len(got.All()) != 1 {
-		t.Fatalf("got %d messages, want 1", len(got.All()))
-	}
-	n := got.All()[0]
+	n := f.deliverOne()
 	if n.Kind != users.KindAccountCreated || n.User.ID != u.ID || n.Application.APIKey != apiKey {
 		t.Errorf("got %+v, want account_created for the user", n)
 	}
@@ -40,14 +33,7 @@ func TestSetPasswordIsDeliveredWithATokenThatWorks(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	u := f.create(true)
-	var got outbox.Recorder
-	drain(t, relay(t, f.svc, &got, outbox.Options{}))
-
-	f.noRows()
-	if len(got.All()) != 1 {
-		t.Fatalf("got %d messages, want 1", len(got.All()))
-	}
-	n := got.All()[0]
+	n := f.deliverOne()
 	if n.Kind != users.KindSetPassword || n.User.ID != u.ID || !n.Expires.After(time.Now()) {
 		t.Errorf("got %+v, want set_password for the user", n)
 	}

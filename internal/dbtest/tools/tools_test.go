@@ -102,95 +102,92 @@ func tools() map[string]tool {
 	}
 }
 
-func TestOtherToolsMigrate(t *testing.T) {
-	ctx := context.Background()
+// setup is a database without tables, the store for it, and what a tool is given.
+type setup struct {
+	engine
+	tool  tool
+	db    *sql.DB
+	store *sqlstore.Store
+	o     sqlstore.Options
+	files fs.FS
+}
+
+// withEach runs test with each tool on each engine.
+func withEach(t *testing.T, test func(*testing.T, setup)) {
 	for name, tool := range tools() {
 		for engineName, e := range engines() {
 			t.Run(name+"/"+engineName, func(t *testing.T) {
-				db, err := sql.Open(e.driver, e.dsn(t))
-				if err != nil {
+				s := setup{engine: e, tool: tool, o: sqlstore.Options{TablePrefix: "app_"}}
+				var err error
+				if s.db, err = sql.Open(e.driver, e.dsn(t)); err != nil {
 					t.Fatal(err)
 				}
-				defer db.Close()
-				o := &sqlstore.Options{TablePrefix: "app_"}
-				files, err := tool.render(e.dialect, o)
-				if err != nil {
+				defer s.db.Close()
+				if s.files, err = tool.render(e.dialect, &s.o); err != nil {
 					t.Fatal(err)
 				}
-				store, err := sqlstore.New(db, e.dialect, o)
-				if err != nil {
+				if s.store, err = sqlstore.New(s.db, e.dialect, &s.o); err != nil {
 					t.Fatal(err)
 				}
-				for range 2 { // down takes back everything that up made
-					if err := tool.up(e, db, files); err != nil {
-						t.Fatalf("up: %v", err)
-					}
-					if err := errors.Join(store.Check(ctx), store.Migrate(ctx), store.Check(ctx)); err != nil {
-						t.Errorf("Check, Migrate, Check: got %v, want nil", err)
-					}
-					if err := store.CreateApplication(ctx, users.Application{ID: "a", APIKey: "demo"}); err != nil {
-						t.Errorf("CreateApplication: got %v, want nil", err)
-					}
-					if err := tool.down(e, db, files); err != nil {
-						t.Fatalf("down: %v", err)
-					}
-					if err := store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) {
-						t.Errorf("Check after down: got %v, want ErrSchema", err)
-					}
-				}
+				test(t, s)
 			})
 		}
 	}
 }
 
-func TestOtherToolsMigrateToTheNextVersion(t *testing.T) {
-	ctx := context.Background()
-	for name, tool := range tools() {
-		for engineName, e := range engines() {
-			t.Run(name+"/"+engineName, func(t *testing.T) {
-				db, err := sql.Open(e.driver, e.dsn(t))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer db.Close()
-				o := sqlstore.Options{TablePrefix: "app_"}
-				now, err := tool.render(e.dialect, &o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				store, err := sqlstore.New(db, e.dialect, &o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				set := suite.Next(t, e.dialect, o)
-				next := tool.next(set)
-
-				if err := tool.up(e, db, now); err != nil {
-					t.Fatalf("up to sqlstore's version: %v", err)
-				}
-				for range 2 {
-					if err := tool.up(e, db, next); err != nil {
-						t.Fatalf("up to the next version: %v", err)
-					}
-					if _, err := db.Exec("SELECT nickname FROM app_users"); err != nil {
-						t.Errorf("after up: got %v, want the new column", err)
-					}
-					conn, err := db.Conn(ctx)
-					if err != nil {
-						t.Fatal(err)
-					}
-					err = errors.Join(store.Check(ctx), set.Run(ctx, conn), conn.Close())
-					if err != nil {
-						t.Errorf("Check, and Run with nothing left to do: got %v, want nil", err)
-					}
-					if err := tool.down(e, db, next); err != nil {
-						t.Fatalf("down: %v", err)
-					}
-					if err := store.Check(ctx); !errors.Is(err, sqlstore.ErrSchema) {
-						t.Errorf("Check after down: got %v, want ErrSchema", err)
-					}
-				}
-			})
-		}
+func (s setup) up(t *testing.T, files fs.FS) {
+	t.Helper()
+	if err := s.tool.up(s.engine, s.db, files); err != nil {
+		t.Fatalf("up: %v", err)
 	}
+}
+
+// down takes everything back.
+func (s setup) down(t *testing.T, files fs.FS) {
+	t.Helper()
+	if err := s.tool.down(s.engine, s.db, files); err != nil {
+		t.Fatalf("down: %v", err)
+	}
+	if err := s.store.Check(t.Context()); !errors.Is(err, sqlstore.ErrSchema) {
+		t.Errorf("Check after down: got %v, want ErrSchema", err)
+	}
+}
+
+func TestOtherToolsMigrate(t *testing.T) {
+	withEach(t, func(t *testing.T, s setup) {
+		ctx := t.Context()
+		for range 2 { // down takes back everything that up made
+			s.up(t, s.files)
+			if err := errors.Join(s.store.Check(ctx), s.store.Migrate(ctx), s.store.Check(ctx)); err != nil {
+				t.Errorf("Check, Migrate, Check: got %v, want nil", err)
+			}
+			if err := s.store.CreateApplication(ctx, users.Application{ID: "a", APIKey: "demo"}); err != nil {
+				t.Errorf("CreateApplication: got %v, want nil", err)
+			}
+			s.down(t, s.files)
+		}
+	})
+}
+
+func TestOtherToolsMigrateToTheNextVersion(t *testing.T) {
+	withEach(t, func(t *testing.T, s setup) {
+		ctx := t.Context()
+		set := suite.Next(t, s.dialect, s.o)
+		next := s.tool.next(set)
+		s.up(t, s.files)
+		for range 2 {
+			s.up(t, next)
+			if _, err := s.db.Exec("SELECT nickname FROM app_users"); err != nil {
+				t.Errorf("after up: got %v, want the new column", err)
+			}
+			conn, err := s.db.Conn(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(s.store.Check(ctx), set.Run(ctx, conn), conn.Close()); err != nil {
+				t.Errorf("Check, and Run with nothing left to do: got %v, want nil", err)
+			}
+			s.down(t, next)
+		}
+	})
 }
