@@ -281,6 +281,13 @@ func TestServerThatNeverAnswersGetsBoundedlyManyMessages(t *testing.T) {
 	if s.begins() != 8 || s.connections() != 8 {
 		t.Errorf("got %d messages begun on %d connections, want 8", s.begins(), s.connections())
 	}
+	h := newHost(t, "bob@example.com")
+	if err := h.relay(n, outbox.Options{}).Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if rows := h.rows(); len(rows) != 1 || rows[0].Attempts != 1 {
+		t.Errorf("got rows %+v, want one with a failed attempt", rows)
+	}
 
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
