@@ -264,3 +264,20 @@ func TestExtraMembersCountForTheIdempotencyKey(t *testing.T) {
 		}
 	}
 }
+
+// However deep: what a body may nest, the Service compares as it was understood.
+func TestOrderInExtraMembersDoesNotCountForTheIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, func(s *setup) { s.http.ExtraMembers = []string{"company"} })
+	const around = httpapi.MaxDepth - 2 // the body's own object and the one inside
+	for _, inside := range []string{`{"a":1,"b":2}`, `{"b":2,"a":1}`} {
+		nested := strings.Repeat("[", around) + inside + strings.Repeat("]", around)
+		if w := a.post(body("ann", `"company":`+nested), "Idempotency-Key", "k"); w.Code != 201 {
+			t.Errorf("%s: got %d %s, want 201", inside, w.Code, w.Body)
+		}
+	}
+	deeper := strings.Repeat("[", around+1) + `{}` + strings.Repeat("]", around+1)
+	if w := a.post(body("bob", `"company":`+deeper)); w.Code != 400 {
+		t.Errorf("one level more: got %d, want 400", w.Code)
+	}
+}
