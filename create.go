@@ -149,12 +149,6 @@ type creation struct {
 // date makes c happen now.
 func (s *Service) date(c *creation) {
 	c.now = s.now()
-	if c.idempotency != nil {
-		record := *c.idempotency
-		record.Expires = c.now.Add(IdempotencyLifetime)
-		c.idempotency = &record
-	}
-
 	r := &c.record
 	r.DateCreated, r.DateUpdated = c.now, c.now
 	if r.CreationDate = microseconds(c.params.CreationDate); c.params.CreationDate.IsZero() {
@@ -265,10 +259,6 @@ func (s *Service) hash(ctx context.Context, c *creation) (err error) {
 	return err
 }
 
-// clockSkew is how far ahead of the store's clock this process's may be without
-// delaying a notification: the store judges by its own when one is due.
-const clockSkew = 10 * time.Minute
-
 // insert hands everything that must be atomic to the store in one call.
 func (s *Service) insert(ctx context.Context, c *creation) error {
 	n := &NewUser{UserRecord: c.record, Idempotency: c.idempotency, HostTx: s.hostTx}
@@ -283,7 +273,7 @@ func (s *Service) insert(ctx context.Context, c *creation) error {
 		}
 		n.Notifications = []NotificationRecord{{
 			ID: id, ApplicationID: c.app.ID, UserID: c.record.ID, Kind: kind,
-			State: StatePending, Created: c.now, Due: c.now.Add(-clockSkew),
+			State: StatePending,
 		}}
 	}
 	if s.opts.OnCreate != nil {

@@ -29,10 +29,15 @@ const (
 var start = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 
 // newService returns a Service with the application "acme" on a new memstore. It
-// hashes insecurely and its clock shows start, unless o says otherwise.
+// hashes insecurely and its clock shows start, unless o says otherwise: then the
+// store has the same.
 func newService(t testing.TB, o users.Options) *users.Service {
 	t.Helper()
-	return newServiceOn(t, memstore.New(), o)
+	store := memstore.New()
+	if o.Now != nil {
+		store = memstore.NewWithClock(o.Now)
+	}
+	return newServiceOn(t, store, o)
 }
 
 func newServiceOn(t testing.TB, store users.Store, o users.Options) *users.Service {

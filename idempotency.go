@@ -43,7 +43,7 @@ func (c *creation) recognize(p *CreateUserParams) {
 	case !c.actor.host && c.actor.ID == "":
 		c.faults.add(FieldError{Code: code, Detail: "the idempotency key needs a caller with an id"})
 	default:
-		r := &IdempotencyRecord{IdempotencyKey: IdempotencyKey{c.app.ID, c.actor.scope(), p.IdempotencyKey}}
+		r := &IdempotencyRecord{IdempotencyKey: IdempotencyKey{c.app.ID, c.actor.scope(), p.IdempotencyKey}, Lifetime: IdempotencyLifetime}
 		r.Fingerprint, c.otherPrint = fingerprints(p, c.app.RequireApproval)
 		c.idempotency = r
 	}
@@ -61,7 +61,7 @@ func (s *Service) repeated(ctx context.Context, c *creation) (*User, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("users: find idempotency key: %w", err)
-	case !r.Expires.After(c.now):
+	case r.Lifetime <= 0:
 		return nil, nil
 	case r.Fingerprint != c.idempotency.Fingerprint && r.Fingerprint != c.otherPrint:
 		return nil, ErrIdempotencyMismatch

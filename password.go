@@ -24,7 +24,8 @@ var errNoTokens = fmt.Errorf("%w: it is no TokenStore", ErrUnsupported)
 // Token is a one-time set-password token.
 type Token struct {
 	// Secret is 43 characters that are safe in a URL. It is stored nowhere.
-	Secret  password.Secret
+	Secret password.Secret
+	// Expires is when it ends, if this process and the Store have the same time.
 	Expires time.Time
 }
 
@@ -53,12 +54,12 @@ func (s *Service) issueToken(ctx context.Context, rec TokenRecord) (Token, error
 	rand.Read(random[:]) // never fails (crypto/rand)
 	secret := base64.RawURLEncoding.EncodeToString(random[:])
 	rec.Sum, rec.Purpose = sha256.Sum256([]byte(secret)), PurposeSetPassword
-	rec.Created = s.now()
-	rec.Expires = rec.Created.Add(s.opts.TokenLifetime)
+	rec.Lifetime = s.opts.TokenLifetime
+	expires := s.now().Add(rec.Lifetime) // for people to read; the store's clock decides
 	if err := s.tokens.CreateToken(ctx, rec); err != nil {
 		return Token{}, fmt.Errorf("users: issue token: %w", err)
 	}
-	return Token{password.New(secret), rec.Expires}, nil
+	return Token{password.New(secret), expires}, nil
 }
 
 // SetPassword sets the password of the user to whom token was sent to pw and uses
@@ -129,7 +130,7 @@ func (s *Service) findToken(ctx context.Context, apiKey string, secret password.
 
 	rec, err := s.tokens.FindToken(ctx, app.ID, sha256.Sum256([]byte(token)))
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && (rec.Purpose != PurposeSetPassword || !rec.Expires.After(s.now())):
+	case errors.Is(err, ErrNotFound), err == nil && (rec.Purpose != PurposeSetPassword || rec.Lifetime <= 0):
 		return none(ErrBadToken)
 	case err != nil:
 		return none(fmt.Errorf("users: find token: %w", err))

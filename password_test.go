@@ -504,9 +504,9 @@ func TestPurgeDeletesExpiredTokensOnly(t *testing.T) {
 	svc := newService(t, users.Options{Now: func() time.Time { return now }})
 	u := invite(t, svc, "ann")
 	issue(t, svc, u.ID)
-	now = now.Add(12 * time.Hour)
+	now = now.Add(36 * time.Hour)
 	live := issue(t, svc, u.ID)
-	now = now.Add(12 * time.Hour)
+	now = now.Add(12 * time.Hour) // a day after the first one's end: until then it counts for RecoveryGap
 	if n, err := svc.Purge(t.Context(), 10); err != nil || n != 1 {
 		t.Errorf("got %d, %v, want 1", n, err)
 	}

@@ -11,8 +11,12 @@ import (
 
 const (
 	// RecoveryGap is the least time between two set-password messages that
-	// RecoverPassword starts for one user.
+	// RecoverPassword starts for one user, and it grows: after n messages within
+	// RecoveryWindow it is n squared times as long. That makes at most 16 in the
+	// first day, fewer in those that follow.
 	RecoveryGap = time.Minute
+	// RecoveryWindow is how long a message counts for that.
+	RecoveryWindow = 24 * time.Hour
 
 	// recoveryTick hides how long RecoverPassword worked: it returns on a
 	// multiple of it, whether the user exists or not.
@@ -23,8 +27,8 @@ const (
 )
 
 // RecoverPassword starts a set-password message for the user whose name or
-// address is login, with or without blanks around it, at most one in RecoveryGap
-// for each user. It returns nil after the same time whether there is such a user,
+// address is login, with or without blanks around it, unless the user got one a
+// short while ago: see RecoveryGap. It returns nil after the same time whether there is such a user,
 // such an application, or not; an error is the store's or the context's. A Caller
 // in ctx is ignored.
 //
@@ -81,10 +85,8 @@ func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, 
 	if len(found) > 0 {
 		userID = found[0].ID
 	}
-	now := s.now()
 	err = box.Enqueue(ctx, NotificationRecord{
-		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword,
-		State: StatePending, Created: now, Due: now,
+		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword, State: StatePending,
 	}, RecoveryGap)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("users: recover password: %w", err)

@@ -47,7 +47,8 @@ type Options struct {
 	// TokenLifetime is how long a set-password token is good; 0: 24 hours. A
 	// negative one is an error of New.
 	TokenLifetime time.Duration
-	// Now is the clock; nil: time.Now.
+	// Now is the clock of what is dated, such as DateCreated; nil: time.Now. What
+	// ends and what is due is judged by that of the Store.
 	Now func() time.Time
 	// NewID makes ids: ULIDs or UUIDs, never one twice; nil: ULIDs from crypto/rand.
 	NewID func() (string, error)
@@ -191,7 +192,7 @@ func (s *Service) Purge(ctx context.Context, limit int) (int, error) {
 	if _, ok := CallerFrom(ctx); ok {
 		return 0, &ForbiddenError{}
 	}
-	n, err := s.store.Purge(ctx, s.now(), limit)
+	n, err := s.store.Purge(ctx, limit)
 	if err != nil {
 		return n, fmt.Errorf("users: purge: %w", err)
 	}

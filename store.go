@@ -32,6 +32,8 @@ import (
 //   - A Find method without keys finds nothing; what lists is called List. The
 //     order of ids is that of their bytes.
 //   - A back end that can't be reached is [ErrUnavailable], wrapped with its cause.
+//   - What processes must agree on, what is due and what has ended, is judged by the
+//     Store's own clock alone: it is told durations, not times.
 //
 // # Capabilities
 //
@@ -162,8 +164,8 @@ type UserStore interface {
 	// A conflict with the unique keys of the application (ID, NameKey, EmailKey)
 	// is a *ConflictError that names every member in conflict, as CheckConflict
 	// does. A live n.Idempotency key is ErrIdempotencyKeyUsed, and that comes
-	// before a conflict; a record whose Expires is not after n.DateCreated is
-	// dead and is replaced. An application that does not exist is
+	// before a conflict; a record whose Lifetime has passed is dead and is replaced.
+	// A zero Created or Due of n.Notifications is now. An application that does not exist is
 	// ErrUnknownApplication, a role of n.Roles that does not exist in it is
 	// ErrNotFound. An error of n.OnCreate rolls everything back and is returned
 	// wrapped. A Store that keeps no outbox returns ErrUnsupported for an n with
@@ -273,13 +275,13 @@ type StatusUpdate struct {
 
 // IdempotencyStore keeps idempotency records. Only CreateUser writes them.
 type IdempotencyStore interface {
-	// FindIdempotencyRecord returns the record, dead or alive; ErrNotFound if
-	// there is none.
+	// FindIdempotencyRecord returns the record, dead or alive, with the Lifetime
+	// that is left; ErrNotFound if there is none.
 	FindIdempotencyRecord(ctx context.Context, k IdempotencyKey) (IdempotencyRecord, error)
-	// Purge deletes up to limit of what the Store keeps with an Expires that is
-	// not after before, of all applications, and returns how many: idempotency
-	// records and, in a [TokenStore], tokens. A limit of 0 or less deletes none.
-	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+	// Purge deletes up to limit of what is of no more use, of all applications, and
+	// returns how many: dead idempotency records and, in a [TokenStore], tokens that
+	// ended a RecoveryWindow ago or earlier. A limit of 0 or less deletes none.
+	Purge(ctx context.Context, limit int) (int, error)
 }
 
 // IdempotencyKey names an idempotency record: the application, whose key it is,
@@ -291,5 +293,5 @@ type IdempotencyRecord struct {
 	IdempotencyKey
 	Fingerprint [32]byte // of the parameters without the password
 	UserID      string
-	Expires     time.Time
+	Lifetime    time.Duration // from the call on; 0 or less: dead
 }

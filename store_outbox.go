@@ -33,12 +33,14 @@ type NotificationRecord struct {
 //
 // A user has at most one pending notification of a kind.
 type OutboxStore interface {
-	// Enqueue adds r, due now whatever r.Due says. When a notification of the same
-	// user and kind is pending already, it adds none and makes that one due now,
-	// unless a worker holds it. Nor is that one hastened before it is as old, by
-	// r.Created, as its Attempts squared times minGap: asking must not use up its
-	// attempts. When a token of the user was created less than minGap before
-	// r.Created it does nothing (a [TokenStore] knows). All of these return nil. Of
+	// Enqueue adds r, due now whatever r.Due says; a zero Created is now. The more
+	// messages a user got the rarer are further ones: while the youngest of the n
+	// tokens that the user was given within RecoveryWindow is less than n squared
+	// times minGap old, it adds none (a [TokenStore] knows). When a notification of
+	// the same user and kind is pending already, it adds none and makes that one due
+	// now, unless a worker holds it. Nor is that one hastened before it is as old as
+	// its Attempts squared times minGap, or while a token of the user is less than
+	// minGap old: asking must not use up its attempts. All of these return nil. Of
 	// concurrent calls for one user one adds a row. A user that does not exist is
 	// ErrNotFound.
 	Enqueue(ctx context.Context, r NotificationRecord, minGap time.Duration) error
@@ -102,14 +104,16 @@ const PurposeSetPassword = "set_password"
 // TokenStore is the capability of a [Store] to keep one-time tokens, by their
 // SHA-256 alone.
 type TokenStore interface {
-	// CreateToken adds t. A user that does not exist is ErrNotFound.
+	// CreateToken adds t; a zero Created is now. A user that does not exist is
+	// ErrNotFound.
 	CreateToken(ctx context.Context, t TokenRecord) error
-	// FindToken returns the token, dead or alive; ErrNotFound if there is none.
+	// FindToken returns the token, dead or alive, with the Lifetime that is left;
+	// ErrNotFound if there is none.
 	FindToken(ctx context.Context, applicationID string, sum [32]byte) (TokenRecord, error)
 	// RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login:
 	// Failures 0, LockedUntil zero; IsLockedOut stays), adds one to the version
 	// and deletes all tokens of the user, in one transaction, if the token exists,
-	// expires after r.Now and has an EmailKey that is empty or still the user's:
+	// is alive and has an EmailKey that is empty or still the user's:
 	// otherwise ErrBadToken and nothing changes. Of several calls with one token
 	// exactly one succeeds.
 	RedeemToken(ctx context.Context, r Redemption) error
@@ -121,7 +125,8 @@ type TokenRecord struct {
 	Sum                   [32]byte // SHA-256 of the token
 	Purpose               string   // PurposeSetPassword
 	EmailKey              string   // of the address that it is sent to; empty: not known
-	Created, Expires      time.Time
+	Created               time.Time
+	Lifetime              time.Duration // from the call on; 0 or less: dead
 }
 
 // Redemption uses a token up.

@@ -11,7 +11,8 @@ import (
 // expires.
 type idempotencyRecord struct {
 	users.IdempotencyRecord
-	node *node[func()]
+	expires time.Time
+	node    *node[func()]
 }
 
 // addIdempotency adds r in the place of a dead record of the same key.
@@ -20,7 +21,8 @@ func (s *Store) addIdempotency(t *tenant, r *idempotencyRecord) {
 		s.expiry.remove(old.node)
 	}
 	t.idempotency[r.IdempotencyKey] = r
-	r.node = s.expiry.add(r.Expires, r.Key, func() { delete(t.idempotency, r.IdempotencyKey) })
+	r.expires = micros(s.now().Add(r.Lifetime))
+	r.node = s.expiry.add(r.expires, r.Key, func() { delete(t.idempotency, r.IdempotencyKey) })
 }
 
 // FindIdempotencyRecord implements [users.IdempotencyStore]. A dead record is found
@@ -33,15 +35,17 @@ func (s *Store) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyKe
 
 	if t := s.tenants[k.ApplicationID]; t != nil {
 		if r := t.idempotency[k]; r != nil {
-			return r.IdempotencyRecord, nil
+			rec := r.IdempotencyRecord
+			rec.Lifetime = r.expires.Sub(s.now())
+			return rec, nil
 		}
 	}
 	return users.IdempotencyRecord{}, users.ErrNotFound
 }
 
 // Purge implements [users.IdempotencyStore]: of idempotency records and tokens it
-// deletes what expired first. It costs O(log n) for each.
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+// deletes what ended first. It costs O(log n) for each.
+func (s *Store) Purge(ctx context.Context, limit int) (int, error) {
 	if err := s.begin(ctx); err != nil {
 		return 0, err
 	}
@@ -49,7 +53,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, er
 
 	n := 0
 	for ; n < limit; n++ {
-		del, ok := s.expiry.pop(before)
+		del, ok := s.expiry.pop(s.now())
 		if !ok {
 			break
 		}

@@ -38,7 +38,7 @@ type Store struct {
 	// What is looked for over all applications, by time.
 	ready  queue[*row]   // pending and not leased, by due
 	leased queue[*row]   // by the end of the lease
-	expiry queue[func()] // what Purge may take, by Expires; the value deletes it
+	expiry queue[func()] // what Purge may take, by when; the value deletes it
 }
 
 var (
@@ -50,9 +50,10 @@ var (
 // New returns an empty store whose clock is [time.Now].
 func New() *Store { return NewWithClock(time.Now) }
 
-// NewWithClock returns an empty store with a clock of its own, which judges due
-// times and leases and nothing else: what expires is judged by the times that the
-// calls carry. now must be safe for concurrent use.
+// NewWithClock returns an empty store with a clock of its own, which judges what
+// is due and what has ended: leases, tokens, idempotency keys. A test that moves the
+// time passes the same clock as [users.Options.Now]. now must be safe for concurrent
+// use.
 func NewWithClock(now func() time.Time) *Store {
 	return &Store{
 		now:     func() time.Time { return micros(now()) },
@@ -87,6 +88,14 @@ func (s *Store) end() { <-s.lock }
 
 // done returns the error of a context that has ended.
 func done(ctx context.Context) error { return fmt.Errorf("memstore: %w", ctx.Err()) }
+
+// orNow returns t, or the time where t is zero.
+func (s *Store) orNow(t time.Time) time.Time {
+	if t.IsZero() {
+		return s.now()
+	}
+	return micros(t)
+}
 
 // micros returns t in the precision that every store keeps.
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

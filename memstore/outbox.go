@@ -24,7 +24,7 @@ type row struct {
 
 // addRow adds o, whose id is free. It is claimed from o.Due on if it is pending.
 func (s *Store) addRow(t *tenant, u *user, o users.NotificationRecord) {
-	o.Created, o.Due = micros(o.Created), micros(o.Due)
+	o.Created, o.Due = s.orNow(o.Created), s.orNow(o.Due)
 	r := &row{NotificationRecord: o, user: u}
 	t.rows[o.ID] = r
 	if o.State == users.StatePending {
@@ -45,26 +45,28 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 	if u == nil {
 		return users.ErrNotFound
 	}
-	for _, t := range u.tokens {
-		if t.Created.After(r.Created.Add(-minGap)) {
-			return nil
-		}
-	}
-	if waiting := u.pending[r.Kind]; waiting != nil {
-		if age := r.Created.Sub(waiting.Created); age >= minGap*time.Duration(waiting.Attempts*waiting.Attempts) {
+	now := s.now()
+	sent, youngest := u.recentTokens(now)
+	waiting := u.pending[r.Kind]
+	t := s.tenants[r.ApplicationID]
+	switch {
+	case waiting != nil:
+		if !now.Before(youngest.Add(minGap)) && now.Sub(waiting.Created) >= squared(waiting.Attempts)*minGap {
 			s.hasten(waiting)
 		}
 		return nil
-	}
-	t := s.tenants[r.ApplicationID]
-	if t.rows[r.ID] != nil {
+	case now.Before(youngest.Add(squared(sent) * minGap)):
+		return nil
+	case t.rows[r.ID] != nil:
 		return errRowTaken
 	}
 
-	r.Due = s.now()
+	r.Due = now
 	s.addRow(t, u, r)
 	return nil
 }
+
+func squared(n int) time.Duration { return time.Duration(n * n) }
 
 // hasten makes a pending row due now, unless it is leased or due already.
 func (s *Store) hasten(r *row) {

@@ -11,7 +11,8 @@ import (
 // token is a [users.TokenRecord] and its place among what expires.
 type token struct {
 	users.TokenRecord
-	node *node[func()]
+	expires time.Time
+	node    *node[func()]
 }
 
 // CreateToken implements [users.TokenStore]. The token is kept with its user too, for
@@ -31,15 +32,34 @@ func (s *Store) CreateToken(ctx context.Context, rec users.TokenRecord) error {
 		return errors.New("memstore: the token is taken")
 	}
 
-	rec.Created, rec.Expires = micros(rec.Created), micros(rec.Expires)
-	k := &token{TokenRecord: rec}
+	rec.Created = s.orNow(rec.Created)
+	k := &token{TokenRecord: rec, expires: micros(s.now().Add(rec.Lifetime))}
 	t.tokens[rec.Sum] = k
 	u.tokens[rec.Sum] = k
-	k.node = s.expiry.add(rec.Expires, rec.UserID, func() {
+	k.node = s.expiry.add(k.expires.Add(users.RecoveryWindow), rec.UserID, func() {
 		delete(t.tokens, rec.Sum)
 		delete(u.tokens, rec.Sum)
 	})
 	return nil
+}
+
+// recentTokens returns how many tokens u was given within the window, and when it
+// got the youngest.
+func (u *user) recentTokens(now time.Time) (n int, youngest time.Time) {
+	for _, t := range u.tokens {
+		if t.Created.After(now.Add(-users.RecoveryWindow)) {
+			n++
+			youngest = later(youngest, t.Created)
+		}
+	}
+	return n, youngest
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // FindToken implements [users.TokenStore]. A dead token is found until it is purged.
@@ -51,7 +71,9 @@ func (s *Store) FindToken(ctx context.Context, applicationID string, sum [32]byt
 
 	if t := s.tenants[applicationID]; t != nil {
 		if k := t.tokens[sum]; k != nil {
-			return k.TokenRecord, nil
+			rec := k.TokenRecord
+			rec.Lifetime = k.expires.Sub(s.now())
+			return rec, nil
 		}
 	}
 	return users.TokenRecord{}, users.ErrNotFound
@@ -70,7 +92,7 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 		return users.ErrBadToken
 	}
 	k := t.tokens[r.Sum]
-	if k == nil || k.UserID != r.UserID || !k.Expires.After(r.Now) {
+	if k == nil || k.UserID != r.UserID || !k.expires.After(s.now()) {
 		return users.ErrBadToken
 	}
 	u := t.users[k.UserID]

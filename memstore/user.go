@@ -31,7 +31,7 @@ func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 	if t == nil {
 		return users.ErrUnknownApplication
 	}
-	if err := t.check(n); err != nil {
+	if err := t.check(n, s.now()); err != nil {
 		return err
 	}
 
@@ -50,10 +50,10 @@ func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 
 // check judges whether n can be written. A used key comes before a conflict: who
 // repeats a request is not told that its own user is in the way.
-func (t *tenant) check(n *users.NewUser) error {
+func (t *tenant) check(n *users.NewUser, now time.Time) error {
 	if n.Idempotency != nil {
 		old := t.idempotency[n.Idempotency.IdempotencyKey]
-		if old != nil && old.Expires.After(n.DateCreated) {
+		if old != nil && old.expires.After(now) {
 			return users.ErrIdempotencyKeyUsed
 		}
 	}
@@ -88,7 +88,6 @@ func (s *Store) prepare(t *tenant, n *users.NewUser) (write func()) {
 	var rec *idempotencyRecord
 	if n.Idempotency != nil {
 		rec = &idempotencyRecord{IdempotencyRecord: *n.Idempotency}
-		rec.Expires = micros(rec.Expires)
 	}
 	notifications := slices.Clone(n.Notifications)
 

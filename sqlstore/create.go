@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/password"
@@ -148,7 +149,7 @@ const (
 
 	intoNotifications = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, due_at,
 		lease_until, lease_owner, attempts, last_error, date_created)`
-	insertNotification = intoNotifications + ` VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)`
+	insertNotification = intoNotifications + ` VALUES (?, ?, ?, ?, ?, ?, COALESCE({i}, {now}), 0, '', ?, ?, COALESCE({i}, {now}))`
 )
 
 // putUser writes the user, its role links and its notifications. The error is
@@ -207,7 +208,7 @@ func (r runner) putUserPostgres(ctx context.Context, n *users.NewUser, roles []s
 
 	for i := range n.Notifications {
 		b.WriteString(`, n` + strconv.Itoa(i) + ` AS (` + intoNotifications + `
-			SELECT {t}, {t}, {t}, {t}, {t}, {i}, {i}, 0, '', {i}, {t}, {i} FROM u)`)
+			SELECT {t}, {t}, {t}, {t}, {t}, {i}, COALESCE({i}, {now}), 0, '', {i}, {t}, COALESCE({i}, {now}) FROM u)`)
 		args = append(args, notificationArgs(&n.Notifications[i])...)
 	}
 
@@ -240,9 +241,17 @@ func notificationArgs(n *users.NotificationRecord) []any {
 		pending = 1
 	}
 	return []any{
-		n.ApplicationID, n.ID, n.UserID, n.Kind, n.State, pending, n.Due.UnixMicro(),
-		n.Attempts, n.LastError, n.Created.UnixMicro(),
+		n.ApplicationID, n.ID, n.UserID, n.Kind, n.State, pending, orNow(n.Due),
+		n.Attempts, n.LastError, orNow(n.Created),
 	}
+}
+
+// orNow returns NULL for the zero time, which a COALESCE makes {now}.
+func orNow(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
 }
 
 func errUnknownRole() error { return fmt.Errorf("a role of the user: %w", users.ErrNotFound) }

@@ -10,22 +10,22 @@ import (
 	"github.com/gousers/users"
 )
 
-// putIdempotency adds a record or replaces a dead one, whose expires_at is not
-// after the last parameter. It writes nothing where a live one exists.
+// putIdempotency adds a record or replaces a dead one. It writes nothing where a
+// live one exists.
 const putIdempotency = `INSERT INTO {idempotency} AS r (application_id, caller, idempotency_key, fingerprint, user_id, expires_at)
-	VALUES (?, ?, ?, ?, ?, ?)
+	VALUES (?, ?, ?, ?, ?, {now} + {i})
 	ON CONFLICT (application_id, caller, idempotency_key)
 	DO UPDATE SET fingerprint = excluded.fingerprint, user_id = excluded.user_id, expires_at = excluded.expires_at
-	WHERE r.expires_at <= ?
+	WHERE r.expires_at <= {now}
 	RETURNING 1`
 
 // MySQL does that in two statements.
 const (
 	insertIdempotencyMySQL = `INSERT INTO {idempotency} (application_id, caller, idempotency_key, fingerprint, user_id, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?)`
-	reviveIdempotencyMySQL = `UPDATE {idempotency} SET fingerprint = ?, user_id = ?, expires_at = ?
-		WHERE application_id = ? AND caller = ? AND idempotency_key = ? AND expires_at <= ?`
-	idempotencyExpires = `SELECT expires_at FROM {idempotency}
+		VALUES (?, ?, ?, ?, ?, {now} + ?)`
+	reviveIdempotencyMySQL = `UPDATE {idempotency} SET fingerprint = ?, user_id = ?, expires_at = {now} + ?
+		WHERE application_id = ? AND caller = ? AND idempotency_key = ? AND expires_at <= {now}`
+	idempotencyLeft = `SELECT expires_at - {now} FROM {idempotency}
 		WHERE application_id = ? AND caller = ? AND idempotency_key = ?{share}`
 )
 
@@ -38,8 +38,7 @@ func (r runner) putIdempotency(ctx context.Context, n *users.NewUser, reviveFirs
 
 	rec := n.Idempotency
 	written, err := r.number(ctx, r.b.text(putIdempotency),
-		rec.ApplicationID, rec.Caller, rec.Key, fingerprint(rec), rec.UserID, rec.Expires.UnixMicro(),
-		n.DateCreated.UnixMicro())
+		rec.ApplicationID, rec.Caller, rec.Key, fingerprint(rec), rec.UserID, rec.Lifetime.Microseconds())
 	if err == nil && written == 0 {
 		return users.ErrIdempotencyKeyUsed
 	}
@@ -50,10 +49,10 @@ func (r runner) putIdempotency(ctx context.Context, n *users.NewUser, reviveFirs
 // dead record, a transaction of the store's own ends with errDeadRecord and is
 // tried again with reviveFirst.
 func (r runner) putIdempotencyMySQL(ctx context.Context, n *users.NewUser, reviveFirst bool) error {
-	rec, now := n.Idempotency, n.DateCreated.UnixMicro()
+	rec := n.Idempotency
 	revive := func() (affected int64, err error) {
 		return r.exec(ctx, r.b.text(reviveIdempotencyMySQL),
-			fingerprint(rec), rec.UserID, rec.Expires.UnixMicro(), rec.ApplicationID, rec.Caller, rec.Key, now)
+			fingerprint(rec), rec.UserID, rec.Lifetime.Microseconds(), rec.ApplicationID, rec.Caller, rec.Key)
 	}
 	if reviveFirst {
 		if affected, err := revive(); err != nil || affected > 0 {
@@ -62,7 +61,7 @@ func (r runner) putIdempotencyMySQL(ctx context.Context, n *users.NewUser, reviv
 	}
 
 	_, err := r.exec(ctx, r.b.text(insertIdempotencyMySQL),
-		rec.ApplicationID, rec.Caller, rec.Key, fingerprint(rec), rec.UserID, rec.Expires.UnixMicro())
+		rec.ApplicationID, rec.Caller, rec.Key, fingerprint(rec), rec.UserID, rec.Lifetime.Microseconds())
 	if r.b.classify(err) != duplicate {
 		return err
 	}
@@ -70,11 +69,11 @@ func (r runner) putIdempotencyMySQL(ctx context.Context, n *users.NewUser, reviv
 	// The lock that the failed INSERT left suffices to read, and others have it
 	// too: asking for the one to write would be a deadlock between any two of
 	// them. The next try asks for that one first.
-	expires, err := r.number(ctx, r.b.text(idempotencyExpires), rec.ApplicationID, rec.Caller, rec.Key)
+	left, err := r.number(ctx, r.b.text(idempotencyLeft), rec.ApplicationID, rec.Caller, rec.Key)
 	switch {
 	case err != nil:
 		return err
-	case expires > now:
+	case left > 0:
 		return users.ErrIdempotencyKeyUsed
 	case r.b.tx == nil && !reviveFirst:
 		return errDeadRecord
@@ -88,7 +87,7 @@ func (r runner) putIdempotencyMySQL(ctx context.Context, n *users.NewUser, reviv
 
 func fingerprint(rec *users.IdempotencyRecord) string { return hex.EncodeToString(rec.Fingerprint[:]) }
 
-const findIdempotency = `SELECT fingerprint, user_id, expires_at FROM {idempotency}
+const findIdempotency = `SELECT fingerprint, user_id, expires_at - {now} FROM {idempotency}
 	WHERE application_id = ? AND caller = ? AND idempotency_key = ?`
 
 // FindIdempotencyRecord implements [users.IdempotencyStore].
@@ -97,9 +96,9 @@ func (b *backend) FindIdempotencyRecord(ctx context.Context, k users.Idempotency
 	err := b.read(ctx, func(r runner) error {
 		found = false
 		return r.query(ctx, func(rows *sql.Rows) error {
-			var expires int64
-			err := rows.Scan(&sum, &rec.UserID, &expires)
-			rec.Expires, found = micros(expires), true
+			var left int64
+			err := rows.Scan(&sum, &rec.UserID, &left)
+			rec.Lifetime, found = time.Duration(left)*time.Microsecond, true
 			return err
 		}, b.text(findIdempotency+b.lockClause()), k.ApplicationID, k.Caller, k.Key)
 	})
@@ -117,19 +116,22 @@ func (b *backend) FindIdempotencyRecord(ctx context.Context, k users.Idempotency
 	return rec, nil
 }
 
-// Purge implements [users.IdempotencyStore]. What it deletes it deletes in the
-// order of Expires; on PostgreSQL rows that another call holds are left to that.
-func (b *backend) Purge(ctx context.Context, before time.Time, limit int) (purged int, err error) {
-	for _, text := range []string{
-		b.purge(`{idempotency}`, `application_id, caller, idempotency_key`),
-		b.purge(`{password_tokens}`, `application_id, token_hash`),
+// Purge implements [users.IdempotencyStore]. What has ended the longest ago goes
+// first; on PostgreSQL rows that another call holds are left to that.
+func (b *backend) Purge(ctx context.Context, limit int) (purged int, err error) {
+	for _, of := range []struct {
+		table, key string
+		kept       time.Duration // after the end
+	}{
+		{`{idempotency}`, `application_id, caller, idempotency_key`, 0},
+		{`{password_tokens}`, `application_id, token_hash`, users.RecoveryWindow},
 	} {
 		if purged >= limit {
 			break
 		}
 		err := b.retry(ctx, func(int) error {
 			return b.statement(ctx, func(r runner) error {
-				n, err := r.exec(ctx, b.text(text), before.UnixMicro(), limit-purged)
+				n, err := r.exec(ctx, b.text(b.purge(of.table, of.key)), of.kept.Microseconds(), limit-purged)
 				purged += int(n)
 				return err
 			})
@@ -149,13 +151,13 @@ func (d dialect) purge(table, key string) string {
 		// By ctid, as a join by the key may scan the table; and by tableoid, as a
 		// ctid is unique within one partition only.
 		return `WITH expired AS (
-				SELECT tableoid AS part, ctid AS row_at FROM ` + table + ` WHERE expires_at <= ?
+				SELECT tableoid AS part, ctid AS row_at FROM ` + table + ` WHERE expires_at <= {now} - ?
 				ORDER BY expires_at LIMIT {i} FOR UPDATE SKIP LOCKED)
 			DELETE FROM ` + table + ` WHERE ctid = ANY(ARRAY(SELECT row_at FROM expired))
 				AND (tableoid, ctid) IN (SELECT part, row_at FROM expired)`
 	case MySQL:
-		return `DELETE FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`
+		return `DELETE FROM ` + table + ` WHERE expires_at <= {now} - ? ORDER BY expires_at LIMIT ?`
 	}
 	return `DELETE FROM ` + table + ` WHERE (` + key + `) IN (
-		SELECT ` + key + ` FROM ` + table + ` WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`
+		SELECT ` + key + ` FROM ` + table + ` WHERE expires_at <= {now} - ? ORDER BY expires_at LIMIT ?)`
 }

@@ -21,18 +21,21 @@ import (
 const notificationColumns = `application_id, id, user_id, kind, state, due_at, attempts, last_error, date_created`
 
 const (
-	// enqueue adds a notification for each row of what follows it: enqueueTo and
-	// noToken. It is due by the database's clock.
+	// enqueue adds a notification for each row of what follows it: oneUser and
+	// mayAdd. It is due by the database's clock.
 	enqueue = intoNotifications + `
-		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, {i} `
+		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, COALESCE({i}, {now}) `
 	// hasten makes the notification that is in the way of another one due, if it is
-	// old enough for that. What follows is noToken.
+	// old enough for that. What follows is mayHasten.
 	hasten = `UPDATE {notifications} SET due_at = {now}
 		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
-		AND date_created + {i} * attempts * attempts <= {i} AND `
+		AND date_created + {i} * attempts * attempts <= {now} AND `
 
-	enqueueTo = `FROM {users} WHERE application_id = {t} AND id = {t} AND `
-	noToken   = `NOT EXISTS (SELECT 1 FROM {password_tokens} WHERE application_id = {t} AND user_id = {t} AND date_created > {i})`
+	oneUser = `FROM {users} WHERE application_id = {t} AND id = {t}`
+	mayAdd  = `(SELECT COALESCE(max(date_created) + {i} * count(*) * count(*), 0) FROM {password_tokens}
+		WHERE application_id = {t} AND user_id = {t} AND date_created > {now} - {i}) <= {now}`
+	mayHasten = `NOT EXISTS (SELECT 1 FROM {password_tokens}
+		WHERE application_id = {t} AND user_id = {t} AND date_created > {now} - {i})`
 )
 
 // Enqueue implements [users.OutboxStore]. Of concurrent calls the unique key
@@ -42,35 +45,31 @@ const (
 // are such. MySQL locks what a statement that writes reads of other tables, so
 // there it is read before.
 func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
-	quiet := condition{noToken, []any{r.ApplicationID, r.UserID, r.Created.Add(-minGap).UnixMicro()}}
-	to := condition{enqueueTo + quiet.text, append([]any{r.ApplicationID, r.UserID}, quiet.args...)}
+	user := condition{oneUser, []any{r.ApplicationID, r.UserID}}
+	add := condition{mayAdd, []any{minGap.Microseconds(), r.ApplicationID, r.UserID, users.RecoveryWindow.Microseconds()}}
+	hurry := condition{mayHasten, []any{r.ApplicationID, r.UserID, minGap.Microseconds()}}
 	return s.retry(ctx, func(int) error {
-		to, quiet := to, quiet
+		to, hurry := user.and(add), hurry
 		if s.Dialect == MySQL {
-			var found int64
-			err := s.look(ctx, func(run runner) (err error) {
-				found, err = run.number(ctx, s.text(`SELECT count(*) `+to.text), to.args...)
-				return err
-			})
+			mayAdd, mayHasten, err := s.mayEnqueue(ctx, user, add, hurry)
 			if err != nil {
 				return err
 			}
-			quiet = condition{`?`, []any{found > 0}}
-			to = condition{`FROM DUAL WHERE ?`, quiet.args}
+			to, hurry = condition{`FROM DUAL WHERE ?`, []any{mayAdd}}, condition{`?`, []any{mayHasten}}
 		}
 
 		err := s.statement(ctx, func(run runner) error {
 			return run.insert(ctx, s.text(enqueue+to.text+` {or nothing}`), append([]any{
-				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, r.Created.UnixMicro(),
+				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, orNow(r.Created),
 			}, to.args...)...)
 		})
 		if !isNotWritten(err) {
 			return err
 		}
 		err = s.statement(ctx, func(run runner) error {
-			_, err := run.exec(ctx, s.text(hasten+quiet.text), append([]any{
-				r.ApplicationID, r.UserID, r.Kind, minGap.Microseconds(), r.Created.UnixMicro(),
-			}, quiet.args...)...)
+			_, err := run.exec(ctx, s.text(hasten+hurry.text), append([]any{
+				r.ApplicationID, r.UserID, r.Kind, minGap.Microseconds(),
+			}, hurry.args...)...)
 			return err
 		})
 		if err != nil {
@@ -80,10 +79,24 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 	})
 }
 
-// condition is the end of a statement, with its arguments.
+// mayEnqueue reads the conditions of one user; both are false without that user.
+func (s *Store) mayEnqueue(ctx context.Context, user, add, hurry condition) (mayAdd, mayHasten bool, err error) {
+	text := s.text(`SELECT ` + add.text + `, ` + hurry.text + ` ` + user.text)
+	err = s.look(ctx, func(run runner) error {
+		return run.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&mayAdd, &mayHasten) },
+			text, slices.Concat(add.args, hurry.args, user.args)...)
+	})
+	return mayAdd, mayHasten, err
+}
+
+// condition is a part of a statement, with its arguments.
 type condition struct {
 	text string
 	args []any
+}
+
+func (c condition) and(d condition) condition {
+	return condition{c.text + ` AND ` + d.text, slices.Concat(c.args, d.args)}
 }
 
 // claimPostgres finds the rows by ctid, as a join by the key may scan the table,

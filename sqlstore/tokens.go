@@ -13,7 +13,7 @@ import (
 // insertToken writes nothing where the user is missing. A token that is there
 // already is an error, not a conflict: no two are made alike.
 const insertToken = `INSERT INTO {password_tokens} (application_id, token_hash, user_id, purpose, email_key, date_created, expires_at)
-	SELECT {t}, {t}, {t}, {t}, {t}, {i}, {i} FROM {users} WHERE application_id = {t} AND id = {t}`
+	SELECT {t}, {t}, {t}, {t}, {t}, COALESCE({i}, {now}), {now} + {i} FROM {users} WHERE application_id = {t} AND id = {t}`
 
 // CreateToken implements [users.TokenStore].
 func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
@@ -22,7 +22,7 @@ func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
 		repeated, err := b.statementOnce(ctx, attempt, func(r runner) (err error) {
 			affected, err = r.exec(ctx, b.text(insertToken),
 				t.ApplicationID, hex.EncodeToString(t.Sum[:]), t.UserID, t.Purpose, t.EmailKey,
-				t.Created.UnixMicro(), t.Expires.UnixMicro(),
+				orNow(t.Created), t.Lifetime.Microseconds(),
 				t.ApplicationID, t.UserID)
 			return err
 		})
@@ -36,7 +36,7 @@ func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
 	})
 }
 
-const findToken = `SELECT user_id, purpose, email_key, date_created, expires_at FROM {password_tokens}
+const findToken = `SELECT user_id, purpose, email_key, date_created, expires_at - {now} FROM {password_tokens}
 	WHERE application_id = ? AND token_hash = ?`
 
 // FindToken implements [users.TokenStore].
@@ -45,9 +45,9 @@ func (b *backend) FindToken(ctx context.Context, applicationID string, sum [32]b
 	err := b.read(ctx, func(r runner) error {
 		found = false
 		return r.query(ctx, func(rows *sql.Rows) error {
-			var created, expires int64
-			err := rows.Scan(&t.UserID, &t.Purpose, &t.EmailKey, &created, &expires)
-			t.Created, t.Expires, found = micros(created), micros(expires), true
+			var created, left int64
+			err := rows.Scan(&t.UserID, &t.Purpose, &t.EmailKey, &created, &left)
+			t.Created, t.Lifetime, found = micros(created), time.Duration(left)*time.Microsecond, true
 			return err
 		}, b.text(findToken), applicationID, hex.EncodeToString(sum[:]))
 	})
@@ -65,7 +65,7 @@ const (
 		date_updated = ?, version = version + 1
 		WHERE application_id = ? AND id = ?`
 	deleteToken = `DELETE FROM {password_tokens}
-		WHERE application_id = ? AND token_hash = ? AND user_id = ? AND expires_at > ?
+		WHERE application_id = ? AND token_hash = ? AND user_id = ? AND expires_at > {now}
 		AND email_key IN ('', (SELECT email_key FROM {users} WHERE application_id = ? AND id = ?))`
 	deleteTokens = `DELETE FROM {password_tokens} WHERE application_id = ? AND user_id = ?`
 )
@@ -84,7 +84,7 @@ func (b *backend) RedeemToken(ctx context.Context, d users.Redemption) error {
 			}
 
 			err = r.changeOne(ctx, users.ErrBadToken, b.text(deleteToken),
-				d.ApplicationID, hex.EncodeToString(d.Sum[:]), d.UserID, now, d.ApplicationID, d.UserID)
+				d.ApplicationID, hex.EncodeToString(d.Sum[:]), d.UserID, d.ApplicationID, d.UserID)
 			if err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ type broken struct {
 	findUsers         func(context.Context, users.UserQuery) ([]users.UserRecord, error)
 	setUserStatus     func(context.Context, users.StatusUpdate) error
 	findRecord        func(context.Context, users.IdempotencyKey) (users.IdempotencyRecord, error)
-	purge             func(context.Context, time.Time, int) (int, error)
+	purge             func(context.Context, int) (int, error)
 
 	enqueue           func(context.Context, users.NotificationRecord, time.Duration) error
 	claim             func(context.Context, users.Claim) ([]users.NotificationRecord, error)
@@ -80,8 +80,8 @@ func (b *broken) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyK
 	return b.findRecord(ctx, k)
 }
 
-func (b *broken) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	return b.purge(ctx, before, limit)
+func (b *broken) Purge(ctx context.Context, limit int) (int, error) {
+	return b.purge(ctx, limit)
 }
 
 func (b *broken) Enqueue(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {

@@ -63,7 +63,7 @@ func (p *probe) doomed(n *users.NewUser) doomed {
 		role:  p.newRole("late"),
 		user:  p.full(users.Application{ID: n.ApplicationID}),
 		row:   p.notification(n, users.KindSetPassword),
-		token: newToken(n, 1, base, base),
+		token: newToken(n, 1, time.Hour),
 	}
 	d.user.OnCreate = p.neverRun()
 	return d
@@ -101,7 +101,7 @@ func (p *probe) storeCalls(ctx context.Context, n *users.NewUser, d doomed) map[
 			return err
 		},
 		"Purge": func() error {
-			_, err := p.Purge(ctx, n.Idempotency.Expires, 100)
+			_, err := p.Purge(ctx, 100)
 			return err
 		},
 	}

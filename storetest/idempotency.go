@@ -12,17 +12,19 @@ func idempotencyCases() []testCase {
 	const liveKey = "A live n.Idempotency key is ErrIdempotencyKeyUsed, and that comes before a conflict"
 	return []testCase{
 		{"IdempotencyRecordComesBack", anyStore, idempotencyRecordComesBack,
-			"FindIdempotencyRecord returns the record, dead or alive; ErrNotFound if there is none"},
+			"FindIdempotencyRecord returns the record, dead or alive … ErrNotFound if there is none"},
+		{"IdempotencyLifetimeRunsDown", anyStore, idempotencyLifetimeRunsDown,
+			"FindIdempotencyRecord returns the record, dead or alive, with the Lifetime that is left"},
 		{"LiveKeyRefuses", anyStore, liveKeyRefuses, liveKey},
 		{"DeadRecordIsReplaced", anyStore, deadRecordIsReplaced,
-			"a record whose Expires is not after n.DateCreated is dead and is replaced"},
+			"a record whose Lifetime has passed is dead and is replaced"},
 		{"RefusedUserKeepsTheKey", anyStore, refusedUserKeepsTheKey,
 			"if it returns an error and knows that the transaction was rolled back, nothing was stored"},
 		{"RacingIdempotencyKeys", anyStore, racingIdempotencyKeys,
 			"Every method is safe for concurrent use … " + liveKey},
 		{"PurgeIsBounded", anyStore, purgeIsBounded,
-			"Purge deletes up to limit of what the Store keeps with an Expires that is not after before, " +
-				"of all applications, and returns how many"},
+			"Purge deletes up to limit of what is of no more use, of all applications, and returns how many: " +
+				"dead idempotency records"},
 	}
 }
 
@@ -31,7 +33,7 @@ func idempotencyCases() []testCase {
 func idempotencyRecordComesBack(p *probe) {
 	a := p.app()
 	n := p.full(a)
-	n.Idempotency.Expires = n.DateCreated.AddDate(-1, 0, 0) // dead from the start
+	n.Idempotency.Lifetime = -365 * 24 * time.Hour // dead from the start
 	p.create(n)
 	p.wantStored(n)
 
@@ -57,12 +59,23 @@ func idempotencyRecordComesBack(p *probe) {
 	p.wantStored(n)
 }
 
+// idempotencyLifetimeRunsDown: a process learns from the store how long a key
+// still holds, as its own clock may differ.
+func idempotencyLifetimeRunsDown(p *probe) {
+	n := p.create(p.full(p.app()))
+	p.wantRunningDown("idempotency record", func() time.Duration {
+		r, err := p.FindIdempotencyRecord(p.ctx, n.Idempotency.IdempotencyKey)
+		p.must("FindIdempotencyRecord", err)
+		return r.Lifetime
+	})
+}
+
 // liveKeyRefuses also repeats the very same user. Were that answered as a
 // conflict, a client that retries would be told that its own user is in its way.
 func liveKeyRefuses(p *probe) {
 	a := p.app()
 	first := p.full(a)
-	first.Idempotency.Expires = base.Add(time.Microsecond) // just alive
+	first.DateCreated, first.Idempotency.Lifetime = base.AddDate(-100, 0, 0), time.Hour // alive, whatever the user's dates say
 	p.create(first)
 
 	n := p.full(a)
@@ -86,13 +99,13 @@ func liveKeyRefuses(p *probe) {
 	p.wantCreatable(n)
 }
 
-// deadRecordIsReplaced: what is dead is judged by n, not by the store's clock,
-// and whether Purge has come by must not matter.
+// deadRecordIsReplaced: what is dead is judged by the store's clock, not by that
+// of the process that asks, and whether Purge has come by must not matter.
 func deadRecordIsReplaced(p *probe) {
 	a := p.app()
 	for _, age := range []time.Duration{0, time.Microsecond, 48 * time.Hour} {
 		old := p.full(a)
-		old.Idempotency.Expires = base.Add(-age)
+		old.Idempotency.Lifetime = -age
 		p.create(old)
 
 		n := p.full(a)
@@ -116,7 +129,7 @@ func refusedUserKeepsTheKey(p *probe) {
 	a := p.app()
 	taken := p.create(p.full(a))
 	dead := p.full(a)
-	dead.Idempotency.Expires = base
+	dead.Idempotency.Lifetime = 0
 	p.create(dead)
 	for what, spoil := range map[string]func(*users.NewUser){
 		"conflict":     func(n *users.NewUser) { n.NameKey = taken.NameKey },
@@ -149,7 +162,7 @@ func racingIdempotencyKeys(p *probe) {
 		if round%2 == 1 { // over a dead record
 			dead := p.user(a)
 			dead.Idempotency = p.record(dead, key)
-			dead.Idempotency.Expires = base
+			dead.Idempotency.Lifetime = 0
 			p.create(dead)
 		}
 		racing := make([]*users.NewUser, racers)
@@ -176,10 +189,10 @@ func purgeIsBounded(p *probe) {
 	var dead, live []*users.NewUser
 	for i := range 10 {
 		n := p.full(apps[i%2])
-		n.Idempotency.Expires = base.Add(-time.Duration(i) * time.Hour)
+		n.Idempotency.Lifetime = -time.Duration(i) * time.Hour
 		dead = append(dead, p.create(n))
 		m := p.full(apps[i%2])
-		m.Idempotency.Expires = base.Add(time.Duration(i)*time.Hour + time.Microsecond)
+		m.Idempotency.Lifetime = time.Duration(i+1) * time.Hour
 		live = append(live, p.create(m))
 	}
 
@@ -198,10 +211,9 @@ func purgeIsBounded(p *probe) {
 // purge is a call of Purge with a limit, and how many it must delete.
 type purge struct{ limit, want int }
 
-// wantPurged calls Purge with what expired before base.
 func (p *probe) wantPurged(calls []purge) {
 	for _, c := range calls {
-		got, err := p.Purge(p.ctx, base, c.limit)
+		got, err := p.Purge(p.ctx, c.limit)
 		p.must("Purge", err)
 		if got != c.want {
 			p.errorf("Purge with limit %d: got %d deleted, want %d", c.limit, got, c.want)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"sync"
@@ -40,15 +41,20 @@ func outboxCases() []testCase {
 		{"TwoNotifications", withOutbox, twoNotifications,
 			"CreateUser writes everything in n in one transaction … n.Notifications"},
 		{"EnqueueIsDueNow", withOutbox, enqueueIsDueNow,
-			"Enqueue adds r, due now"},
+			"Enqueue adds r, due now whatever r.Due says; a zero Created is now"},
+		{"NotificationOfNow", withOutbox, notificationOfNow,
+			"A zero Created or Due of n.Notifications is now"},
 		{"EnqueueOncePending", withOutbox, enqueueOncePending,
 			"When a notification of the same user and kind is pending already, it adds none"},
 		{"EnqueueHastens", withOutbox, enqueueHastens,
 			"and makes that one due now, unless a worker holds it"},
 		{"EnqueueHastensRarely", withOutbox, enqueueHastensRarely,
-			"Nor is that one hastened before it is as old, by r.Created, as its Attempts squared times minGap"},
+			"Nor is that one hastened before it is as old as its Attempts squared times minGap"},
+		{"EnqueueHastensAfterTheGap", withOutbox | withTokens, enqueueHastensAfterTheGap,
+			"or while a token of the user is less than minGap old: asking must not use up its attempts"},
 		{"EnqueueKeepsTheGap", withOutbox | withTokens, enqueueKeepsTheGap,
-			"When a token of the user was created less than minGap before r.Created it does nothing"},
+			"while the youngest of the n tokens that the user was given within RecoveryWindow is less than n squared " +
+				"times minGap old, it adds none (a TokenStore knows)"},
 		{"EnqueueUnknownUser", withOutbox, enqueueUnknownUser,
 			"A user that does not exist is ErrNotFound"},
 		{"RacingEnqueues", withOutbox, racingEnqueues,
@@ -382,12 +388,24 @@ func twoNotifications(p *probe) {
 func enqueueIsDueNow(p *probe) {
 	n := p.create(p.user(p.app()))
 	r := p.recovery(n)
-	r.Due = time.Now().Add(24 * time.Hour)
+	r.Created, r.Due = time.Time{}, time.Now().Add(24*time.Hour)
 	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Minute))
 
 	got := p.claimOne("w", time.Hour)
-	r.Attempts, r.Due = 1, got.Due
+	p.wantNow("Created", got.Created)
+	p.wantNow("Due", got.Due)
+	r.Attempts, r.Created, r.Due = 1, got.Created, got.Due
 	p.wantEqual("row", r, got)
+}
+
+// notificationOfNow: the Service gives no times, as its clock is not the store's.
+func notificationOfNow(p *probe) {
+	n := p.full(p.app())
+	n.Notifications[0].Created, n.Notifications[0].Due = time.Time{}, time.Time{}
+	p.create(n)
+	got := p.claimOne("w", time.Hour)
+	p.wantNow("Created", got.Created)
+	p.wantNow("Due", got.Due)
 }
 
 // enqueueOncePending: whose row is pending, and of which kind, decides; a row
@@ -430,8 +448,6 @@ func (p *probe) wantAfterEnqueue(what string, n *users.NewUser, want int) {
 	}
 }
 
-// enqueueKeepsTheGap: a delivered notification is deleted; what is left of it is
-// the token that it carried.
 // enqueueHastens: whoever asks again while a message waits for its retry must not
 // wait with it, for as long as an hour.
 func enqueueHastens(p *probe) {
@@ -458,40 +474,88 @@ func enqueueHastens(p *probe) {
 // enqueueHastensRarely: anybody can ask for a message to somebody else, as often
 // as they like, and each attempt is one less until the message is discarded.
 func enqueueHastensRarely(p *probe) {
-	n := p.create(p.user(p.app()))
-	first := p.recovery(n)
-	p.must("Enqueue", p.outbox.Enqueue(p.ctx, first, time.Minute))
+	const gap = time.Hour
+	a := p.app()
 	for attempts := range 4 {
-		old := first
-		old.ID = p.recovery(n).ID
-		old.Created = first.Created.Add(time.Duration(attempts*attempts) * time.Minute)
-		if attempts > 0 {
-			early := old
-			early.Created = old.Created.Add(-time.Microsecond)
-			p.must("Enqueue too early", p.outbox.Enqueue(p.ctx, early, time.Minute))
-			if rows := p.claim("w", time.Hour, 10); len(rows) != 0 {
-				p.fatalf("Claim after %d attempts and an Enqueue that is too early: got %d rows, want none", attempts, len(rows))
+		for _, late := range []time.Duration{-gap / 2, gap / 2} {
+			age := time.Duration(attempts*attempts)*gap + late
+			row := p.recovery(p.create(p.user(a)))
+			row.Created = time.Now().Add(-age)
+			p.must("Enqueue", p.outbox.Enqueue(p.ctx, row, gap))
+			for range attempts {
+				p.claimOne("w", time.Hour)
+				p.must("Settle", p.settle(row, "w", users.Settlement{Outcome: users.OutcomeRetry}))
 			}
-			p.must("Enqueue", p.outbox.Enqueue(p.ctx, old, time.Minute))
+			p.claimOne("w", time.Hour)
+			p.must("Settle", p.settle(row, "w", users.Settlement{Outcome: users.OutcomeReleased, RetryIn: 24 * time.Hour}))
+
+			again := row
+			again.ID = p.id()
+			p.must("Enqueue", p.outbox.Enqueue(p.ctx, again, gap))
+			if rows := p.claim("another", time.Hour, 10); (len(rows) == 1) != (late > 0) {
+				p.errorf("Claim after %d attempts within %v and an Enqueue: got %d rows, want one from %v on",
+					attempts, age, len(rows), age-late)
+			}
 		}
-		p.claimOne("w", time.Hour)
-		p.must("Settle", p.settle(first, "w", users.Settlement{Outcome: users.OutcomeRetry, RetryIn: time.Hour}))
 	}
 }
 
-func enqueueKeepsTheGap(p *probe) {
-	a := p.app()
-	n, other := p.create(p.user(a)), p.create(p.user(a))
-	p.token(n, 1, base.Add(-time.Minute), base.Add(time.Hour))
-	p.token(other, 2, base, base.Add(time.Hour)) // another user's does not count
+// enqueueHastensAfterTheGap: the last attempt may have reached the user after all.
+func enqueueHastensAfterTheGap(p *probe) {
+	for age, want := range map[time.Duration]int{30 * time.Minute: 0, 90 * time.Minute: 1} {
+		n := p.create(p.user(p.app()))
+		row := p.recovery(n)
+		p.must("Enqueue", p.outbox.Enqueue(p.ctx, row, time.Hour))
+		p.claimOne("w", time.Hour)
+		p.tokensOfAge(n, age)
+		p.must("Settle", p.settle(row, "w", users.Settlement{Outcome: users.OutcomeRetry, RetryIn: 24 * time.Hour}))
 
-	r := p.recovery(n)
-	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Minute+time.Microsecond))
-	if got := p.rows(a.ID); len(got) != 0 {
-		p.errorf("Enqueue within the gap: got %d rows, want none", len(got))
+		p.must("Enqueue", p.outbox.Enqueue(p.ctx, p.recovery(n), time.Hour))
+		if rows := p.claim("another", time.Hour, 10); len(rows) != want {
+			p.errorf("Claim after an Enqueue %v after a token: got %d rows, want %d", age, len(rows), want)
+		}
 	}
-	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Minute))
-	p.wantStrings("after Enqueue at the end of the gap", rowIDs(p.rows(a.ID)), []string{r.ID})
+}
+
+// tokensOfAge gives n tokens that were made so long ago.
+func (p *probe) tokensOfAge(n *users.NewUser, ages ...time.Duration) {
+	for _, age := range ages {
+		t := newToken(n, 0, time.Hour-age)
+		t.Sum, t.Created = sha256.Sum256([]byte(p.id())), time.Now().Add(-age)
+		p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
+	}
+}
+
+// enqueueKeepsTheGap: a delivered notification is deleted; what is left of it is
+// the token that it carried, also when that is dead.
+func enqueueKeepsTheGap(p *probe) {
+	const gap = time.Hour
+	hours := func(ages ...float64) (all []time.Duration) {
+		for _, age := range ages {
+			all = append(all, time.Duration(age*float64(time.Hour)))
+		}
+		return all
+	}
+	a := p.app()
+	p.tokensOfAge(p.create(p.user(a)), 0) // another user's does not count
+	for _, c := range []struct {
+		ages []time.Duration
+		want int
+	}{
+		{nil, 1},
+		{hours(0.5), 0}, {hours(1.5), 1},
+		{hours(3.5, 23), 0}, {hours(4.5, 23), 1},
+		{hours(8.5, 23, 22), 0}, {hours(9.5, 23, 22), 1},
+		{hours(23, 15.5, 21, 22), 0}, {hours(23, 16.5, 21, 22), 1},
+		{hours(1.5, 25, 26, 27), 1}, // those before the window do not count
+	} {
+		n := p.create(p.user(a))
+		p.tokensOfAge(n, c.ages...)
+		p.must("Enqueue", p.outbox.Enqueue(p.ctx, p.recovery(n), gap))
+		if got := p.rowsOf(n); len(got) != c.want {
+			p.errorf("Enqueue for a user with tokens of the ages %v: got %d rows, want %d", c.ages, len(got), c.want)
+		}
+	}
 }
 
 // enqueueUnknownUser adds no row for nobody. RecoverPassword counts on it: it

@@ -141,7 +141,7 @@ func (p *probe) record(n *users.NewUser, key string) *users.IdempotencyRecord {
 		},
 		Fingerprint: [32]byte{0, 1, 0xff, 31: 0x80},
 		UserID:      n.ID,
-		Expires:     n.DateCreated.Add(24 * time.Hour),
+		Lifetime:    24 * time.Hour,
 	}
 }
 

@@ -356,7 +356,7 @@ var brokenStores = []struct {
 	{"dead records are hidden", "IdempotencyRecordComesBack", func(b *broken) {
 		b.findRecord = func(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
 			r, err := b.Store.FindIdempotencyRecord(ctx, k)
-			if err == nil && r.Expires.Before(time.Now()) {
+			if err == nil && r.Lifetime <= 0 {
 				return users.IdempotencyRecord{}, users.ErrNotFound
 			}
 			return r, err
@@ -382,8 +382,24 @@ var brokenStores = []struct {
 		})
 	}},
 	{"a record dies only after its end", "DeadRecordIsReplaced", creating(func(n *users.NewUser) {
-		n.DateCreated = n.DateCreated.Add(-time.Microsecond)
+		if n.Idempotency != nil && n.Idempotency.Lifetime == 0 {
+			n.Idempotency = new(*n.Idempotency)
+			n.Idempotency.Lifetime = time.Minute
+		}
 	})},
+	{"a record ends by the dates of the user", "LiveKeyRefuses", creating(func(n *users.NewUser) {
+		if n.Idempotency != nil {
+			n.Idempotency = new(*n.Idempotency)
+			n.Idempotency.Lifetime -= time.Since(n.DateCreated)
+		}
+	})},
+	{"records do not tell what is left", "IdempotencyLifetimeRunsDown", func(b *broken) {
+		b.findRecord = func(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
+			r, err := b.Store.FindIdempotencyRecord(ctx, k)
+			r.Lifetime = r.Lifetime.Round(time.Hour)
+			return r, err
+		}
+	}},
 	{"a refused user uses the key up", "RefusedUserKeepsTheKey", func(b *broken) {
 		answered(&b.createUser, func(n *users.NewUser, err error) error {
 			if err != nil && n.Idempotency != nil {
@@ -401,7 +417,7 @@ var brokenStores = []struct {
 				return b.Store.CreateUser(ctx, n)
 			}
 			r, err := b.Store.FindIdempotencyRecord(ctx, n.Idempotency.IdempotencyKey)
-			if err == nil && r.Expires.After(n.DateCreated) {
+			if err == nil && r.Lifetime > 0 {
 				return users.ErrIdempotencyKeyUsed
 			}
 			untilAllHaveLooked()
@@ -409,15 +425,16 @@ var brokenStores = []struct {
 		}
 	}},
 	{"Purge takes everything", "PurgeIsBounded", func(b *broken) {
-		b.purge = func(ctx context.Context, before time.Time, _ int) (int, error) {
-			return b.Store.Purge(ctx, before, 1<<30)
+		b.purge = func(ctx context.Context, _ int) (int, error) {
+			return b.Store.Purge(ctx, 1<<30)
 		}
 	}},
-	{"Purge leaves what ends now", "PurgeIsBounded", func(b *broken) {
-		b.purge = func(ctx context.Context, before time.Time, limit int) (int, error) {
-			return b.Store.Purge(ctx, before.Add(-time.Microsecond), limit)
+	{"Purge leaves what has just ended", "PurgeIsBounded", creating(func(n *users.NewUser) {
+		if n.Idempotency != nil && n.Idempotency.Lifetime == 0 {
+			n.Idempotency = new(*n.Idempotency)
+			n.Idempotency.Lifetime = time.Minute
 		}
-	}},
+	})},
 
 	{"the context is ignored", "CanceledBefore", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
@@ -565,6 +582,35 @@ var brokenStores = []struct {
 			return b.Store.Enqueue(ctx, r, 0)
 		}
 	}},
+	{"the gap does not grow", "EnqueueKeepsTheGap", func(b *broken) {
+		youngest := map[string]time.Time{}
+		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
+			if old := youngest[t.UserID]; old.After(t.Created) {
+				t.Created = time.Now().Add(-2 * users.RecoveryWindow)
+			} else {
+				youngest[t.UserID] = t.Created
+			}
+			return b.Store.CreateToken(ctx, t)
+		}
+	}},
+	{"tokens count for ever", "EnqueueKeepsTheGap", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) {
+			if time.Since(t.Created) > users.RecoveryWindow {
+				t.Created = time.Now().Add(time.Hour - users.RecoveryWindow)
+			}
+		})
+	}},
+	{"who asks again hastens whatever was sent", "EnqueueHastensAfterTheGap", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) { t.Created = time.Unix(0, 0) })
+	}},
+	{"the caller's clock dates notifications", "NotificationOfNow", creating(func(n *users.NewUser) {
+		n.Notifications = slices.Clone(n.Notifications)
+		for i := range n.Notifications {
+			if r := &n.Notifications[i]; r.Created.IsZero() {
+				r.Created, r.Due = n.DateCreated, n.DateCreated
+			}
+		}
+	})},
 	{"rows for nobody are dropped unsaid", "EnqueueUnknownUser", func(b *broken) {
 		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
 			return except(users.ErrNotFound, b.Store.Enqueue(ctx, r, gap))
@@ -621,7 +667,21 @@ var brokenStores = []struct {
 		})(b)
 	}},
 	{"tokens live for ever", "BadTokenChangesNothing", func(b *broken) {
-		given(&b.redeemToken, func(r *users.Redemption) { r.Now = time.Time{} })
+		given(&b.createToken, func(t *users.TokenRecord) { t.Lifetime = max(t.Lifetime, time.Minute) })
+	}},
+	{"tokens do not tell what is left", "TokenLifetimeRunsDown", func(b *broken) {
+		b.findToken = func(ctx context.Context, app string, sum [32]byte) (users.TokenRecord, error) {
+			t, err := b.Store.FindToken(ctx, app, sum)
+			t.Lifetime = t.Lifetime.Round(time.Hour)
+			return t, err
+		}
+	}},
+	{"the caller's clock dates tokens", "TokenOfNow", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) {
+			if t.Created.IsZero() {
+				t.Created = time.Unix(0, 0)
+			}
+		})
 	}},
 	{"the caller says whose a token is", "BadTokenChangesNothing", func(b *broken) {
 		b.redeemToken = func(ctx context.Context, r users.Redemption) error {
@@ -666,10 +726,17 @@ var brokenStores = []struct {
 		}
 	}},
 	{"Purge does not count tokens", "PurgeTakesTokens", func(b *broken) {
-		b.purge = func(ctx context.Context, before time.Time, limit int) (int, error) {
-			n, err := b.Store.Purge(ctx, before, limit)
+		b.purge = func(ctx context.Context, limit int) (int, error) {
+			n, err := b.Store.Purge(ctx, limit)
 			return min(n, 1), err
 		}
+	}},
+	{"Purge takes tokens at their end", "PurgeTakesTokens", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) {
+			if t.Lifetime < 0 {
+				t.Lifetime -= users.RecoveryWindow
+			}
+		})
 	}},
 }
 

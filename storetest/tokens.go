@@ -11,39 +11,43 @@ import (
 func tokenCases() []testCase {
 	return []testCase{
 		{"TokenComesBack", withTokens, tokenComesBack,
-			"FindToken returns the token, dead or alive; ErrNotFound if there is none"},
+			"FindToken returns the token, dead or alive … ErrNotFound if there is none"},
+		{"TokenLifetimeRunsDown", withTokens, tokenLifetimeRunsDown,
+			"FindToken returns the token, dead or alive, with the Lifetime that is left"},
+		{"TokenOfNow", withTokens, tokenOfNow,
+			"CreateToken adds t; a zero Created is now"},
 		{"TokenUnknownUser", withTokens, tokenUnknownUser,
-			"CreateToken adds t. A user that does not exist is ErrNotFound"},
+			"CreateToken adds t … A user that does not exist is ErrNotFound"},
 		{"TokenIsRedeemed", withTokens, tokenIsRedeemed,
 			"RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login: Failures 0, LockedUntil " +
 				"zero; IsLockedOut stays), adds one to the version and deletes all tokens of the user, in one transaction"},
 		{"BadTokenChangesNothing", withTokens, badTokenChangesNothing,
-			"if the token exists, expires after r.Now … otherwise ErrBadToken and nothing changes"},
+			"if the token exists, is alive … otherwise ErrBadToken and nothing changes"},
 		{"TokenOfAnotherAddress", withTokens, tokenOfAnotherAddress,
 			"has an EmailKey that is empty or still the user's: otherwise ErrBadToken and nothing changes"},
 		{"RacingRedemptions", withTokens, racingRedemptions,
 			"Of several calls with one token exactly one succeeds"},
 		{"PurgeTakesTokens", withTokens, purgeTakesTokens,
-			"idempotency records and, in a TokenStore, tokens"},
+			"dead idempotency records and, in a TokenStore, tokens that ended a RecoveryWindow ago or earlier"},
 	}
 }
 
 // newToken returns a token whose Sum is made of sum; it is not stored yet.
-func newToken(n *users.NewUser, sum byte, created, expires time.Time) users.TokenRecord {
+func newToken(n *users.NewUser, sum byte, lifetime time.Duration) users.TokenRecord {
 	return users.TokenRecord{
 		ApplicationID: n.ApplicationID,
 		UserID:        n.ID,
 		Sum:           [32]byte{sum, 0, 0xff, 31: sum},
 		Purpose:       users.PurposeSetPassword,
 		EmailKey:      n.EmailKey,
-		Created:       created,
-		Expires:       expires,
+		Created:       base,
+		Lifetime:      lifetime,
 	}
 }
 
 // token stores a new token.
-func (p *probe) token(n *users.NewUser, sum byte, created, expires time.Time) users.TokenRecord {
-	t := newToken(n, sum, created, expires)
+func (p *probe) token(n *users.NewUser, sum byte, lifetime time.Duration) users.TokenRecord {
+	t := newToken(n, sum, lifetime)
 	p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
 	return t
 }
@@ -79,10 +83,14 @@ func tokenComesBack(p *probe) {
 	n := p.create(p.user(a))
 	var all []users.TokenRecord
 	for i, at := range times() {
-		all = append(all, p.token(n, byte(i), base, at))
-		all = append(all, p.token(n, byte(100+i), at, base))
+		t := newToken(n, byte(i), -time.Duration(i)*365*24*time.Hour)
+		if !at.IsZero() {
+			t.Created = at
+		}
+		p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
+		all = append(all, t)
 	}
-	noAddress := newToken(n, 200, base, base)
+	noAddress := newToken(n, 200, 100*365*24*time.Hour)
 	noAddress.EmailKey = ""
 	noAddress.Purpose = "another_purpose" // a later version's
 	p.must("CreateToken", p.tokens.CreateToken(p.ctx, noAddress))
@@ -100,6 +108,26 @@ func tokenComesBack(p *probe) {
 	p.wantNoToken(last)
 }
 
+// tokenLifetimeRunsDown: see idempotencyLifetimeRunsDown.
+func tokenLifetimeRunsDown(p *probe) {
+	t := p.token(p.create(p.user(p.app())), 1, time.Hour)
+	p.wantRunningDown("token", func() time.Duration {
+		got, err := p.tokens.FindToken(p.ctx, t.ApplicationID, t.Sum)
+		p.must("FindToken", err)
+		return got.Lifetime
+	})
+}
+
+// tokenOfNow: the Service gives no time, as its clock is not the store's.
+func tokenOfNow(p *probe) {
+	t := newToken(p.create(p.user(p.app())), 1, time.Hour)
+	t.Created = time.Time{}
+	p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
+	got, err := p.tokens.FindToken(p.ctx, t.ApplicationID, t.Sum)
+	p.must("FindToken", err)
+	p.wantNow("Created of the token", got.Created)
+}
+
 // tokenUnknownUser adds no token for nobody, who may be created later.
 func tokenUnknownUser(p *probe) {
 	a, b := p.app(), p.app()
@@ -109,7 +137,7 @@ func tokenUnknownUser(p *probe) {
 		"a user of another application":   {b.ID, n.ID},
 		"a user of no application at all": {p.id(), n.ID},
 	} {
-		t := newToken(n, 7, base, base)
+		t := newToken(n, 7, time.Hour)
 		t.ApplicationID, t.UserID = key[0], key[1]
 		p.wantErr("CreateToken for "+what, p.tokens.CreateToken(p.ctx, t), users.ErrNotFound)
 		p.wantNoToken(t)
@@ -125,9 +153,9 @@ func tokenIsRedeemed(p *probe) {
 	n.Login = users.LoginState{Failures: 11, LockedUntil: base.Add(time.Hour), LastLogin: base}
 	p.create(n)
 	p.create(other)
-	used := p.token(n, 1, base, base.Add(time.Hour))
-	sibling := p.token(n, 2, base, base.Add(2*time.Hour))
-	foreign := p.token(other, 3, base, base.Add(time.Hour))
+	used := p.token(n, 1, time.Hour)
+	sibling := p.token(n, 2, 2*time.Hour)
+	foreign := p.token(other, 3, time.Hour)
 
 	now := base.Add(30 * time.Minute)
 	p.must("RedeemToken", p.tokens.RedeemToken(p.ctx, redemption(used, "$chosen", now)))
@@ -159,11 +187,12 @@ func badTokenChangesNothing(p *probe) {
 	twin := p.user(p.app())
 	twin.ID = n.ID
 	p.create(twin)
-	t := p.token(n, 1, base, base.Add(time.Hour))
+	t := p.token(n, 1, time.Hour)
+	ended, longEnded := p.token(n, 2, 0), p.token(n, 3, -time.Hour)
 
 	for what, spoil := range map[string]func(*users.Redemption){
-		"at its end":              func(r *users.Redemption) { r.Now = t.Expires },
-		"after its end":           func(r *users.Redemption) { r.Now = t.Expires.Add(time.Hour) },
+		"at its end":              func(r *users.Redemption) { r.Sum = ended.Sum },
+		"after its end":           func(r *users.Redemption) { r.Sum = longEnded.Sum },
 		"that is unknown":         func(r *users.Redemption) { r.Sum[31]++ },
 		"in another application":  func(r *users.Redemption) { r.ApplicationID = twin.ApplicationID },
 		"in no application":       func(r *users.Redemption) { r.ApplicationID = p.id() },
@@ -189,14 +218,14 @@ func badTokenChangesNothing(p *probe) {
 // given up must not open the account to whoever has that address now.
 func tokenOfAnotherAddress(p *probe) {
 	n := p.create(p.full(p.app()))
-	moved := newToken(n, 1, base, base.Add(time.Hour))
+	moved := newToken(n, 1, time.Hour)
 	moved.EmailKey = "former@example.com"
 	p.must("CreateToken", p.tokens.CreateToken(p.ctx, moved))
 	p.wantBadToken("of an address that the user has no more", redemption(moved, "$stolen", base))
 	p.wantStored(n)
 	p.wantToken(moved)
 
-	anywhere := newToken(n, 2, base, base.Add(time.Hour))
+	anywhere := newToken(n, 2, time.Hour)
 	anywhere.EmailKey = ""
 	p.must("CreateToken", p.tokens.CreateToken(p.ctx, anywhere))
 	err := p.tokens.RedeemToken(p.ctx, redemption(anywhere, "$chosen", base))
@@ -210,8 +239,8 @@ func racingRedemptions(p *probe) {
 	for round := range 5 {
 		n := p.create(p.user(a))
 		both := [2]users.TokenRecord{
-			p.token(n, byte(2*round), base, base.Add(time.Hour)),
-			p.token(n, byte(2*round+1), base, base.Add(time.Hour)),
+			p.token(n, byte(2*round), time.Hour),
+			p.token(n, byte(2*round+1), time.Hour),
 		}
 		hash := func(i int) string { return fmt.Sprintf("$by %d", i) }
 
@@ -227,20 +256,20 @@ func racingRedemptions(p *probe) {
 }
 
 // purgeTakesTokens counts tokens and idempotency records together against one
-// limit.
+// limit. Tokens are kept for a while, as Enqueue counts them.
 func purgeTakesTokens(p *probe) {
 	a, b := p.app(), p.app()
 	n, m := p.create(p.user(a)), p.create(p.user(b))
 	withRecord := p.user(a)
 	withRecord.Idempotency = p.record(withRecord, "key")
-	withRecord.Idempotency.Expires = base
+	withRecord.Idempotency.Lifetime = 0
 	p.create(withRecord)
 
 	var dead, live []users.TokenRecord
 	for i, n := range []*users.NewUser{n, m, n, m} {
-		ago := time.Duration(i) * time.Second
-		dead = append(dead, p.token(n, byte(2*i), base.AddDate(-1, 0, 0), base.Add(-ago)))
-		live = append(live, p.token(n, byte(2*i+1), base, base.Add(time.Microsecond)))
+		ago := time.Duration(i) * time.Hour
+		dead = append(dead, p.token(n, byte(2*i), -users.RecoveryWindow-ago))
+		live = append(live, p.token(n, byte(2*i+1), ago-users.RecoveryWindow+time.Hour))
 	}
 	p.wantPurged([]purge{{0, 0}, {-1, 0}, {2, 2}, {2, 2}, {100, 1}, {100, 0}}) // four tokens and a record
 

@@ -161,11 +161,11 @@ func timesRoundTrip(p *probe) {
 		n := p.full(a)
 		for _, to := range []*time.Time{
 			&n.CreationDate, &n.DateCreated, &n.DateUpdated, &n.PasswordChanged, &n.EmailVerified,
-			&n.Login.LockedUntil, &n.Login.LastLogin, &n.Idempotency.Expires,
+			&n.Login.LockedUntil, &n.Login.LastLogin,
 		} {
 			*to = at
 		}
-		if len(n.Notifications) > 0 {
+		if len(n.Notifications) > 0 && !at.IsZero() {
 			n.Notifications[0].Created, n.Notifications[0].Due = at, at
 		}
 		p.create(n)

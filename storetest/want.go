@@ -112,8 +112,32 @@ func (p *probe) wantStrings(what string, got, want []string) {
 	}
 }
 
+// slack is how long a case may take, and how far the clock of the store may be
+// from that of the test.
+const slack = 10 * time.Minute
+
+// wantNow notes a time that is not about now.
+func (p *probe) wantNow(what string, got time.Time) {
+	if d := time.Since(got); d > slack || d < -slack {
+		p.errorf("%s: got %v, want now", what, got)
+	}
+}
+
+// wantRunningDown notes a Lifetime that does not get less.
+func (p *probe) wantRunningDown(what string, left func() time.Duration) {
+	first := left()
+	for start := time.Now(); time.Since(start) < 10*time.Second; {
+		<-time.After(time.Millisecond) // a clock can be as coarse
+		if left() < first {
+			return
+		}
+	}
+	p.errorf("%s: its Lifetime is %v still, want what is left", what, first)
+}
+
 // wantEqual notes how two records differ, field by field. Times must be the same
-// instant, in UTC. Hashes are not shown.
+// instant, in UTC, and what is left of a Lifetime about the same. Hashes are not
+// shown.
 func (p *probe) wantEqual(what string, want, got any) {
 	p.diff(what, reflect.ValueOf(want), reflect.ValueOf(got))
 }
@@ -126,6 +150,11 @@ func (p *probe) diff(at string, want, got reflect.Value) {
 			p.errorf("%s: got %v, want %v", at, g.Format(time.RFC3339Nano), w.Format(time.RFC3339Nano))
 		} else if g.Location() != time.UTC {
 			p.errorf("%s: got a time in %v, want UTC", at, g.Location())
+		}
+		return
+	case time.Duration: // what is left of a Lifetime
+		if g := got.Interface().(time.Duration); g > w+slack || g < w-slack {
+			p.errorf("%s: got %v, want %v", at, g, w)
 		}
 		return
 	case password.Hash:

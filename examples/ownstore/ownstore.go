@@ -46,12 +46,18 @@ type Store struct {
 	applications []users.Application
 	roles        []role
 	users        []users.UserRecord
-	records      []users.IdempotencyRecord
+	records      []record
 }
 
 type role struct {
 	applicationID string
 	users.RoleRecord
+}
+
+// record has its end by the clock of the store, whatever clock the caller has.
+type record struct {
+	users.IdempotencyRecord
+	ends time.Time
 }
 
 var _ users.Store = (*Store)(nil)
@@ -211,7 +217,7 @@ func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 	if err := s.check(n); err != nil {
 		return err
 	}
-	user, record := copied(n.UserRecord), n.Idempotency
+	user := copied(n.UserRecord)
 
 	if n.OnCreate != nil {
 		if err := n.OnCreate(ctx); err != nil {
@@ -223,11 +229,11 @@ func (s *Store) CreateUser(ctx context.Context, n *users.NewUser) error {
 	}
 
 	s.users = append(s.users, user)
-	if record != nil {
-		s.records = slices.DeleteFunc(s.records, func(r users.IdempotencyRecord) bool {
-			return r.IdempotencyKey == record.IdempotencyKey // a dead one
+	if key := n.Idempotency; key != nil {
+		s.records = slices.DeleteFunc(s.records, func(r record) bool {
+			return r.IdempotencyKey == key.IdempotencyKey // a dead one
 		})
-		s.records = append(s.records, *record)
+		s.records = append(s.records, record{*key, time.Now().Add(key.Lifetime)})
 	}
 	return nil
 }
@@ -243,7 +249,7 @@ func (s *Store) check(n *users.NewUser) error {
 	}
 	if n.Idempotency != nil {
 		old, ok := s.record(n.Idempotency.IdempotencyKey)
-		if ok && old.Expires.After(n.DateCreated) {
+		if ok && time.Now().Before(old.ends) {
 			return users.ErrIdempotencyKeyUsed
 		}
 	}
@@ -339,31 +345,32 @@ func (s *Store) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyKe
 	defer s.end()
 
 	if r, ok := s.record(k); ok {
-		return r, nil
+		r.Lifetime = time.Until(r.ends)
+		return r.IdempotencyRecord, nil
 	}
 	return users.IdempotencyRecord{}, users.ErrNotFound
 }
 
 // record returns the idempotency record of a key, dead or alive.
-func (s *Store) record(k users.IdempotencyKey) (users.IdempotencyRecord, bool) {
+func (s *Store) record(k users.IdempotencyKey) (record, bool) {
 	for _, r := range s.records {
 		if r.IdempotencyKey == k {
 			return r, true
 		}
 	}
-	return users.IdempotencyRecord{}, false
+	return record{}, false
 }
 
 // Purge implements [users.IdempotencyStore].
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
+func (s *Store) Purge(ctx context.Context, limit int) (int, error) {
 	if err := s.begin(ctx); err != nil {
 		return 0, err
 	}
 	defer s.end()
 
-	n := 0
-	s.records = slices.DeleteFunc(s.records, func(r users.IdempotencyRecord) bool {
-		dead := n < limit && !r.Expires.After(before)
+	n, now := 0, time.Now()
+	s.records = slices.DeleteFunc(s.records, func(r record) bool {
+		dead := n < limit && !now.Before(r.ends)
 		if dead {
 			n++
 		}

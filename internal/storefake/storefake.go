@@ -155,8 +155,8 @@ func (b base) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyKey)
 	return call(b.f, ctx, FindIdempotencyRecord, k, func() (users.IdempotencyRecord, error) { return b.s.FindIdempotencyRecord(ctx, k) })
 }
 
-func (b base) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	return call(b.f, ctx, Purge, before, func() (int, error) { return b.s.Purge(ctx, before, limit) })
+func (b base) Purge(ctx context.Context, limit int) (int, error) {
+	return call(b.f, ctx, Purge, limit, func() (int, error) { return b.s.Purge(ctx, limit) })
 }
 
 type outboxStore struct {

@@ -93,15 +93,16 @@ func writesWithoutAutocommit(t *testing.T, e *Env, off *sqlstore.Store) {
 	must(t, off.Retry(ctx, "app", "n"))
 	want("notifications", "state = 'pending' AND attempts = 0", 1)
 
-	token := users.TokenRecord{ApplicationID: "app", UserID: "ada", Sum: sha256.Sum256([]byte("x")), Created: now, Expires: now.Add(time.Hour)}
+	token := users.TokenRecord{ApplicationID: "app", UserID: "ada", Sum: sha256.Sum256([]byte("x")), Lifetime: time.Hour}
 	must(t, off.CreateToken(ctx, token))
 	want("password_tokens", "user_id = 'ada'", 1)
 	must(t, off.RedeemToken(ctx, users.Redemption{ApplicationID: "app", UserID: "ada", Sum: token.Sum, Now: now}))
 	want("password_tokens", "user_id = 'ada'", 0)
 	want("users", "id = 'ada'", 1)
 
+	token.Lifetime = -2 * users.RecoveryWindow
 	must(t, off.CreateToken(ctx, token))
-	purged, err := off.Purge(ctx, now.Add(2*time.Hour), 10)
+	purged, err := off.Purge(ctx, 10)
 	if err != nil || purged != 1 {
 		t.Errorf("Purge: got %d and error %v, want 1", purged, err)
 	}

@@ -102,9 +102,10 @@ func enqueueWaitsForNobody(t *testing.T, e *Env) {
 	must(t, e.Store.CreateUser(t.Context(), n))
 	must(t, e.Store.CreateToken(t.Context(), users.TokenRecord{
 		ApplicationID: "app", UserID: n.ID, Sum: [32]byte{1}, Purpose: users.PurposeSetPassword,
-		Created: now.Add(-time.Hour), Expires: now.Add(time.Hour),
+		Created: now.Add(-time.Hour), Lifetime: time.Hour,
 	}))
 	r := withNotifications("ada", users.KindSetPassword).Notifications[0]
+	r.Created = now.Add(-time.Hour)
 	enqueue := func(what string) {
 		t.Helper()
 		tx, err := e.DB.BeginTx(t.Context(), nil)
@@ -126,7 +127,7 @@ func enqueueWaitsForNobody(t *testing.T, e *Env) {
 	}
 	enqueue("of the first")
 	must(t, e.Store.Settle(t.Context(), retryLater(t, e)))
-	r.ID, r.Created = "another", r.Created.Add(time.Hour)
+	r.ID = "another"
 	enqueue("beside one that waits")
 	if got := e.count(t, "notifications"); got != 1 {
 		t.Errorf("notifications: got %d, want 1", got)

@@ -43,7 +43,7 @@ func sameAddress(t *testing.T, e *Env) {
 			State: users.StatePending, Created: now, Due: due,
 		}}
 		n.Idempotency = &users.IdempotencyRecord{
-			IdempotencyKey: users.IdempotencyKey{ApplicationID: app, Key: "key"}, UserID: n.ID, Expires: due.Add(2 * time.Hour),
+			IdempotencyKey: users.IdempotencyKey{ApplicationID: app, Key: "key"}, UserID: n.ID, Lifetime: due.Add(30 * time.Minute).Sub(now),
 		}
 		must(t, e.Store.CreateUser(t.Context(), n))
 	}
@@ -58,7 +58,7 @@ func sameAddress(t *testing.T, e *Env) {
 	if err != nil || len(rows) != 1 || rows[0].ID != "n-a" {
 		t.Errorf("Claim of one: got %d rows and error %v, want the longest due", len(rows), err)
 	}
-	purged, err := e.Store.Purge(t.Context(), now.Add(90*time.Minute), 10)
+	purged, err := e.Store.Purge(t.Context(), 10)
 	if err != nil || purged != 1 {
 		t.Errorf("Purge: got %d deleted and error %v, want 1", purged, err)
 	}

@@ -46,7 +46,7 @@ func (e *Env) addApplication(t testing.TB) {
 func raceForADeadKey(t *testing.T, e *Env) {
 	e.addApplication(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	if err := e.Store.CreateUser(t.Context(), withKey("dead", now, now)); err != nil {
+	if err := e.Store.CreateUser(t.Context(), withKey("dead", now, 0)); err != nil {
 		t.Fatal(err)
 	}
 
@@ -60,7 +60,7 @@ func raceForADeadKey(t *testing.T, e *Env) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			err := e.Store.CreateUser(t.Context(), withKey(fmt.Sprint("racer", i), now, now.Add(time.Hour)))
+			err := e.Store.CreateUser(t.Context(), withKey(fmt.Sprint("racer", i), now, time.Hour))
 			if err == nil {
 				won.Add(1)
 			} else if !errors.Is(err, users.ErrIdempotencyKeyUsed) {
@@ -74,10 +74,10 @@ func raceForADeadKey(t *testing.T, e *Env) {
 	}
 }
 
-func withKey(id string, now, expires time.Time) *users.NewUser {
+func withKey(id string, now time.Time, lifetime time.Duration) *users.NewUser {
 	n := newUser(id, now)
 	key := users.IdempotencyKey{ApplicationID: "app", Caller: "host", Key: "key"}
-	n.Idempotency = &users.IdempotencyRecord{IdempotencyKey: key, UserID: id, Expires: expires}
+	n.Idempotency = &users.IdempotencyRecord{IdempotencyKey: key, UserID: id, Lifetime: lifetime}
 	return n
 }
 
@@ -89,7 +89,7 @@ func abortedRevival(t *testing.T, e *Env) {
 	}
 	e.addApplication(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	must(t, e.Store.CreateUser(t.Context(), withKey("dead", now, now)))
+	must(t, e.Store.CreateUser(t.Context(), withKey("dead", now, 0)))
 
 	refused, aborted := 0, false
 	e.Switch.Set(&flaky.Hooks{
@@ -106,7 +106,7 @@ func abortedRevival(t *testing.T, e *Env) {
 			}
 		},
 	})
-	err := e.Store.CreateUser(t.Context(), withKey("ada", now, now.Add(time.Hour)))
+	err := e.Store.CreateUser(t.Context(), withKey("ada", now, time.Hour))
 	e.Switch.Set(nil)
 	if err != nil || !aborted || refused != 1 {
 		t.Errorf("got %v after %d refused INSERTs, want success after 1", err, refused)
