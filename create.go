@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 )
 
 // Create creates a user of the application with this apiKey, durably and all at
@@ -137,9 +136,8 @@ func (s *Service) finish(ctx context.Context, c *creation, err error) (*User, er
 type creation struct {
 	app         Application
 	actor       actor
-	params      CreateUserParams // private copy; BeforeCreate may have amended it
-	faults      faults           // what normalizing found
-	now         time.Time
+	params      CreateUserParams   // private copy; BeforeCreate may have amended it
+	faults      faults             // what normalizing found
 	idempotency *IdempotencyRecord // nil without an idempotency key
 	otherPrint  [sha256.Size]byte  // see fingerprints
 	known       bool               // Prepare found a user with this idempotency key
@@ -148,14 +146,13 @@ type creation struct {
 
 // date makes c happen now.
 func (s *Service) date(c *creation) {
-	c.now = s.now()
-	r := &c.record
-	r.DateCreated, r.DateUpdated = c.now, c.now
+	now, r := s.now(), &c.record
+	r.DateCreated, r.DateUpdated = now, now
 	if r.CreationDate = microseconds(c.params.CreationDate); c.params.CreationDate.IsZero() {
-		r.CreationDate = c.now
+		r.CreationDate = now
 	}
 	if !c.params.Password.IsZero() {
-		r.PasswordChanged = c.now
+		r.PasswordChanged = now
 	}
 }
 
