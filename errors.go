@@ -27,8 +27,8 @@ var (
 	// ErrIdempotencyMismatch: the idempotency key was used before, by the same
 	// caller, with other parameters. Nothing was written.
 	ErrIdempotencyMismatch = errors.New("users: idempotency key used with other parameters")
-	// ErrOverloaded: the hashing queue is full. Nothing was written; errors.As
-	// finds a *password.OverloadedError that says when to retry.
+	// ErrOverloaded: the hashing queue is full, or that of RecoverPassword. Nothing
+	// was written; errors.As finds a *password.OverloadedError that says when to retry.
 	ErrOverloaded = errors.New("users: overloaded")
 	// ErrBadToken: a set-password token that is unknown, used or expired; the
 	// three can't be told apart. Nothing was written.

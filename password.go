@@ -198,19 +198,28 @@ func (s *Service) hashPassword(ctx context.Context, share string, t password.Sec
 	if err != nil {
 		return password.Hash{}, fmt.Errorf("users: hash: %w", err)
 	}
-	err = s.opts.Gate.Do(ctx, share, s.opts.Hasher.Memory(password.Hash{}), func() (err error) {
+	err = pass(ctx, s.opts.Gate, share, s.opts.Hasher.Memory(password.Hash{}), func() (err error) {
 		if h, err = s.opts.Hasher.Hash(pw); err != nil {
 			return &hasherError{err}
 		}
 		return nil
 	})
-	if overloaded := (*password.OverloadedError)(nil); errors.As(err, &overloaded) {
-		return password.Hash{}, fmt.Errorf("%w: %w", ErrOverloaded, err)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrOverloaded):
+		return password.Hash{}, err
+	case err != nil:
 		return password.Hash{}, fmt.Errorf("users: hash: %w", err)
 	}
 	return h, nil
+}
+
+// pass runs fn once g admits it. A refusal of g is ErrOverloaded.
+func pass(ctx context.Context, g *password.Gate, share string, bytes int64, fn func() error) error {
+	err := g.Do(ctx, share, bytes, fn)
+	if refused := (*password.OverloadedError)(nil); errors.As(err, &refused) {
+		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	}
+	return err
 }
 
 // hasherError keeps the text of a Hasher's error closed: code that saw the
