@@ -30,8 +30,8 @@ const (
 // RecoverPassword starts a set-password message for the user whose name or
 // address is login, with or without blanks around it, at most one in RecoveryGap
 // for each user. It returns nil after the same time whether there is such a user,
-// such an application, or not; an error is the store's, the context's or one
-// of those below. A Caller in ctx is ignored.
+// such an application, or not; an error is the store's, the context's, that
+// of Options.Admit or one of those below. A Caller in ctx is ignored.
 //
 // Concurrent calls for one login ask the store once, and a process asks it for 4
 // logins at a time, so that neither an answer nor what other requests feel tells
@@ -40,8 +40,14 @@ const (
 // that they exist have one line together. Who waits for more than 10 seconds, or
 // comes when 512 wait and its line is the longest, gets ErrOverloaded. A store that
 // does not answer within 10 seconds is ErrUnavailable. How often a client may call
-// is for the host to limit.
+// is for Options.Admit to say.
 func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) error {
+	start := time.Now()
+	login = strings.TrimSpace(login)
+	if err := s.admit(ctx, Attempt{OperationRecoverPassword, apiKey, login}); err != nil {
+		return err
+	}
+
 	box, err := s.Outbox()
 	if err != nil {
 		return err
@@ -50,8 +56,7 @@ func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) err
 		return errNoTokens
 	}
 
-	start := time.Now()
-	key, err := loginKey(strings.TrimSpace(login))
+	key, err := loginKey(login)
 	if err != nil {
 		key = "" // nobody's; the store is asked for the application all the same
 	}
