@@ -63,13 +63,13 @@ func (s *Service) issueToken(ctx context.Context, rec TokenRecord) (Token, error
 
 // SetPassword sets the password of the user to whom token was sent to pw and uses
 // up all of that user's tokens. The token is the authorization: a Caller in ctx
-// is ignored. Options.Admit judges the call first. A token that is unknown, used, expired or was sent to a former
-// address, and an application that does not exist or is disabled, are ErrBadToken;
-// nothing is hashed for these. A password that the policy refuses is a *ValidationError at
-// "/newPassword" and leaves the token good. So does ErrOverloaded, which creates of
-// users do not cause: in the queue for hashing each application's setting of
-// passwords has a share of its own, and of concurrent calls with one token one at a
-// time hashes.
+// is ignored. Options.Admit limits who may try. A token that is unknown, used,
+// expired or was sent to a former address, and an application that does not exist
+// or is disabled, are ErrBadToken; nothing is hashed for these. A password that the
+// policy refuses is a *ValidationError at "/newPassword" and leaves the token good.
+// So does ErrOverloaded, which creates of users do not cause: in the queue for
+// hashing each application's setting of passwords has a share of its own, and of
+// concurrent calls with one token one at a time hashes.
 func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw password.Secret) error {
 	if err := s.admit(ctx, Attempt{Operation: OperationSetPassword, APIKey: apiKey}); err != nil {
 		return err

@@ -30,8 +30,8 @@ const (
 // RecoverPassword starts a set-password message for the user whose name or
 // address is login, with or without blanks around it, at most one in RecoveryGap
 // for each user. It returns nil after the same time whether there is such a user,
-// such an application, or not; an error is the store's, the context's, that
-// of Options.Admit or one of those below. A Caller in ctx is ignored.
+// such an application, or not; an error is the store's, the context's, that of
+// Options.Admit or one of those below. A Caller in ctx is ignored.
 //
 // Concurrent calls for one login ask the store once, and a process asks it for 4
 // logins at a time, so that neither an answer nor what other requests feel tells

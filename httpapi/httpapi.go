@@ -19,7 +19,7 @@
 //
 // The host identifies the caller in an [Authenticator]: by a session cookie, a
 // token, a client certificate. [BearerTokens] is one for a fixed set of tokens.
-// recover-password needs no caller.
+// recover-password needs no caller: Admit of [users.Options] limits who calls it.
 //
 // # Requests
 //
@@ -70,8 +70,8 @@
 //
 // A hook of [users.Options] refuses with a [*users.ForbiddenError] or a
 // [*users.ValidationError], whose own sentences the client gets, or with a
-// [*users.TooManyRequestsError]; see [users.HookError]. Handlers that a host writes beside the API answer with
-// [Handler.WriteError].
+// [*users.TooManyRequestsError]; see [users.HookError]. Handlers that a host writes
+// beside the API answer with [Handler.WriteError].
 package httpapi
 
 import (
