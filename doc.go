@@ -79,6 +79,7 @@
 //   - [ErrUnauthenticated], [ErrUnknownApplication], [ErrNotFound],
 //     [ErrIdempotencyMismatch], [ErrBadToken].
 //   - [ErrOverloaded], with a [password.OverloadedError] that says when to retry.
+//   - [*TooManyRequestsError]: a hook of the host says when to retry.
 //   - [ErrStale], [ErrIdempotencyKeyUsed], [ErrRetryTx], [ErrUnsupported]: what stores return.
 //   - [ErrUnavailable].
 //

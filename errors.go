@@ -2,7 +2,9 @@ package users
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 )
 
 // The classes of failure. Test for them with errors.Is; the structs below carry
@@ -27,9 +29,12 @@ var (
 	// ErrIdempotencyMismatch: the idempotency key was used before, by the same
 	// caller, with other parameters. Nothing was written.
 	ErrIdempotencyMismatch = errors.New("users: idempotency key used with other parameters")
-	// ErrOverloaded: the hashing queue is full. Nothing was written; errors.As
-	// finds a *password.OverloadedError that says when to retry.
+	// ErrOverloaded: the hashing queue is full, or that of RecoverPassword. Nothing
+	// was written; errors.As finds a *password.OverloadedError that says when to retry.
 	ErrOverloaded = errors.New("users: overloaded")
+	// ErrTooManyRequests is the class of *TooManyRequestsError: a hook of the host
+	// wants this client to wait. Nothing was written.
+	ErrTooManyRequests = errors.New("users: too many requests")
 	// ErrBadToken: a set-password token that is unknown, used or expired; the
 	// three can't be told apart. Nothing was written.
 	ErrBadToken = errors.New("users: bad token")
@@ -108,6 +113,22 @@ func (e *ForbiddenError) Error() string {
 
 // Is reports whether target is [ErrForbidden].
 func (e *ForbiddenError) Is(target error) bool { return target == ErrForbidden }
+
+// TooManyRequestsError is what a hook of the host, such as Options.Admit, returns for
+// a client that asks too often; the library itself never does. It matches
+// [ErrTooManyRequests].
+type TooManyRequestsError struct {
+	// RetryAfter is when to come again. Over HTTP it is rounded up to whole
+	// seconds, at least 1.
+	RetryAfter time.Duration
+}
+
+func (e *TooManyRequestsError) Error() string {
+	return fmt.Sprintf("%v: retry in %v", ErrTooManyRequests, e.RetryAfter)
+}
+
+// Is reports whether target is [ErrTooManyRequests].
+func (e *TooManyRequestsError) Is(target error) bool { return target == ErrTooManyRequests }
 
 func membersText(class error, lead string, members []string) string {
 	if len(members) == 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/gousers/users"
@@ -198,6 +199,54 @@ func ExampleOptions_hooks() {
 	// <nil>
 	// users: BeforeCreate: users: forbidden: this name is not available at acme
 	// users: BeforeCreate: users: invalid: /company: is required
+}
+
+// clientKey is where the host's middleware puts the address of the client:
+//
+//	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+//	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), clientKey{}, host)))
+type clientKey struct{}
+
+// limiter lets each client try a few times in a period.
+type limiter struct {
+	limit  int
+	period time.Duration
+
+	mu    sync.Mutex
+	began time.Time
+	tries map[string]int // by client, since began
+}
+
+func (l *limiter) Admit(ctx context.Context, _ users.Attempt) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.began) >= l.period {
+		l.began, l.tries = time.Now(), map[string]int{} // forgets the clients that left
+	}
+
+	client, _ := ctx.Value(clientKey{}).(string)
+	if l.tries[client]++; l.tries[client] > l.limit {
+		return &users.TooManyRequestsError{RetryAfter: l.period - time.Since(l.began)}
+	}
+	return nil
+}
+
+// A limit for the operations that anybody may call. Over HTTP the third answer
+// is a 429 with Retry-After.
+func ExampleOptions_admit() {
+	l := &limiter{limit: 2, period: time.Minute}
+	svc := exampleService(users.Options{Admit: l.Admit})
+	for _, client := range []string{"192.0.2.7", "192.0.2.7", "192.0.2.7", "198.51.100.1"} {
+		ctx := context.WithValue(context.Background(), clientKey{}, client)
+		err := svc.RecoverPassword(ctx, "acme", "alice")
+		var limited *users.TooManyRequestsError
+		fmt.Println(client, err == nil, errors.As(err, &limited) && limited.RetryAfter <= time.Minute)
+	}
+	// Output:
+	// 192.0.2.7 true false
+	// 192.0.2.7 true false
+	// 192.0.2.7 false true
+	// 198.51.100.1 true false
 }
 
 // Inside a transaction of the host's own, the hash comes first and the commit last.

@@ -107,7 +107,7 @@ func class(err error) string {
 		{"invalid", users.ErrValidation}, {"unauthenticated", users.ErrUnauthenticated},
 		{"unknown application", users.ErrUnknownApplication}, {"forbidden", users.ErrForbidden},
 		{"conflict", users.ErrConflict}, {"not found", users.ErrNotFound}, {"mismatch", users.ErrIdempotencyMismatch},
-		{"overloaded", users.ErrOverloaded}, {"stale", users.ErrStale}, {"unsupported", users.ErrUnsupported},
+		{"overloaded", users.ErrOverloaded}, {"too many requests", users.ErrTooManyRequests}, {"stale", users.ErrStale}, {"unsupported", users.ErrUnsupported},
 		{"canceled", context.Canceled},
 	} {
 		if errors.Is(err, c.target) {

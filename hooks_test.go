@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/memstore"
@@ -297,7 +298,7 @@ func TestErrorsOfHooksAreMarked(t *testing.T) {
 	t.Parallel()
 	p := params("alice")
 	p.DashboardSettings = json.RawMessage(`{}`)
-	for _, fail := range []error{errHost, users.ErrNotFound, &users.ForbiddenError{Detail: "no new users on Sundays"}, &users.ConflictError{}} {
+	for _, fail := range []error{errHost, users.ErrNotFound, &users.TooManyRequestsError{RetryAfter: time.Second}, &users.ForbiddenError{Detail: "no new users on Sundays"}, &users.ConflictError{}} {
 		for hook, o := range map[string]users.Options{
 			"BeforeCreate":              {BeforeCreate: func(context.Context, users.Application, *users.CreateUserParams) error { return fail }},
 			"OnCreate":                  {OnCreate: func(context.Context, users.CreateEvent) error { return fail }},
@@ -310,5 +311,6 @@ func TestErrorsOfHooksAreMarked(t *testing.T) {
 			}
 		}
 	}
+	equal(t, "the time", (&users.TooManyRequestsError{RetryAfter: time.Second}).Error(), "users: too many requests: retry in 1s")
 	equal(t, "the sentence", (&users.ForbiddenError{Detail: "no new users on Sundays"}).Error(), "users: forbidden: no new users on Sundays")
 }

@@ -64,14 +64,18 @@ func (s *Service) issueToken(ctx context.Context, rec TokenRecord) (Token, error
 
 // SetPassword sets the password of the user to whom token was sent to pw and uses
 // up all of that user's tokens. The token is the authorization: a Caller in ctx
-// is ignored. A token that is unknown, used, expired or was sent to a former
-// address, and an application that does not exist or is disabled, are ErrBadToken;
-// nothing is hashed for these. A password that the policy refuses is a *ValidationError at
-// "/newPassword" and leaves the token good. So does ErrOverloaded, which creates of
-// users do not cause: in the queue for hashing each application's setting of
-// passwords has a share of its own, and of concurrent calls with one token one at a
-// time hashes.
+// is ignored. Options.Admit limits who may try. A token that is unknown, used,
+// expired or was sent to a former address, and an application that does not exist
+// or is disabled, are ErrBadToken; nothing is hashed for these. A password that the
+// policy refuses is a *ValidationError at "/newPassword" and leaves the token good.
+// So does ErrOverloaded, which creates of users do not cause: in the queue for
+// hashing each application's setting of passwords has a share of its own, and of
+// concurrent calls with one token one at a time hashes.
 func (s *Service) SetPassword(ctx context.Context, apiKey string, token, pw password.Secret) error {
+	if err := s.admit(ctx, Attempt{Operation: OperationSetPassword, APIKey: apiKey}); err != nil {
+		return err
+	}
+
 	// One at a time for each token, as it is used up after the hash is made: it must
 	// not pay for more than one.
 	sum := sha256.Sum256([]byte(token.Reveal()))
@@ -199,19 +203,28 @@ func (s *Service) hashPassword(ctx context.Context, share string, t password.Sec
 	if err != nil {
 		return password.Hash{}, fmt.Errorf("users: hash: %w", err)
 	}
-	err = s.opts.Gate.Do(ctx, share, s.opts.Hasher.Memory(password.Hash{}), func() (err error) {
+	err = pass(ctx, s.opts.Gate, share, s.opts.Hasher.Memory(password.Hash{}), func() (err error) {
 		if h, err = s.opts.Hasher.Hash(pw); err != nil {
 			return &hasherError{err}
 		}
 		return nil
 	})
-	if overloaded := (*password.OverloadedError)(nil); errors.As(err, &overloaded) {
-		return password.Hash{}, fmt.Errorf("%w: %w", ErrOverloaded, err)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrOverloaded):
+		return password.Hash{}, err
+	case err != nil:
 		return password.Hash{}, fmt.Errorf("users: hash: %w", err)
 	}
 	return h, nil
+}
+
+// pass runs fn once g admits it. A refusal of g is ErrOverloaded.
+func pass(ctx context.Context, g *password.Gate, share string, bytes int64, fn func() error) error {
+	err := g.Do(ctx, share, bytes, fn)
+	if refused := (*password.OverloadedError)(nil); errors.As(err, &refused) {
+		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	}
+	return err
 }
 
 // hasherError keeps the text of a Hasher's error closed: code that saw the

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gousers/users/password"
 )
 
 const (
@@ -24,19 +26,32 @@ const (
 	// maxRecoveries is how many calls of RecoverPassword use the store at a time,
 	// in one process: an open route must not take all of its connections.
 	maxRecoveries = 4
+	// recoveryDeadline is how long one of them uses it at most: a store that hangs
+	// must not hold the others for as long as a context without a deadline lasts.
+	recoveryDeadline = 10 * time.Second
 )
 
 // RecoverPassword starts a set-password message for the user whose name or
 // address is login, with or without blanks around it, unless the user got one a
-// short while ago: see RecoveryGap. It returns nil after the same time whether there is such a user,
-// such an application, or not; an error is the store's or the context's. A Caller
-// in ctx is ignored.
+// short while ago: see RecoveryGap. It returns nil after the same time whether there
+// is such a user, such an application, or not; an error is the store's, the
+// context's, that of Options.Admit or one of those below. A Caller in ctx is ignored.
 //
-// Concurrent calls for one login ask the store once, and a process asks it for a
-// few logins at a time, so that neither an answer nor what other requests feel
-// tells whether there is such a user. How often a client may call is for the host
-// to limit.
+// Concurrent calls for one login ask the store once, and a process asks it for 4
+// logins at a time, so that neither an answer nor what other requests feel tells
+// whether there is such a user. The others wait in a line of their application, and
+// the lines are served in turn; applications of which the process has not yet seen
+// that they exist have one line together. Who waits for more than 10 seconds, or
+// comes when 512 wait and its line is the longest, gets ErrOverloaded. A store that
+// does not answer within 10 seconds is ErrUnavailable. How often a client may call
+// is for Options.Admit to say.
 func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) error {
+	start := time.Now()
+	login = strings.TrimSpace(login)
+	if err := s.admit(ctx, Attempt{OperationRecoverPassword, apiKey, login}); err != nil {
+		return err
+	}
+
 	box, err := s.Outbox()
 	if err != nil {
 		return err
@@ -45,12 +60,13 @@ func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) err
 		return errNoTokens
 	}
 
-	start := time.Now()
-	key, err := loginKey(strings.TrimSpace(login))
+	key, err := loginKey(login)
 	if err != nil {
 		key = "" // nobody's; the store is asked for the application all the same
 	}
-	err = s.recoveries.do(ctx, apiKey, key, func() error { return s.recoverPassword(ctx, box, apiKey, key) })
+	err = s.recoveries.do(ctx, apiKey, key, func(ctx context.Context) error {
+		return s.recoverPassword(ctx, box, apiKey, key)
+	})
 	wait := time.NewTimer(recoveryTick - time.Since(start)%recoveryTick)
 	defer wait.Stop()
 	select {
@@ -96,16 +112,44 @@ func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, 
 
 // recoveries are the calls of RecoverPassword that are under way in a process.
 type recoveries struct {
-	slots   chan struct{}
+	gate    *password.Gate // for its lines, one for each share; nothing is hashed
 	flights flights
+
+	mu   sync.RWMutex
+	seen map[string]bool // apiKeys of applications that exist
 }
 
-func newRecoveries() *recoveries { return &recoveries{slots: make(chan struct{}, maxRecoveries)} }
+func newRecoveries() *recoveries {
+	gate, _ := password.NewGate(&password.GateOptions{Slots: maxRecoveries}) // no error: no limit is negative
+	return &recoveries{gate: gate, seen: make(map[string]bool)}
+}
+
+// saw notes that there is an application with this apiKey.
+func (r *recoveries) saw(apiKey string) {
+	if r.share(apiKey) == apiKey {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen[apiKey] = true
+}
+
+// share returns the line in which a call for this apiKey waits. Those of which it
+// is not known that they exist share one, "": or whoever makes up keys would have as
+// many lines, and with them as many turns, as they like.
+func (r *recoveries) share(apiKey string) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.seen[apiKey] {
+		return ""
+	}
+	return apiKey
+}
 
 // do runs work for a login. A call for a login for which another one is at work
 // waits for that one's outcome instead: however many ask at once for one user,
 // the store is asked once, as for a user that does not exist.
-func (r *recoveries) do(ctx context.Context, apiKey, login string, work func() error) error {
+func (r *recoveries) do(ctx context.Context, apiKey, login string, work func(context.Context) error) error {
 	for {
 		f, leads, err := r.flights.board(ctx, apiKey, login)
 		switch {
@@ -119,19 +163,24 @@ func (r *recoveries) do(ctx context.Context, apiKey, login string, work func() e
 	}
 }
 
-func (r *recoveries) lead(ctx context.Context, f *flight, work func() error) error {
+func (r *recoveries) lead(ctx context.Context, f *flight, work func(context.Context) error) error {
 	f.abandoned = true // stands if work panics
 	defer r.flights.land(f)
 
-	select {
-	case r.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-r.slots }()
-	f.err = work()
+	f.err = pass(ctx, r.gate, r.share(f.key[0]), 0, func() error { return inTime(ctx, work) })
 	f.abandoned = f.err != nil && ctx.Err() != nil
 	return f.err
+}
+
+// inTime runs work with recoveryDeadline. An error past it is ErrUnavailable.
+func inTime(ctx context.Context, work func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, recoveryDeadline)
+	defer cancel()
+	err := work(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: no answer within %v: %w", ErrUnavailable, recoveryDeadline, err)
+	}
+	return err
 }
 
 // flights are the calls of a kind that are under way in a process, at most one for

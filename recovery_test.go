@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,15 +14,16 @@ import (
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
 )
 
 // slowly returns store with a second for each look-up and each row that is
-// written, and what was asked of it.
-func slowly(store users.Store) (slow users.Store, looks, most *atomic.Int64) {
+// written, and each call of more, and what was asked of it.
+func slowly(store users.Store, more ...storefake.Method) (slow users.Store, looks, most *atomic.Int64) {
 	looks, most = new(atomic.Int64), new(atomic.Int64)
 	var now atomic.Int64
 	return storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
-		if m == storefake.FindUsers || m == storefake.Enqueue {
+		if m == storefake.FindUsers || m == storefake.Enqueue || slices.Contains(more, m) {
 			raise(most, now.Add(1))
 			defer now.Add(-1)
 			if m == storefake.FindUsers {
@@ -95,6 +97,155 @@ func TestRecoveriesUseTheStoreAFewAtATime(t *testing.T) {
 		equal(t, "look-ups", looks.Load(), 20)
 		equal(t, "at a time", most.Load(), 4)
 	})
+}
+
+// A crowd that asks for one application, or for what is none, keeps no other
+// application waiting for longer than the calls that use the store.
+func TestRecoveriesOfOneApplicationDoNotHoldUpAnother(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		crowd func(i int) (apiKey, login string)
+		meets []string
+	}{
+		"of one application": {func(i int) (string, string) { return apiKey, fmt.Sprint("user", i) }, []string{"known", "unseen"}},
+		"of made-up apiKeys": {func(i int) (string, string) { return fmt.Sprint("key", i), "user" }, []string{"known"}},
+		"of invalid apiKeys": {func(i int) (string, string) { return fmt.Sprint("/", i), "user" }, []string{"known"}},
+		"of both": {func(i int) (string, string) {
+			return []string{apiKey, fmt.Sprint("key", i)}[i%2], fmt.Sprint("user", i)
+		}, []string{"known"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memstore.New()
+			host := newServiceOn(t, store, users.Options{})
+			addApplication(t, host, users.Application{APIKey: "known"})
+			addApplication(t, host, users.Application{APIKey: "unseen"})
+			slow, _, most := slowly(store, storefake.FindApplication)
+			svc, err := users.New(slow, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, seen := range []string{apiKey, "known"} {
+				if err := svc.RecoverPassword(t.Context(), seen, "ann"); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			var all sync.WaitGroup
+			for i := range 2000 {
+				all.Go(func() {
+					key, login := tt.crowd(i)
+					if err := svc.RecoverPassword(t.Context(), key, login); err != nil && !errors.Is(err, users.ErrOverloaded) {
+						t.Errorf("%s: got %v", name, err)
+					}
+				})
+			}
+			synctest.Wait()
+			for _, key := range tt.meets {
+				start := time.Now()
+				if err := svc.RecoverPassword(t.Context(), key, "ann"); err != nil {
+					t.Errorf("a crowd %s, %s: got %v, want none", name, key, err)
+				}
+				if took := time.Since(start); took > 10*time.Second {
+					t.Errorf("a crowd %s, %s: took %v, want the time of one or two calls", name, key, took)
+				}
+			}
+			all.Wait()
+			if most.Load() > 4 {
+				t.Errorf("a crowd %s: %d at a time, want at most 4", name, most.Load())
+			}
+		})
+	}
+}
+
+// Who can't be served soon is told so, and when to come again.
+func TestRecoveriesThatWaitTooLongAreOverloaded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		newServiceOn(t, store, users.Options{})
+		slow, looks, _ := slowly(store)
+		svc, err := users.New(slow, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const crowd = 1000
+		var all sync.WaitGroup
+		var refused atomic.Int64
+		start := time.Now()
+		for i := range crowd {
+			all.Go(func() {
+				err := svc.RecoverPassword(t.Context(), apiKey, fmt.Sprint("user", i))
+				if err == nil {
+					return
+				}
+				refused.Add(1)
+				var overloaded *password.OverloadedError
+				if !errors.Is(err, users.ErrOverloaded) || !errors.As(err, &overloaded) || overloaded.RetryAfter < time.Second {
+					t.Errorf("got %v, want ErrOverloaded with a time", err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(start); took > 13*time.Second {
+			t.Errorf("took %v, want 10s of waiting and a call of 2s", took)
+		}
+		equal(t, "served and refused", looks.Load()+refused.Load(), crowd)
+		if looks.Load() < 20 {
+			t.Errorf("served %d, want as many as 4 at a time are in 10s", looks.Load())
+		}
+	})
+}
+
+// A store that hangs holds neither the call nor the others that wait, whatever
+// deadline their contexts have.
+func TestRecoveryHasADeadlineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, hangs := range []storefake.Method{storefake.FindApplication, storefake.FindUsers, storefake.Enqueue} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memstore.New()
+			invite(t, newServiceOn(t, store, users.Options{}), "ann")
+			var hanging atomic.Bool
+			hanging.Store(true)
+			svc, err := users.New(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+				if m != hangs || !hanging.Load() {
+					return do()
+				}
+				<-ctx.Done()
+				return errStore // a driver's own error for a statement that was canceled
+			}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			var all sync.WaitGroup
+			start := time.Now()
+			for i := range 8 { // two calls for each of the four slots
+				all.Go(func() {
+					err := svc.RecoverPassword(t.Context(), apiKey, fmt.Sprint("user", i/2))
+					if !errors.Is(err, users.ErrUnavailable) || !errors.Is(err, errStore) {
+						t.Errorf("%s hangs: got %v, want ErrUnavailable", hangs, err)
+					}
+				})
+			}
+			all.Wait()
+			if took := time.Since(start); took > 11*time.Second {
+				t.Errorf("%s hangs: took %v, want 10s", hangs, took)
+			}
+
+			hanging.Store(false)
+			if err := svc.RecoverPassword(t.Context(), apiKey, "ann"); err != nil {
+				t.Errorf("after %s hung: got %v, want none", hangs, err)
+			}
+			equal(t, "notifications", len(notifications(t, svc)), 1)
+
+			hanging.Store(true)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := svc.RecoverPassword(ctx, apiKey, "ann"); errors.Is(err, users.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s hangs: with a deadline of its own: got %v, want its context's error", hangs, err)
+			}
+		})
+	}
 }
 
 // Who waits for another's call is not harmed by that one's end.

@@ -53,6 +53,15 @@ type Options struct {
 	// NewID makes ids: ULIDs or UUIDs, never one twice; nil: ULIDs from crypto/rand.
 	NewID func() (string, error)
 
+	// Admit limits the operations that need no caller. It runs first in each call of
+	// RecoverPassword and SetPassword, before the store is asked: in the same way
+	// whether there is such an application or user, or not. Its error, such as a
+	// *TooManyRequestsError, ends the call; see [HookError]. ctx is that of the call,
+	// over HTTP the request's: what Admit must know of the client, such as its
+	// address, a middleware around the handler puts there with [context.WithValue].
+	// Anybody can make up what an Attempt holds: bound what is kept of it. nil: every
+	// call is admitted.
+	Admit func(ctx context.Context, a Attempt) error
 	// BeforeCreate runs after the caller was authorized and before anything
 	// is checked. It may amend p, or refuse with an error; see [HookError]. What
 	// it sets is privileged to the same degree as what the caller sent; the
@@ -86,10 +95,11 @@ type CreateEvent struct {
 
 // HookError is an error that a hook of [Options] returned.
 //
-// A *ForbiddenError or a *ValidationError inside is the hook's refusal: over
-// HTTP it is a 403 or a 400, and its sentences reach the client. ErrUnavailable
-// and the errors of a context become a 503. Any other error is a failure of the
-// host, whatever class it matches: a 500, and the client learns nothing of it.
+// A *ForbiddenError, a *ValidationError or a *TooManyRequestsError inside is the
+// hook's refusal: over HTTP it is a 403 or a 400, whose sentences reach the client,
+// or a 429 with its Retry-After. ErrUnavailable and the errors of a context become
+// a 503. Any other error is a failure of the host, whatever class it matches: a 500,
+// and the client learns nothing of it.
 type HookError struct {
 	Hook string // the field of Options, for example "OnCreate"; "Authenticator" is httpapi's
 	Err  error

@@ -28,6 +28,7 @@ import (
 //     401 with error="invalid_token", the same for all three.
 //   - [*users.ForbiddenError], [*users.ValidationError]: 403 and 400 with their
 //     sentences, as from a hook; see [users.HookError].
+//   - [*users.TooManyRequestsError]: 429 with its Retry-After.
 //   - [users.ErrUnavailable] and the errors of a context: 503.
 //   - Any other, whatever class it matches: 500.
 //

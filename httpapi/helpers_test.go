@@ -160,6 +160,13 @@ func authenticating(err error) func(*setup) {
 	}
 }
 
+// admitting makes err the outcome of Admit.
+func admitting(err error) func(*setup) {
+	return func(s *setup) {
+		s.service.Admit = func(context.Context, users.Attempt) error { return err }
+	}
+}
+
 // request is a POST of JSON by the admin unless changed.
 func request(method, path, body string, headers ...string) *http.Request {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))

@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
@@ -39,11 +43,13 @@ func TestErrorOfAHookIsItsRefusalOrTheHostsFaultWhateverItsClass(t *testing.T) {
 	}{
 		{&users.ForbiddenError{Detail: says}, 403},
 		{&users.ValidationError{Fields: []users.FieldError{{Code: "vetoed", Detail: says}}}, 400},
+		{&users.TooManyRequestsError{RetryAfter: time.Minute}, 429},
 		{users.ErrUnavailable, 503},
 		{context.DeadlineExceeded, 503},
 		{context.Canceled, 503},
 		{users.ErrForbidden, 500},
 		{users.ErrValidation, 500},
+		{users.ErrTooManyRequests, 500},
 		{users.ErrUnauthenticated, 500},
 		{users.ErrUnknownApplication, 500},
 		{httpapi.ErrNoCredentials, 500},
@@ -71,7 +77,8 @@ func TestErrorOfAHookIsItsRefusalOrTheHostsFaultWhateverItsClass(t *testing.T) {
 			if w.Code != tt.status {
 				t.Errorf("%s, %v: got %d %s, want %d", hook, tt.err, w.Code, w.Body, tt.status)
 			}
-			if refused := tt.status < 500; strings.Contains(w.Body.String(), says) != refused || (log.Len() == 0) != refused {
+			refused, speaks := tt.status < 500, tt.status < 429
+			if strings.Contains(w.Body.String(), says) != speaks || (log.Len() == 0) != refused {
 				t.Errorf("%s, %v: got %s, log %s", hook, tt.err, w.Body, &log)
 			}
 			if strings.Contains(w.Body.String(), "own text") {
@@ -111,6 +118,100 @@ func TestRefusalOfAHookReachesTheClientInItsOwnWords(t *testing.T) {
 		if w.Code != 400 || fmt.Sprint(list) != fmt.Sprint(want2) {
 			t.Errorf("%s: got %d %v, want 400 %v", hook, w.Code, list, want2)
 		}
+	}
+}
+
+// Every hook can make a client wait (RFC 6585 section 4), and so can the
+// Authenticator; Retry-After is in whole seconds and never too early.
+func TestHookMakesTheClientWait(t *testing.T) {
+	t.Parallel()
+	for after, want := range map[time.Duration]string{
+		-time.Hour: "1", 0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90", math.MaxInt64: "9223372037",
+	} {
+		limit := fmt.Errorf("host: %w", &users.TooManyRequestsError{RetryAfter: after})
+		calls := map[string]func(a *api) *httptest.ResponseRecorder{
+			"Authenticator": func(a *api) *httptest.ResponseRecorder { return a.get("/v1/demo/roles") },
+			"Admit": func(a *api) *httptest.ResponseRecorder {
+				return a.do(request("POST", "/v1/demo/recover-password", `{"userName":"ann"}`, "Authorization", ""))
+			},
+		}
+		for hook := range hooks {
+			calls[hook] = func(a *api) *httptest.ResponseRecorder { return a.post(body("ann", hookBody)) }
+		}
+		for hook, call := range calls {
+			w := call(newAPI(t, func(s *setup) {
+				switch set := hooks[hook]; {
+				case set != nil:
+					set(s, limit)
+				case hook == "Admit":
+					admitting(limit)(s)
+				default:
+					authenticating(limit)(s)
+				}
+			}))
+			p := decode[problem](t, w)
+			if w.Code != 429 || w.Header().Get("Retry-After") != want || w.Header().Get("Content-Type") != "application/problem+json" ||
+				p.Type != "about:blank" || p.Title != "Too Many Requests" || p.Status != 429 || p.ErrorCode != 429 || p.Detail == "" || p.Instance != "" {
+				t.Errorf("%s, %v: got %d, Retry-After %q, %+v, want 429 and %q", hook, after, w.Code, w.Header().Get("Retry-After"), p, want)
+			}
+		}
+	}
+}
+
+// Admit learns what was sent and who sent it, and refuses as other hooks do.
+func TestAdmitLimitsTheOpenRoutes(t *testing.T) {
+	t.Parallel()
+	type client struct{}
+	var seen []string
+	var fails error
+	a := newAPI(t, func(s *setup) {
+		s.service.Admit = func(ctx context.Context, at users.Attempt) error {
+			seen = append(seen, fmt.Sprint(at, " from ", ctx.Value(client{})))
+			return fails
+		}
+	})
+	token := a.token(a.user(t.Context(), "ann", "").ID)
+	send := func(method, apiKey, in string) *httptest.ResponseRecorder {
+		r := request(method, "/v1/"+apiKey+"/recover-password", in, "Authorization", "")
+		return a.do(r.WithContext(context.WithValue(r.Context(), client{}, "192.0.2.7"))) // as a middleware does
+	}
+	recoverIt, setIt := `{"userName":" Ann "}`, `{"passwordRecoveryToken":"`+token+`","newPassword":"`+goodPassword+`"}`
+	for _, tt := range []struct {
+		err    error
+		status int
+	}{
+		{&users.TooManyRequestsError{RetryAfter: time.Second}, 429},
+		{&users.ForbiddenError{Detail: "not from there"}, 403},
+		{&users.ValidationError{Fields: []users.FieldError{{Code: "captcha", Detail: "who?"}}}, 400},
+		{users.ErrUnavailable, 503},
+		{users.ErrTooManyRequests, 500},
+		{users.ErrBadToken, 500},
+		{io.EOF, 500},
+	} {
+		seen, fails = nil, fmt.Errorf("host: %w", tt.err)
+		for _, apiKey := range []string{"demo", "none"} {
+			for method, in := range map[string]string{"POST": recoverIt, "PUT": setIt} {
+				if w := send(method, apiKey, in); w.Code != tt.status || strings.Contains(w.Body.String(), "host:") {
+					t.Errorf("%s %s, %v: got %d %s, want %d", method, apiKey, tt.err, w.Code, w.Body, tt.status)
+				}
+			}
+		}
+		slices.Sort(seen)
+		want := []string{
+			"{RecoverPassword demo Ann} from 192.0.2.7", "{RecoverPassword none Ann} from 192.0.2.7",
+			"{SetPassword demo } from 192.0.2.7", "{SetPassword none } from 192.0.2.7",
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("%v: Admit got %q, want %q", tt.err, seen, want)
+		}
+	}
+
+	fails = nil
+	if w := send("POST", "demo", recoverIt); w.Code != 201 {
+		t.Errorf("admitted: got %d %s, want 201", w.Code, w.Body)
+	}
+	if w := send("PUT", "demo", setIt); w.Code != 200 {
+		t.Errorf("admitted: got %d %s, want 200", w.Code, w.Body)
 	}
 }
 

@@ -625,6 +625,7 @@ func TestAuthenticatorFailures(t *testing.T) {
 		users.ErrUnavailable: 503, context.DeadlineExceeded: 503, context.Canceled: 503,
 		users.ErrNotFound: 500, users.ErrForbidden: 500, users.ErrValidation: 500, users.ErrConflict: 500, users.ErrBadToken: 500,
 		users.ErrUnsupported: 500, users.ErrOverloaded: 500, users.ErrIdempotencyMismatch: 500, errors.New("x"): 500,
+		users.ErrTooManyRequests: 500, &users.TooManyRequestsError{}: 429,
 		&users.ForbiddenError{Detail: "not from there"}: 403, &users.ValidationError{Fields: []users.FieldError{{Code: "x", Detail: "not from there"}}}: 400,
 	} {
 		a := newAPI(t, authenticating(fmt.Errorf("host: %w", err)))

@@ -19,7 +19,7 @@
 //
 // The host identifies the caller in an [Authenticator]: by a session cookie, a
 // token, a client certificate. [BearerTokens] is one for a fixed set of tokens.
-// recover-password needs no caller.
+// recover-password needs no caller: Admit of [users.Options] limits who calls it.
 //
 // # Requests
 //
@@ -64,13 +64,14 @@
 //	404, 405, 406, 413, 415  with their usual HTTP meaning
 //	409  conflict: errors names every member that is already taken
 //	422  the idempotency key was used before with another request
+//	429  the host wants this client to wait; with Retry-After (RFC 6585 section 4)
 //	500  internal error; instance names the record in the log
 //	503  too busy, or the store is not available; with Retry-After
 //
 // A hook of [users.Options] refuses with a [*users.ForbiddenError] or a
-// [*users.ValidationError], whose own sentences the client gets; see
-// [users.HookError]. Handlers that a host writes beside the API answer with
-// [Handler.WriteError].
+// [*users.ValidationError], whose own sentences the client gets, or with a
+// [*users.TooManyRequestsError]; see [users.HookError]. Handlers that a host writes
+// beside the API answer with [Handler.WriteError].
 package httpapi
 
 import (

@@ -387,6 +387,13 @@ func provoke(t *testing.T, method, path, operation, status string) *httptest.Res
 		if operation == "readRole" && status == "400" { // only the host can find fault with one that names a role
 			authenticating(&users.ValidationError{})(s)
 		}
+		if status == "403" && strings.HasSuffix(path, "/recover-password") { // only the host knows who may not
+			admitting(&users.ForbiddenError{})(s)
+		}
+		if status == "429" {
+			authenticating(&users.TooManyRequestsError{})(s)
+			admitting(&users.TooManyRequestsError{})(s)
+		}
 		s.store = func(store users.Store) users.Store {
 			switch status {
 			case "404":

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -79,6 +80,7 @@ var classes = []class{
 	{err: users.ErrIdempotencyMismatch, status: 422, detail: "the idempotency key was used before with another request"},
 	{err: users.ErrNotFound, status: 404, detail: "there is nothing at this path"},
 	{err: users.ErrUnsupported, status: 404, detail: "this server does not offer that"},
+	{err: users.ErrTooManyRequests, status: 429, detail: "too many requests of this kind; nothing was written"},
 	{err: users.ErrOverloaded, status: 503, detail: "too many requests at once; nothing was written"},
 	{err: users.ErrIdempotencyKeyUsed, status: 503, detail: "another request with this idempotency key is in progress"},
 	{err: users.ErrRetryTx, status: 503, detail: "the store is busy; nothing was written"},
@@ -115,6 +117,9 @@ func hookMay(c class, err error) bool {
 		return ok
 	case users.ErrValidation:
 		_, ok := errors.AsType[*users.ValidationError](err)
+		return ok
+	case users.ErrTooManyRequests:
+		_, ok := errors.AsType[*users.TooManyRequestsError](err)
 		return ok
 	}
 	return c.unsure // what the host relies on is away, or the time is up
@@ -169,8 +174,10 @@ func (x *exchange) fail(err error) {
 			challenge = invalidToken(challenge)
 		}
 		x.w.Header().Set("WWW-Authenticate", challenge)
+	case http.StatusTooManyRequests:
+		x.w.Header().Set("Retry-After", retryAfter(err))
 	case http.StatusServiceUnavailable:
-		x.w.Header().Set("Retry-After", strconv.FormatInt(int64((retryAfter(err)+time.Second-1)/time.Second), 10))
+		x.w.Header().Set("Retry-After", retryAfter(err))
 		x.log(slog.LevelWarn, "request refused", err, slog.Int("status", c.status))
 	case http.StatusInternalServerError:
 		p.Instance = newInstance()
@@ -221,9 +228,19 @@ func invalidToken(challenge string) string {
 	return challenge + `, error="invalid_token"`
 }
 
-func retryAfter(err error) time.Duration {
+// retryAfter returns the header: whole seconds (RFC 9110 section 10.2.3), rounded
+// up, at least 1.
+func retryAfter(err error) string {
+	seconds := math.Ceil(untilRetry(err).Seconds())
+	return strconv.FormatInt(int64(max(seconds, 1)), 10)
+}
+
+func untilRetry(err error) time.Duration {
+	if limited, ok := errors.AsType[*users.TooManyRequestsError](err); ok {
+		return limited.RetryAfter
+	}
 	if overloaded, ok := errors.AsType[*password.OverloadedError](err); ok {
-		return max(overloaded.RetryAfter, time.Second)
+		return overloaded.RetryAfter
 	}
 	for _, soon := range []error{users.ErrIdempotencyKeyUsed, users.ErrRetryTx, users.ErrStale} {
 		if errors.Is(err, soon) {

@@ -73,7 +73,7 @@ func TestWriteErrorAnswersAsTheAPIDoes(t *testing.T) {
 		users.ErrNotFound, users.ErrUnauthenticated, httpapi.ErrNoCredentials, &users.ConflictError{Members: []string{"email"}},
 		&users.ValidationError{Fields: []users.FieldError{{Pointer: "/email", Code: "too_long", Detail: "is too long", Limit: 254}}},
 		&users.ForbiddenError{Members: []string{"roles"}}, &users.ForbiddenError{Detail: "not today"},
-		users.ErrIdempotencyMismatch, users.ErrUnavailable, &users.HookError{Hook: "OnCreate", Err: users.ErrNotFound}, errors.New("secret cause"),
+		users.ErrIdempotencyMismatch, &users.TooManyRequestsError{RetryAfter: time.Minute}, users.ErrUnavailable, &users.HookError{Hook: "OnCreate", Err: users.ErrNotFound}, errors.New("secret cause"),
 		fmt.Errorf("%w: %w", users.ErrOverloaded, &password.OverloadedError{RetryAfter: 90 * time.Second}),
 	} {
 		for _, accept := range []string{"", "application/json", "text/html"} {

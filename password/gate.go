@@ -362,8 +362,8 @@ func (g *Gate) retryAfter() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// OverloadedError says that more passwords wait to be hashed than the [Gate]
-// lets wait. Nothing was done. Retry after RetryAfter, not at once.
+// OverloadedError says that more callers wait than the [Gate] lets wait, or that
+// this one waited too long. Nothing was done. Retry after RetryAfter, not at once.
 type OverloadedError struct {
 	// RetryAfter is when to come again: an estimate from the length of the
 	// queue and the time that hashes took of late. Whole seconds, 1 to 60.
@@ -371,5 +371,5 @@ type OverloadedError struct {
 }
 
 func (e *OverloadedError) Error() string {
-	return fmt.Sprintf("password: too many passwords are being hashed: retry in %v", e.RetryAfter)
+	return fmt.Sprintf("password: too many callers wait: retry in %v", e.RetryAfter)
 }

@@ -1,0 +1,28 @@
+package users
+
+import "context"
+
+// The operations that [Options.Admit] judges.
+const (
+	OperationRecoverPassword = "RecoverPassword"
+	OperationSetPassword     = "SetPassword"
+)
+
+// Attempt is a call of an operation that needs no caller, as it was made: nothing
+// in it was checked, and there may be no such application or user.
+type Attempt struct {
+	// Operation is the name of the Service's method, such as OperationSetPassword.
+	Operation string
+	// APIKey names the application.
+	APIKey string
+	// Login is the name or address, in whatever case, without the blanks around it;
+	// empty where the operation takes none.
+	Login string
+}
+
+func (s *Service) admit(ctx context.Context, a Attempt) error {
+	if s.opts.Admit == nil {
+		return nil
+	}
+	return hookError("Admit", s.opts.Admit(ctx, a))
+}
