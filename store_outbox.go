@@ -42,7 +42,7 @@ type OutboxStore interface {
 	// its Attempts squared times minGap, or while a token of the user is less than
 	// minGap old: asking must not use up its attempts. All of these return nil. Of
 	// concurrent calls for one user one adds a row. A user that does not exist is
-	// ErrNotFound.
+	// ErrNotFound; a taken ID is an error, and nothing changes.
 	Enqueue(ctx context.Context, r NotificationRecord, minGap time.Duration) error
 	// Claim leases up to c.Limit pending notifications that are due and not
 	// leased to anyone, the longest due first, over all applications, adds one

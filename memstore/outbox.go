@@ -50,6 +50,8 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 	waiting := u.pending[r.Kind]
 	t := s.tenants[r.ApplicationID]
 	switch {
+	case t.rows[r.ID] != nil:
+		return errRowTaken
 	case waiting != nil:
 		if !now.Before(youngest.Add(minGap)) && now.Sub(waiting.Created) >= squared(waiting.Attempts)*minGap {
 			s.hasten(waiting)
@@ -57,8 +59,6 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		return nil
 	case now.Before(youngest.Add(squared(sent) * minGap)):
 		return nil
-	case t.rows[r.ID] != nil:
-		return errRowTaken
 	}
 
 	r.Due = now

@@ -18,6 +18,9 @@ import (
 // user_id, kind, pending) allows one pending notification of each kind to a
 // user, on every node of a cluster.
 
+// errRowTaken is no conflict: ids are the Service's own, and never taken.
+var errRowTaken = errors.New("the id of the notification is taken")
+
 const notificationColumns = `application_id, id, user_id, kind, state, due_at, attempts, last_error, date_created`
 
 const (
@@ -30,6 +33,12 @@ const (
 	hasten = `UPDATE {notifications} SET due_at = {now}
 		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
 		AND date_created + {i} * attempts * attempts <= {now} AND `
+
+	// isUserIsTaken is the sum of isUser, if there is such a user, and isTaken, if
+	// there is a notification with the id.
+	isUserIsTaken = `SELECT (SELECT count(*) FROM {users} WHERE application_id = ? AND id = ?) +
+		2 * (SELECT count(*) FROM {notifications} WHERE application_id = ? AND id = ?)`
+	isUser, isTaken = 1, 2
 
 	oneUser = `FROM {users} WHERE application_id = {t} AND id = {t}`
 	mayAdd  = `(SELECT COALESCE(max(date_created) + {i} * count(*) * count(*), 0) FROM {password_tokens}
@@ -48,7 +57,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 	user := condition{oneUser, []any{r.ApplicationID, r.UserID}}
 	add := condition{mayAdd, []any{minGap.Microseconds(), r.ApplicationID, r.UserID, users.RecoveryWindow.Microseconds()}}
 	hurry := condition{mayHasten, []any{r.ApplicationID, r.UserID, minGap.Microseconds()}}
-	return s.retry(ctx, func(int) error {
+	return s.retry(ctx, func(attempt int) error {
 		to, hurry := user.and(add), hurry
 		if s.Dialect == MySQL {
 			mayAdd, mayHasten, err := s.mayEnqueue(ctx, user, add, hurry)
@@ -58,7 +67,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 			to, hurry = condition{`FROM DUAL WHERE ?`, []any{mayAdd}}, condition{`?`, []any{mayHasten}}
 		}
 
-		err := s.statement(ctx, func(run runner) error {
+		repeated, err := s.statementOnce(ctx, attempt, func(run runner) error {
 			return run.insert(ctx, s.text(enqueue+to.text+` {or nothing}`), append([]any{
 				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, orNow(r.Created),
 			}, to.args...)...)
@@ -66,16 +75,29 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		if !isNotWritten(err) {
 			return err
 		}
+
+		var is int64
+		err = s.look(ctx, func(run runner) (err error) {
+			is, err = run.number(ctx, s.text(isUserIsTaken), r.ApplicationID, r.UserID, r.ApplicationID, r.ID)
+			return err
+		})
+		switch {
+		case err != nil:
+			return err
+		case is&isTaken != 0 && !repeated:
+			return errRowTaken
+		}
+		// Also for a user that is missing: its time would tell.
 		err = s.statement(ctx, func(run runner) error {
 			_, err := run.exec(ctx, s.text(hasten+hurry.text), append([]any{
 				r.ApplicationID, r.UserID, r.Kind, minGap.Microseconds(),
 			}, hurry.args...)...)
 			return err
 		})
-		if err != nil {
-			return err
+		if err == nil && is&isUser == 0 {
+			err = fmt.Errorf("the user of the notification: %w", users.ErrNotFound)
 		}
-		return s.look(ctx, func(run runner) error { return run.wantUser(ctx, r.ApplicationID, r.UserID) })
+		return err
 	})
 }
 

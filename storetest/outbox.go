@@ -57,6 +57,8 @@ func outboxCases() []testCase {
 				"times minGap old, it adds none (a TokenStore knows)"},
 		{"EnqueueUnknownUser", withOutbox, enqueueUnknownUser,
 			"A user that does not exist is ErrNotFound"},
+		{"EnqueueTakenID", withOutbox, enqueueTakenID,
+			"a taken ID is an error, and nothing changes"},
 		{"RacingEnqueues", withOutbox, racingEnqueues,
 			"Of concurrent calls for one user one adds a row"},
 		{"NotificationsListed", withOutbox, notificationsListed,
@@ -575,6 +577,32 @@ func enqueueUnknownUser(p *probe) {
 			p.errorf("Enqueue for %s: got %d rows, want none", what, len(got))
 		}
 	}
+}
+
+// enqueueTakenID: dropping the row unsaid would lose a message.
+func enqueueTakenID(p *probe) {
+	a := p.app()
+	n := p.create(p.full(a)) // has a row of another kind
+	waiting := p.recovery(p.create(p.user(a)))
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, waiting, 0))
+	p.claim("w", time.Hour, 10)
+	p.must("Settle", p.settle(waiting, "w", users.Settlement{Outcome: users.OutcomeRetry, RetryIn: time.Hour}))
+	want := p.rows(a.ID)
+
+	beside := p.recovery(n)
+	beside.ID = waiting.ID
+	other := p.recovery(&users.NewUser{UserRecord: users.UserRecord{ApplicationID: a.ID, User: users.User{ID: waiting.UserID}}})
+	other.ID = n.Notifications[0].ID
+	for what, r := range map[string]users.NotificationRecord{"its own": waiting, "that waits": beside, "of another kind": other} {
+		if err := p.outbox.Enqueue(p.ctx, r, 0); err == nil {
+			p.errorf("Enqueue with the id of a row %s: got no error", what)
+		}
+		p.wantEqual("rows", want, p.rows(a.ID))
+	}
+
+	elsewhere := p.recovery(p.create(p.user(p.app())))
+	elsewhere.ID = waiting.ID
+	p.must("Enqueue with the id of another application's row", p.outbox.Enqueue(p.ctx, elsewhere, 0))
 }
 
 // racingEnqueues is a user who clicks twice. Two rows would send two mails.

@@ -616,6 +616,14 @@ var brokenStores = []struct {
 			return except(users.ErrNotFound, b.Store.Enqueue(ctx, r, gap))
 		}
 	}},
+	{"a taken id is dropped unsaid", "EnqueueTakenID", func(b *broken) {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
+			if err := b.Store.Enqueue(ctx, r, gap); err == nil || errors.Is(err, users.ErrNotFound) || ctx.Err() != nil {
+				return err
+			}
+			return nil
+		}
+	}},
 	{"states are not asked for", "NotificationsListed", func(b *broken) {
 		asked(&b.listNotifications, func(q *users.NotificationQuery) { q.States = nil })
 	}},
@@ -647,6 +655,16 @@ var brokenStores = []struct {
 				}
 				return true
 			})
+			return err
+		})
+	}},
+	{"a redemption leaves a gap", "RedeemedUserIsWrittenToAtOnce", func(b *broken) {
+		answered(&b.redeemToken, func(r users.Redemption, err error) error {
+			if err == nil {
+				_ = b.Store.CreateToken(context.Background(), users.TokenRecord{
+					ApplicationID: r.ApplicationID, UserID: r.UserID, Sum: [32]byte{250}, Lifetime: -time.Hour,
+				})
+			}
 			return err
 		})
 	}},

@@ -21,6 +21,8 @@ func tokenCases() []testCase {
 		{"TokenIsRedeemed", withTokens, tokenIsRedeemed,
 			"RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login: Failures 0, LockedUntil " +
 				"zero; IsLockedOut stays), adds one to the version and deletes all tokens of the user, in one transaction"},
+		{"RedeemedUserIsWrittenToAtOnce", withOutbox | withTokens, redeemedUserIsWrittenToAtOnce,
+			"and deletes all tokens of the user"},
 		{"BadTokenChangesNothing", withTokens, badTokenChangesNothing,
 			"if the token exists, is alive … otherwise ErrBadToken and nothing changes"},
 		{"TokenOfAnotherAddress", withTokens, tokenOfAnotherAddress,
@@ -177,6 +179,21 @@ func tokenIsRedeemed(p *probe) {
 	p.wantEqual("user", want, p.byID(n))
 	stale := users.StatusUpdate{ApplicationID: a.ID, ID: n.ID, IfVersion: 1, DateUpdated: base}
 	p.wantErr("SetUserStatus from the version before", p.SetUserStatus(p.ctx, stale), users.ErrStale)
+}
+
+// redeemedUserIsWrittenToAtOnce: whoever has set a password and forgets it need not
+// wait for another link.
+func redeemedUserIsWrittenToAtOnce(p *probe) {
+	n := p.create(p.user(p.app()))
+	p.tokensOfAge(n, time.Minute, 2*time.Minute, 3*time.Minute)
+	used := newToken(n, 1, time.Hour)
+	used.Created = time.Time{}
+	p.must("CreateToken", p.tokens.CreateToken(p.ctx, used))
+	p.must("RedeemToken", p.tokens.RedeemToken(p.ctx, redemption(used, "$chosen", base)))
+
+	r := p.recovery(n)
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Hour))
+	p.wantStrings("what is due after Enqueue", rowIDs(p.claim("w", time.Hour, 10)), []string{r.ID})
 }
 
 // badTokenChangesNothing tries what an attacker can: a token that has ended,
