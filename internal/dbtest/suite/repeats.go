@@ -73,11 +73,6 @@ func repeatedAdditions(t *testing.T, e *Env, s *sqlstore.Store) {
 		{"password_tokens", func() error {
 			return s.CreateToken(t.Context(), users.TokenRecord{ApplicationID: "app", UserID: "ada", Sum: sha256.Sum256([]byte("x"))})
 		}, nil},
-		{"notifications", func() error {
-			r := withNotifications("ada", users.KindSetPassword).Notifications[0]
-			r.ID = "of ada"
-			return s.Enqueue(t.Context(), r, time.Minute)
-		}, nil},
 	} {
 		there := e.count(t, c.table)
 		e.lose(c.table)
