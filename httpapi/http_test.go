@@ -52,6 +52,7 @@ func TestPathsAreMatchedExactlyAndNeverRedirected(t *testing.T) {
 		{"GET", "/v1/demo%2Froles", 404, ""}, {"GET", "/v1/demo%2Fx/roles", 404, ""}, {"GET", "/v1/demo%00/roles", 404, ""},
 		{"GET", "/v1/demo%0d%0ax/roles", 404, ""}, {"GET", "/v1/demo%ff/roles", 404, ""}, {"GET", "/v1/demo/roles/a/b", 404, ""},
 		{"GET", "/v1/demo/Roles", 404, ""}, {"GET", "/v1/demo/users/a%2fb", 404, ""},
+		{"PUT", "/v1/demo/others/x", 404, ""}, {"PUT", "/v1/demo/recover-password/x", 404, ""}, {"PUT", "/v1/demo/others", 404, ""},
 	} {
 		w := a.do(request(tt.method, tt.path, ""))
 		if w.Code != tt.status || w.Header().Get("Allow") != tt.allow {
@@ -217,6 +218,7 @@ func TestAnswersComeInTheFormThatIsAskedFor(t *testing.T) {
 		{hal + ", " + plain, hal, plain}, {hal + ", */*", hal, problem}, {hal + ";q=0.5, " + plain, plain, plain},
 		{"*/*;q=0.9, " + hal, hal, problem}, {plain + ";q=0, */*", hal, problem}, {plain + ", */*;q=0", plain, plain},
 		{plain + ";q=0.1, " + hal + ";q=0.5, " + plain, plain, plain},
+		{hal + `;charset=utf-8;q=0.5, ` + plain, plain, plain}, // q need not come first
 	} {
 		if w := a.get("/v1/demo/roles", "Accept", tt.accept); w.Header().Get("Content-Type") != tt.ok {
 			t.Errorf("%q: got %d %q, want %q", tt.accept, w.Code, w.Header().Get("Content-Type"), tt.ok)

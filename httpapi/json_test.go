@@ -69,6 +69,21 @@ func TestWhatIsNotOneStrictObjectIsRefusedWithoutAnEcho(t *testing.T) {
 	}
 }
 
+func TestFaultOfTheBodyIsPlacedByItsByte(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	for _, tt := range []struct{ body, want string }{
+		{`{"name":"author"} x`, "it ends at byte 17"},
+		{`{"name":"author",}`, "at byte 16"},
+		{`{"name":"author","name":"b"}`, "at byte 17"},
+	} {
+		w := a.do(request("POST", "/v1/demo/roles", tt.body))
+		if errs := decode[problem](t, w).Errors; len(errs) != 1 || !strings.HasSuffix(errs[0].Detail, tt.want) {
+			t.Errorf("%s: got %d %s, want a detail that ends in %q", tt.body, w.Code, w.Body, tt.want)
+		}
+	}
+}
+
 func TestByteOrderMarkBeforeABodyIsSkipped(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, nil)

@@ -3,6 +3,7 @@ package password_test
 import (
 	"bytes"
 	"database/sql/driver"
+	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,14 @@ func TestHashNeverPrints(t *testing.T) {
 		} else if err != nil {
 			fmt.Fprintln(&out, err)
 		}
+	}
+	if err := gob.NewEncoder(&out).Encode(h); err == nil {
+		t.Error("gob took a hash, want an error")
+	} else {
+		fmt.Fprintln(&out, err)
+	}
+	if b, err := h.MarshalText(); b != nil || err == nil {
+		t.Errorf("MarshalText gave %q, %v, want an error", b, err)
 	}
 	fmt.Fprintln(&out, h.String(), h.GoString(), h.LogValue())
 	for _, part := range []string{"nf65EOgLrQMR", "c29tZXNhbHQ", fmt.Sprintf("%x", argonVector)} {

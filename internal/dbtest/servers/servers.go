@@ -4,7 +4,8 @@
 // Found are, in this order: the DSN in USERS_TEST_POSTGRES or
 // USERS_TEST_MYSQL; a server on the default port of 127.0.0.1 (user postgres;
 // user root without a password); a throw-away server started from installed
-// binaries. Where there is none of them the test is skipped, loudly, and with
+// binaries, those in PATH first. The word new instead of a DSN asks for the
+// latter. Where there is none of them the test is skipped, loudly, and with
 // CI=true it fails.
 package servers
 
@@ -51,11 +52,12 @@ var postgres, mariadb finder
 
 func (f *finder) find(env, local string, answers func(dsn string) error, start func() (*Server, error)) (string, error) {
 	f.once.Do(func() {
-		if f.dsn = os.Getenv(env); f.dsn != "" {
-			f.err = answers(f.dsn)
+		named := os.Getenv(env)
+		if f.dsn = named; named != "" && named != "new" {
+			f.err = answers(named)
 			return
 		}
-		if f.dsn = local; answers(local) == nil {
+		if f.dsn = local; named == "" && answers(local) == nil {
 			return
 		}
 		if f.started, f.err = start(); f.err == nil {
@@ -75,7 +77,9 @@ func Postgres(t testing.TB) string {
 		missing(t, "PostgreSQL", err)
 	}
 	name := unique()
-	admin(t, "pgx", dsn, `CREATE DATABASE `+name, `DROP DATABASE `+name+` WITH (FORCE)`)
+	// PostgreSQL 12 has no WITH (FORCE). DROP DATABASE waits for those that end.
+	admin(t, "pgx", dsn, `CREATE DATABASE `+name,
+		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`, `DROP DATABASE `+name)
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatalf("USERS_TEST_POSTGRES is not a URL: %v", err)
@@ -120,7 +124,7 @@ func unique() string {
 	return fmt.Sprintf("users_t_%d_%d_%s", os.Getpid(), counter.Add(1), strconv.FormatInt(time.Now().UnixNano()%1e9, 36))
 }
 
-func admin(t testing.TB, driver, dsn, make, drop string) {
+func admin(t testing.TB, driver, dsn, make string, drop ...string) {
 	t.Helper()
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
@@ -132,12 +136,14 @@ func admin(t testing.TB, driver, dsn, make, drop string) {
 	}
 	t.Cleanup(func() {
 		db, err := sql.Open(driver, dsn)
-		if err == nil {
-			_, err = db.Exec(drop)
-			db.Close()
-		}
 		if err != nil {
-			t.Errorf("%s: %v", drop, err)
+			t.Fatal(err)
+		}
+		defer db.Close()
+		for _, statement := range drop {
+			if _, err := db.Exec(statement); err != nil {
+				t.Errorf("%s: %v", statement, err)
+			}
 		}
 	})
 }

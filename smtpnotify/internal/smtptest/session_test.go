@@ -102,6 +102,17 @@ func TestSCRAMChallengeIsAnsweredOnce(t *testing.T) {
 	}
 }
 
+func TestServerThatTakesNoMailSaysWhy(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(c net.Conn) { _, _ = io.WriteString(c, "554 you are on a list\r\n") })
+	n := newNotifier(t, "smtp://"+address, smtpnotify.Options{})
+	err := n.Notify(t.Context(), note())
+	var e *smtpnotify.Error
+	if !errors.As(err, &e) || e.Step != "connect" || e.Code != 554 || e.Permanent || !strings.Contains(err.Error(), "you are on a list") {
+		t.Errorf("got %v (%+v), want a passing 554 of connect in the server's words", err, e)
+	}
+}
+
 // A server, or whoever stands in between before TLS, must not fill the memory.
 func TestRepliesAreBounded(t *testing.T) {
 	t.Parallel()

@@ -357,6 +357,7 @@ func TestFinalRefusalIsDiscardedAtOnce(t *testing.T) {
 	}{
 		"sender":                    {config{mail: refusal(550)}, "", true, "sender: 550"},
 		"recipient":                 {config{rcpt: refusal(550)}, "", true, "recipient: 550"},
+		"least code that is final":  {config{rcpt: refusal(500)}, "", true, "recipient: 500"},
 		"recipient's domain":        {config{rcpt: refusal(556)}, "", true, "recipient: 556"},
 		"content":                   {config{data: refusal(554)}, "", true, "data: 554"},
 		"no SMTPUTF8":               {config{}, "jürgen@example.org", true, "SMTPUTF8"},
