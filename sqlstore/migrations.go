@@ -78,14 +78,14 @@ func (d dialect) migrations() (*migrate.Set, error) {
 		return func(err error) bool { return d.classify(err) == f }
 	}
 	return migrate.Load(files, migrate.Database{
-		Dialect:     string(d.Dialect),
-		Schema:      d.schema,
-		Prefix:      d.prefix,
-		Render:      d.render,
-		Taken:       is(duplicate),
-		Aborted:     is(aborted),
-		Exists:      is(exists),
-		Missing:     is(missing),
+		Dialect: string(d.Dialect),
+		Schema:  d.schema,
+		Prefix:  d.prefix,
+		Render:  d.render,
+		Taken:   is(duplicate),
+		Aborted: is(aborted),
+		Exists:  is(exists),
+		Missing: is(missing),
 		Unsupported: func(err error) bool {
 			f := d.classify(err) // Percona XtraDB Cluster has no number of its own for it
 			return f == unsupported || f == otherFault

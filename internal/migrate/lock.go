@@ -42,7 +42,7 @@ func (r *runner) locked(ctx context.Context) error {
 		return err
 	}
 	if err := r.lockRow(ctx, node, named); err != nil {
-		return err
+		return r.explainJournal(err)
 	}
 	defer r.exec(context.WithoutCancel(ctx), `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, r.owner)
 	return r.steps(ctx)

@@ -142,13 +142,9 @@ func (r *runner) steps(ctx context.Context) error {
 		return err
 	}
 	entries, err := r.entries(ctx)
-	switch {
-	case err != nil && r.db.Missing(err):
-		return fmt.Errorf("found table %susers_migrations, which is not Migrate's doing: %s: %w", r.db.Prefix, WayOut, err)
-	case err != nil:
-		return err
+	if err != nil {
+		return r.explainJournal(err)
 	}
-
 	for _, v := range r.Versions {
 		for i, step := range v.Steps {
 			id := entry{v.Number, i + 1}
@@ -304,6 +300,14 @@ func (r *runner) forget(ctx context.Context, id entry, step Step, cause error) {
 		}
 	}
 	r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = ? AND step = ? AND done_at IS NULL AND owner = ?`, id.version, id.step, r.owner)
+}
+
+// explainJournal does so where the journal lacks a column.
+func (r *runner) explainJournal(err error) error {
+	if !r.db.Missing(err) {
+		return err
+	}
+	return fmt.Errorf("found table %susers_migrations, which is not Migrate's doing: %s: %w", r.db.Prefix, WayOut, err)
 }
 
 func (r *runner) insert(ctx context.Context, id entry, at progress) error {

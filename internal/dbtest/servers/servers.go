@@ -35,6 +35,7 @@ func Main(m *testing.M) int {
 				f.started.Stop()
 			}
 		}
+		galera.stop()
 	}()
 	return m.Run()
 }
