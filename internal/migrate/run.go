@@ -290,6 +290,14 @@ func (r *runner) explain(ctx context.Context, step Step, err error) error {
 	return fmt.Errorf("%w: it is not Migrate's doing: %s", err, WayOut)
 }
 
+// explainJournal does so where the journal lacks a column.
+func (r *runner) explainJournal(err error) error {
+	if !r.db.Missing(err) {
+		return err
+	}
+	return fmt.Errorf("found table %susers_migrations, which is not Migrate's doing: %s: %w", r.db.Prefix, WayOut, err)
+}
+
 // forget takes back the entry of a step that this call started and that failed
 // with cause, where it changed nothing: if the sign is there later, or came between
 // the look for it and the statement, it is not this step's.
@@ -300,14 +308,6 @@ func (r *runner) forget(ctx context.Context, id entry, step Step, cause error) {
 		}
 	}
 	r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = ? AND step = ? AND done_at IS NULL AND owner = ?`, id.version, id.step, r.owner)
-}
-
-// explainJournal does so where the journal lacks a column.
-func (r *runner) explainJournal(err error) error {
-	if !r.db.Missing(err) {
-		return err
-	}
-	return fmt.Errorf("found table %susers_migrations, which is not Migrate's doing: %s: %w", r.db.Prefix, WayOut, err)
 }
 
 func (r *runner) insert(ctx context.Context, id entry, at progress) error {

@@ -2,10 +2,10 @@
 // starts throw-away ones that a test may kill.
 //
 // Found are, in this order: the DSN in USERS_TEST_POSTGRES or
-// USERS_TEST_MYSQL; a server on the default port of 127.0.0.1 (user postgres;
-// user root without a password); a throw-away server started from installed
-// binaries. Where there is none of them the test is skipped, loudly, and with
-// CI=true it fails.
+// USERS_TEST_MYSQL, those of a cluster in USERS_TEST_GALERA; a server on the
+// default port of 127.0.0.1 (user postgres; user root without a password), but no
+// cluster; a throw-away server or cluster started from installed binaries. Where
+// there is none of them the test is skipped, loudly, and with CI=true it fails.
 package servers
 
 import (

@@ -80,6 +80,8 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 		{"RowOfADeadProcessHoldsUpNobody", rowOfADeadProcessHoldsUpNobody, sqlstore.MySQL},
 		{"RowOfAnotherNodeIsWaitedFor", rowOfAnotherNodeIsWaitedFor, sqlstore.MySQL},
 		{"LeaseThatWasLostStops", leaseThatWasLostStops, sqlstore.MySQL},
+		{"TakesBackOnlyItsOwnEntry", takesBackOnlyItsOwnEntry, sqlstore.MySQL},
+		{"RepeatsWhatAClusterAborts", repeatsWhatAClusterAborts, sqlstore.MySQL},
 		{"ClusterWithoutNamedLocks", clusterWithoutNamedLocks, sqlstore.MySQL},
 		{"ServerWithoutSkipLocked", serverWithoutSkipLocked, sqlstore.MySQL},
 	} {
@@ -460,6 +462,42 @@ func leaseThatWasLostStops(t *testing.T, g *Target) {
 
 	e.exec(t, "UPDATE "+e.table("users_migrations")+" SET started_at = -61000000 WHERE version = 0")
 	must(t, e.run(set))
+}
+
+// takesBackOnlyItsOwnEntry where a step fails: another process may have gone on with it.
+func takesBackOnlyItsOwnEntry(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.HasPrefix(c.Query, "ALTER TABLE") {
+			e.exec(t, "UPDATE "+e.table("users_migrations")+" SET owner = 'elsewhere/other' WHERE done_at IS NULL")
+			return &numberError{Number: 1142} // not permitted
+		}
+		return nil
+	}})
+	err := e.run(set)
+	e.Switch.Set(nil)
+	if all, _ := e.journaled(t, set); err == nil || all != 1 {
+		t.Errorf("got error %v and %d entries, want an error and that of the other process", err, all)
+	}
+}
+
+// repeatsWhatAClusterAborts of Migrate's statements, as often as it takes.
+func repeatsWhatAClusterAborts(t *testing.T, g *Target) {
+	e := g.Open(t)
+	calls := 0
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if word, _, _ := strings.Cut(c.Query, " "); slices.Contains([]string{"INSERT", "UPDATE", "DELETE", "CREATE"}, word) {
+			if calls++; calls%8 == 0 {
+				return &numberError{Number: 1213}
+			}
+		}
+		return nil
+	}})
+	err := e.Store.Migrate(t.Context())
+	e.Switch.Set(nil)
+	if err := errors.Join(err, e.Store.Check(t.Context())); err != nil || calls < 20 {
+		t.Errorf("got %v after %d statements, want nil after 20 or more", err, calls)
+	}
 }
 
 func clusterWithoutNamedLocks(t *testing.T, g *Target) {
