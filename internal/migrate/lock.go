@@ -36,12 +36,12 @@ func (r *runner) locked(ctx context.Context) error {
 	}
 	defer release()
 
-	node := r.node(ctx)
+	node, known := r.node(ctx)
 	r.owner = node + "/" + rand.Text()
 	if err := r.makeJournal(ctx); err != nil {
 		return err
 	}
-	if err := r.lockRow(ctx, node, named); err != nil {
+	if err := r.lockRow(ctx, node, named && known); err != nil {
 		return r.explainJournal(err)
 	}
 	defer r.exec(context.WithoutCancel(ctx), `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, r.owner)
@@ -82,32 +82,36 @@ func (r *runner) lockName(ctx context.Context, name string) (ok bool, release fu
 	}
 	return true, func() {
 		ctx := context.WithoutCancel(ctx)
-		commit := r.commit(ctx)                                                                         // of what was read
-		if _, err := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(?)`, name); commit != nil || err != nil { // with its connection the lock ends
+		commit := r.commit(ctx) // of what was read
+		_, err := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(?)`, name)
+		if commit != nil || err != nil { // with its connection the lock ends
 			r.conn.Raw(func(any) error { return errBroken })
 		}
 	}, nil
 }
 
 // node is the name of the server that conn is on, which no other of its cluster
-// has. It is empty where there is none: such a server has no nodes beside it.
-func (r *runner) node(ctx context.Context) string {
+// has; known is false where the server does not say. It is empty for a server that
+// has no nodes beside it.
+func (r *runner) node(ctx context.Context) (name string, known bool) {
 	for _, show := range []string{
 		`SHOW GLOBAL STATUS LIKE 'wsrep_gcomm_uuid'`, // Galera
 		`SHOW GLOBAL VARIABLES LIKE 'server_uuid'`,   // MySQL, whose groups write on all members too
 	} {
-		var variable, value string
-		if err := r.conn.QueryRowContext(ctx, show).Scan(&variable, &value); err == nil {
-			return value
+		var variable string
+		err := r.conn.QueryRowContext(ctx, show).Scan(&variable, &name)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return name, err == nil
 		}
 	}
-	return ""
+	return "", true
 }
 
-// lockRow inserts the row of the lock. It waits for another's until that is void.
-func (r *runner) lockRow(ctx context.Context, node string, named bool) error {
+// lockRow inserts the row of the lock. It waits for another's until that is void,
+// which alone says that there is nobody else of this node.
+func (r *runner) lockRow(ctx context.Context, node string, alone bool) error {
 	void, args := `started_at < {now} - ?`, []any{lockLease.Microseconds()}
-	if named {
+	if alone {
 		void, args = `(`+void+` OR SUBSTRING_INDEX(owner, '/', 1) = ?)`, append(args, node)
 	}
 	deadline, cancel := context.WithTimeoutCause(ctx, lockPatience+lockLease, errLocked)

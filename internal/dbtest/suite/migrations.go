@@ -418,11 +418,19 @@ func rowOfADeadProcessHoldsUpNobody(t *testing.T, g *Target) {
 }
 
 func rowOfAnotherNodeIsWaitedFor(t *testing.T, g *Target) {
+	t.Run("Named", func(t *testing.T) { waitsForRowOf(t, g, "elsewhere", nil) })
+	t.Run("ThatDoesNotSayItsName", func(t *testing.T) { waitsForRowOf(t, g, "", &numberError{Number: 1227}) })
+}
+
+// waitsForRowOf node, where to ask for the name of one's own fails with show.
+func waitsForRowOf(t *testing.T, g *Target, node string, show error) {
 	e, set, _ := beforeNext(t, g)
-	e.exec(t, e.lockRow("elsewhere"))
+	e.exec(t, e.lockRow(node))
 	tried, freed := 0, false
 	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
 		switch {
+		case strings.HasPrefix(c.Query, "SHOW"):
+			return show
 		case strings.HasPrefix(c.Query, "DELETE"):
 			if tried++; tried == 3 {
 				freed = true
