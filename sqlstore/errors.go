@@ -23,9 +23,11 @@ const (
 	duplicate         // a unique key is taken
 	aborted           // rolled back by the database; the same again may succeed
 	badConn           // the connection was bad before the statement was sent, says the driver
-	unavailable       // the database can't be reached or has no time; the outcome may be unknown
+	refused           // by a limit, before anything was done; the same again may succeed
+	unavailable       // the database can't be reached or has no time or room; the outcome may be unknown
 	unsupported       // this server does not know the statement
 	exists            // DDL: the table, column or index is there already
+	missing           // the table or column is not there
 )
 
 var (
@@ -144,10 +146,18 @@ func postgresFault(err error) fault {
 		return duplicate
 	case s == "40001", s == "40P01":
 		return aborted
-	case strings.HasPrefix(s, "08"), strings.HasPrefix(s, "57P0"), strings.HasPrefix(s, "53"),
+	case s == "53300", s == "55P03": // connections, lock_timeout
+		return refused
+	case strings.HasPrefix(s, "08"), strings.HasPrefix(s, "57P0"),
+		strings.HasPrefix(s, "53"), strings.HasPrefix(s, "58"), // no disk space, no memory; errors of the system
 		s == "25006",                             // a standby, after a failover
-		s == "57014", s == "55P03", s == "25P03": // statement, lock and idle timeouts
+		s == "57014", s == "25P03", s == "25P04", // timeouts of a statement, an idle transaction, a transaction
+		s == "40003": // it doesn't know the outcome
 		return unavailable
+	case s == "42P07", s == "42701", s == "42710":
+		return exists
+	case s == "42P01", s == "42703":
+		return missing
 	}
 	return otherFault
 }
@@ -166,14 +176,26 @@ func mysqlFault(err error) fault {
 	switch n.Uint() {
 	case 1062, 1586:
 		return duplicate
-	case 1205, 1213, 1020: // 1020: innodb_snapshot_isolation of MariaDB 11.6
+	case 1205, 1213,
+		1020, // innodb_snapshot_isolation of MariaDB 11.6
+		3101: // certification in a MySQL group
 		return aborted
-	case 1040, 1047, 1053, 1290, 1836, 1927, 1969, 2006, 2013, 3024, 3169:
-		// Too many connections, outside of the quorum, shut down, read-only
-		// after a failover (two numbers), killed, out of time (1969, 3024), gone.
+	case 1040, 1203, 1226, // connections: of all, of a user, per hour
+		1317, // the statement was interrupted
+		3572: // NOWAIT
+		return refused
+	case 1047, 1053, 1927, 2006, 2013, 3169, 4031, // outside of the quorum, shut down, killed, gone
+		1158, 1159, 1160, 1161, // the network
+		1290, 1792, 1836, // read-only: the server, the session, after a failover
+		1969, 3024, // out of time
+		3, 20, 28, 1021, 1026, 1030, 1114, // no space on the disk, or an error of it
+		5, 1037, 1038, 1041, 1206, // no memory
+		1180, 3100: // COMMIT failed
 		return unavailable
 	case 1050, 1060, 1061:
 		return exists
+	case 1054, 1146:
+		return missing
 	case 1064, 1235:
 		return unsupported
 	}
@@ -197,8 +219,10 @@ func sqliteFault(err error) fault {
 	switch code & 0xff {
 	case 5: // BUSY, BUSY_SNAPSHOT (517), BUSY_RECOVERY
 		return aborted
-	case 10, 13, 14: // IOERR, FULL, CANTOPEN
+	case 7, 8, 9, 10, 13, 14, 15: // NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL
 		return unavailable
+	case 1: // ERROR: of the statement
+		return missing
 	}
 	return otherFault
 }
@@ -258,7 +282,7 @@ func (b *backend) translate(ctx context.Context, err error) error {
 		return fmt.Errorf("sqlstore: %w: %w", ctxErr(ctx), err)
 	case f == aborted && b.tx != nil:
 		return fmt.Errorf("sqlstore: %w: %w", users.ErrRetryTx, err)
-	case f == aborted, f == badConn, f == unavailable:
+	case f == aborted, f == refused, f == badConn, f == unavailable:
 		return fmt.Errorf("sqlstore: %w: %w", users.ErrUnavailable, err)
 	}
 	return fmt.Errorf("sqlstore: %w", err)

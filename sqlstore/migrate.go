@@ -5,27 +5,34 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/migrate"
 )
 
 // Migrate brings the schema up to date. It is safe to call in many processes
-// at once: one works, the others wait (on MySQL for a minute, on SQLite for
-// the connection's busy_timeout, and never past the end of ctx). When it was
-// killed in the middle, the next call goes on where it stopped. What is up to
-// date is left alone.
+// at once: one works, the others wait (on MySQL for a minute, for two on different
+// nodes of a cluster; on SQLite for the connection's busy_timeout; and never past
+// the end of ctx). When it was killed in the middle, the next call goes on where it
+// stopped; on another node of a cluster that takes a minute. What is up to date is
+// left alone: then Migrate only reads, and needs no right to change tables.
 //
-// On MariaDB Galera the lock is local to a node: processes on different nodes
-// don't wait for each other, and one can fail on what the other is doing. Let one
-// process migrate there, or all of them by the same node.
+// On MariaDB Galera, and wherever MySQL writes on more than one node, a row of the
+// table users_migrations is what processes on different nodes wait for.
 //
 // Migrate makes no schema (see [Options.Schema]), and it takes over no table that
 // it did not make: where one of the host's has a name that it needs, it fails,
-// and [Options.TablePrefix] helps.
+// and [Options.TablePrefix] helps. It refuses a PostgreSQL database whose encoding
+// is not UTF8.
 func (s *Store) Migrate(ctx context.Context) error {
 	set, err := s.migrations()
 	if err == nil {
 		err = s.retry(ctx, func(int) error {
+			if err := s.checkEncoding(ctx, s.runner()); err != nil {
+				return err
+			}
 			conn, err := s.db.Conn(ctx)
 			if err != nil {
 				return err
@@ -40,8 +47,14 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// What Check says to do.
+var (
+	errRunMigrate = errors.New("run Store.Migrate, or the statements of sqlstore.Migrations with a tool of your own")
+	errForeign    = errors.New("not what Migrate makes: " + migrate.WayOut)
+)
+
 // Check reports whether the schema is what this version of the package needs,
-// whoever made it: an error that matches [ErrSchema] says what to run. A schema
+// whoever made it: an error that matches [ErrSchema] says what to do. A schema
 // that is newer than the package passes, so that programs can be rolled out
 // one after the other.
 func (s *Store) Check(ctx context.Context) error {
@@ -50,39 +63,84 @@ func (s *Store) Check(ctx context.Context) error {
 		return fmt.Errorf("sqlstore: Check: %w", err)
 	}
 	err = s.read(ctx, func(r runner) error {
-		done := int64(0)
-		for _, v := range set.Versions {
-			n, err := r.number(ctx, s.render(`SELECT count(*) FROM {users_migrations} WHERE version = ? AND done_at IS NOT NULL`), v.Number)
-			if err != nil {
-				return err
-			}
-			if n < int64(len(v.Steps)) {
-				return fmt.Errorf("%w: it is at version %d of %d", ErrSchema, done, len(set.Versions))
-			}
-			done = int64(v.Number)
+		if err := s.checkEncoding(ctx, r); err != nil {
+			return err
+		}
+		if err := s.checkVersion(ctx, r, set); err != nil {
+			return err
 		}
 		return s.checkColumns(ctx, r)
 	})
-	if err == nil || errors.Is(err, users.ErrUnavailable) || ctx.Err() != nil {
+	if err == nil || errors.Is(err, ErrSchema) || errors.Is(err, users.ErrUnavailable) || ctx.Err() != nil {
 		return err
 	}
-	if !errors.Is(err, ErrSchema) {
-		err = fmt.Errorf("%w: %w", ErrSchema, err)
+	return fmt.Errorf("%w: %w", ErrSchema, err)
+}
+
+// checkVersion asks the journal.
+func (s *Store) checkVersion(ctx context.Context, r runner, set *migrate.Set) error {
+	done := 0
+	for _, v := range set.Versions {
+		n, err := r.number(ctx, s.render(`SELECT count(*) FROM {users_migrations} WHERE version = ? AND done_at IS NOT NULL`), v.Number)
+		switch {
+		case s.classify(err) == missing:
+			return fmt.Errorf("%w: %w; %w", ErrSchema, err, s.foreign(ctx, r))
+		case err != nil:
+			return err
+		case n < int64(len(v.Steps)):
+			return fmt.Errorf("%w: it is at version %d of %d; %w", ErrSchema, done, len(set.Versions), errRunMigrate)
+		}
+		done = v.Number
 	}
-	return fmt.Errorf("%w; run Store.Migrate, or the statements of sqlstore.Migrations with a tool of your own", err)
+	return nil
+}
+
+// foreign is what to do where there is no journal: that depends on whether there
+// is a table of a name that Migrate needs.
+func (s *Store) foreign(ctx context.Context, r runner) error {
+	for _, name := range append(slices.Sorted(maps.Keys(tableColumns)), "users_migrations") {
+		if _, err := r.number(ctx, s.render(`SELECT count(*) FROM {`+name+`} WHERE 1 = 0`)); err == nil {
+			return fmt.Errorf("table %s is %w", s.prefix+name, errForeign)
+		}
+	}
+	return errRunMigrate
+}
+
+// checkEncoding refuses what can't hold every name: PostgreSQL's only, for the
+// columns of MySQL's hold bytes.
+func (s *Store) checkEncoding(ctx context.Context, r runner) error {
+	if s.Dialect != Postgres {
+		return nil
+	}
+	var encoding string
+	err := r.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&encoding) }, `SHOW server_encoding`)
+	if err == nil && encoding != "UTF8" {
+		err = fmt.Errorf("the database has the encoding %s and needs UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
+	}
+	return err
+}
+
+// tableColumns are those of every table but the journal.
+var tableColumns = map[string]string{
+	"applications":    applicationColumns + `, version`,
+	"roles":           `application_id, ` + roleColumns,
+	"users":           userColumns,
+	"user_roles":      `application_id, user_id, role_id`,
+	"notifications":   notificationColumns + `, pending, lease_until, lease_owner`,
+	"idempotency":     `application_id, caller, idempotency_key, fingerprint, user_id, expires_at`,
+	"password_tokens": `application_id, token_hash, user_id, purpose, email_key, date_created, expires_at`,
 }
 
 // checkColumns asks for every column.
 func (s *Store) checkColumns(ctx context.Context, r runner) error {
-	for table, columns := range map[string]string{
-		"applications": applicationColumns + `, version`, "roles": `application_id, ` + roleColumns, "users": userColumns,
-		"user_roles": `application_id, user_id, role_id`, "notifications": notificationColumns + `, pending, lease_until, lease_owner`,
-		"idempotency":     `application_id, caller, idempotency_key, fingerprint, user_id, expires_at`,
-		"password_tokens": `application_id, token_hash, user_id, purpose, email_key, date_created, expires_at`,
-	} {
+	for table, columns := range tableColumns {
 		text := s.render(`SELECT ` + columns + ` FROM {` + table + `} WHERE 1 = 0`)
-		if err := r.query(ctx, func(*sql.Rows) error { return nil }, text); err != nil {
-			return fmt.Errorf("table %s: %w", table, err)
+		err := r.query(ctx, func(*sql.Rows) error { return nil }, text)
+		switch {
+		case s.classify(err) == missing:
+			return fmt.Errorf("%w: table %s: %w; it is %w", ErrSchema, s.prefix+table, err, errForeign)
+		case err != nil:
+			return fmt.Errorf("table %s: %w", s.prefix+table, err)
 		}
 	}
 	return nil

@@ -74,17 +74,22 @@ func (d dialect) migrations() (*migrate.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	is := func(f fault) func(error) bool {
+		return func(err error) bool { return d.classify(err) == f }
+	}
 	return migrate.Load(files, migrate.Database{
 		Dialect: string(d.Dialect),
 		Schema:  d.schema,
 		Prefix:  d.prefix,
 		Render:  d.render,
-		Taken: func(err error) bool {
-			f := d.classify(err)
-			return f == duplicate || f == aborted
+		Taken:   is(duplicate),
+		Aborted: is(aborted),
+		Exists:  is(exists),
+		Missing: is(missing),
+		Unsupported: func(err error) bool {
+			f := d.classify(err) // Percona XtraDB Cluster has no number of its own for it
+			return f == unsupported || f == otherFault
 		},
-		Exists:      func(err error) bool { return d.classify(err) == exists },
-		Unsupported: func(err error) bool { return d.classify(err) == unsupported },
 	})
 }
 

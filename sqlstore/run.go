@@ -61,7 +61,7 @@ func (b *backend) mayRetry(ctx context.Context, err error) bool {
 		return false
 	}
 	f := b.classify(err)
-	return f == aborted || f == badConn
+	return f == aborted || f == refused || f == badConn
 }
 
 // read runs f, which changes nothing, as often as retry does.

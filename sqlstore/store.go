@@ -43,10 +43,11 @@ type Options struct {
 // processes on one database.
 //
 // It owns its transactions and retries those that a serialization failure, a
-// deadlock or a busy SQLite database aborted: at most 5 tries within 2 seconds,
-// after pauses of random length. What is aborted still is [users.ErrUnavailable],
-// and so is a database that can't be reached, that is read-only or that ended a
-// statement for its time limit. An error that is none of those that
+// deadlock, a lock timeout, a limit of connections or a busy SQLite database
+// ended: at most 5 tries within 2 seconds, after pauses of random length. What is
+// ended still is [users.ErrUnavailable], and so is a database that can't be
+// reached, that is read-only, has no space or memory left, or ended a statement or
+// a transaction for its time limit. An error that is none of those that
 // [users.Store] names is the driver's, wrapped.
 //
 // Conflicts are judged by unique indexes alone, on every engine and on clusters,

@@ -155,14 +155,24 @@ func openStore(ctx context.Context, d database, log *slog.Logger) (store users.S
 		if err := db.PingContext(connecting); err != nil {
 			return err
 		}
-		migrating, cancel := context.WithTimeout(ctx, migrateDeadline)
-		defer cancel()
-		return s.Migrate(migrating)
+		return inTime(ctx, s.Migrate)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database: %w", err)
 	}
 	return s, db.Close, nil
+}
+
+// inTime gives migrate its deadline. That it passed says nothing of whether the
+// database is up, and so the error is no time-out to awaitUp.
+func inTime(ctx context.Context, migrate func(context.Context) error) error {
+	migrating, cancel := context.WithTimeout(ctx, migrateDeadline)
+	defer cancel()
+	err := migrate(migrating)
+	if err != nil && migrating.Err() != nil {
+		return fmt.Errorf("its tables are not up to date after %v, maybe because another process is at it: %v", migrateDeadline, err)
+	}
+	return err
 }
 
 // awaitUp repeats open until the database is up, which the log tells once, or

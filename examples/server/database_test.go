@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -201,6 +204,27 @@ func TestADatabaseThatStaysDownIsGivenUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAMigrationThatTakesTooLongIsNoDatabaseThatIsDown also where it was down before.
+func TestAMigrationThatTakesTooLongIsNoDatabaseThatIsDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refused := true
+		err := awaitUp(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error {
+			if refused {
+				refused = false
+				return syscall.ECONNREFUSED
+			}
+			return inTime(t.Context(), func(ctx context.Context) error { // it waits for another process
+				<-ctx.Done()
+				return fmt.Errorf("sqlstore: Migrate: %w", ctx.Err())
+			})
+		})
+		if err == nil || strings.Contains(err.Error(), "not up after") || !strings.Contains(err.Error(), "another process") {
+			t.Errorf("got %v, want that the tables are not up to date", err)
+		}
+	})
 }
 
 func TestASignalEndsTheWaitForADatabase(t *testing.T) {

@@ -48,14 +48,23 @@ type Database struct {
 	// Render returns the SQL of a template, with {users} for a table, {now}
 	// for the database's clock and ? for a parameter.
 	Render func(template string) string
-	// Taken reports whether err is that another process holds a row.
+	// Taken reports whether err is that a unique key is taken.
 	Taken func(err error) bool
+	// Aborted reports whether err is that the database undid a statement, which
+	// may succeed when it is repeated.
+	Aborted func(err error) bool
 	// Exists reports whether err is that a statement's table, column or index is
-	// there already; nil: nobody else makes any.
+	// there already.
 	Exists func(err error) bool
-	// Unsupported reports whether err is that the server doesn't know a statement.
+	// Missing reports whether err is that a statement's table or column is not there.
+	Missing func(err error) bool
+	// Unsupported reports whether err is that the server refuses a statement which
+	// not every server knows.
 	Unsupported func(err error) bool
 }
+
+// WayOut is what helps where the host has something of a name that Migrate needs.
+const WayOut = "choose other names by Options.TablePrefix, or another place by Options.Schema"
 
 // implicitCommit reports whether DDL is its own transaction.
 func (db Database) implicitCommit() bool { return db.Dialect == "mysql" }
@@ -80,6 +89,7 @@ type Version struct {
 // Step is one statement and the one that undoes it.
 type Step struct {
 	Up, Down string
+	makes    string // the table or index that Up creates, with prefix; empty: none
 	done     sign
 }
 
@@ -91,6 +101,8 @@ const (
 
 // journal is how the first version begins: with the table that holds what was done.
 const journal = "CREATE TABLE {users_migrations}"
+
+var creates = regexp.MustCompile(`^CREATE (?:UNIQUE )?(?:TABLE|INDEX) \{[#%]?(\w+)\}`)
 
 var fileName = regexp.MustCompile(`^(\d{4})_([a-z0-9_]+)\.sql$`)
 
@@ -191,6 +203,9 @@ func (s *Set) step(up, doneIf, down string) (step Step, err error) {
 		}
 	} else if doneIf != "" {
 		return Step{}, errors.New("\"-- done if: \" is of no use where a transaction holds all steps")
+	}
+	if m := creates.FindStringSubmatch(up); m != nil {
+		step.makes = s.db.Prefix + m[1]
 	}
 	step.Up, step.Down = s.db.Render(up), s.db.Render(down)
 	return step, nil

@@ -13,14 +13,14 @@ import (
 
 // The lock that keeps two processes from migrating at once.
 const (
-	lockPatience = 60 * time.Second // how long Run waits for another process
+	lockPatience = 60 * time.Second // how long Run waits for another process of the server
 	lockLease    = 60 * time.Second // after which the lock row of a dead process is void
 	lockPoll     = 100 * time.Millisecond
 )
 
 var (
 	errLocked = errors.New("another process has been migrating for too long")
-	errEntry  = errors.New("another process removed an entry of the table users_migrations")
+	errEntry  = errors.New("another process took over, or removed an entry of the table users_migrations")
 	// errBroken makes database/sql close a connection instead of keeping it.
 	errBroken = driver.ErrBadConn
 )
@@ -28,9 +28,12 @@ var (
 // Run does on conn the steps that are not in the journal. One process works,
 // the others wait. When it was killed, the next one goes on where it stopped.
 // What a step makes must not be there before, or it is someone else's and Run
-// fails.
+// fails. Where nothing is left to do, Run only reads.
 func (s *Set) Run(ctx context.Context, conn *sql.Conn) error {
 	r := runner{Set: s, conn: conn}
+	if r.upToDate(ctx) {
+		return nil
+	}
 	switch s.db.Dialect {
 	case "postgres":
 		// On the same connection until COMMIT: safe behind a pooler.
@@ -51,19 +54,63 @@ func (s *Set) lockNumber() int64 {
 type runner struct {
 	*Set
 	conn *sql.Conn
-	row  bool // the lock is a row of the journal
+	// owner marks what this runner writes to the journal of MySQL's; see lock.go.
+	owner string
+}
+
+// again repeats f, which is one statement on MySQL, while the database aborts it.
+// A cluster does so to what another node's DDL or writes are in the way of.
+func (r *runner) again(ctx context.Context, f func() error) error {
+	for start := time.Now(); ; {
+		err := f()
+		if err == nil || !r.db.implicitCommit() || !r.db.Aborted(err) || time.Since(start) > lockPatience {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context) error {
+	t := time.NewTimer(lockPoll)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // exec writes to the journal. On MySQL it commits: a connection with
 // autocommit=0 would hold the row, also one that it could not write, and show
 // it to nobody.
-func (r *runner) exec(ctx context.Context, template string, args ...any) (sql.Result, error) {
-	res, err := r.conn.ExecContext(ctx, r.db.Render(template), args...)
+func (r *runner) exec(ctx context.Context, template string, args ...any) (res sql.Result, err error) {
+	text := r.db.Render(template)
+	err = r.again(ctx, func() (err error) {
+		res, err = r.conn.ExecContext(ctx, text, args...)
+		return errors.Join(err, r.commit(ctx))
+	})
+	return res, err
+}
+
+// commit ends what a statement began on a connection of MySQL's with
+// autocommit=0, a read too; elsewhere it does nothing.
+func (r *runner) commit(ctx context.Context) error {
 	if !r.db.implicitCommit() {
-		return res, err
+		return nil
 	}
-	_, commit := r.conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
-	return res, errors.Join(err, commit)
+	_, err := r.conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
+	return err
+}
+
+// run executes a step's statement.
+func (r *runner) run(ctx context.Context, text string) error {
+	return r.again(ctx, func() error {
+		_, err := r.conn.ExecContext(ctx, text)
+		return err
+	})
 }
 
 // inTransaction does the steps in a transaction that begins with the statements begin.
@@ -96,7 +143,7 @@ func (r *runner) steps(ctx context.Context) error {
 	}
 	entries, err := r.entries(ctx)
 	if err != nil {
-		return err
+		return r.explainJournal(err)
 	}
 	for _, v := range r.Versions {
 		for i, step := range v.Steps {
@@ -125,17 +172,41 @@ const (
 var first = entry{1, 1}
 
 func (r *runner) makeJournal(ctx context.Context) error {
-	text := strings.Replace(r.Versions[0].Steps[0].Up, "CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)
-	_, err := r.conn.ExecContext(ctx, text)
-	return err
+	return r.run(ctx, strings.Replace(r.Versions[0].Steps[0].Up, "CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
 }
 
-func (r *runner) entries(ctx context.Context) (map[entry]progress, error) {
+// upToDate reports whether nothing is left to do. It asks for no right but to
+// read, and is false where that fails: what comes next says why.
+func (r *runner) upToDate(ctx context.Context) bool {
+	entries, err := r.entries(ctx)
+	if errors.Join(err, r.commit(ctx)) != nil {
+		return false
+	}
+	for _, v := range r.Versions {
+		for i := range v.Steps {
+			if entries[entry{v.Number, i + 1}] != done {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (r *runner) entries(ctx context.Context) (all map[entry]progress, err error) {
+	err = r.again(ctx, func() (err error) {
+		all, err = r.readEntries(ctx)
+		return err
+	})
+	return all, err
+}
+
+func (r *runner) readEntries(ctx context.Context) (map[entry]progress, error) {
 	rows, err := r.conn.QueryContext(ctx, r.db.Render(`SELECT version, step, done_at FROM {users_migrations}`))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+
 	all := make(map[entry]progress)
 	for rows.Next() {
 		var id entry
@@ -156,8 +227,8 @@ func (r *runner) step(ctx context.Context, id entry, at progress, step Step) err
 	if at == done {
 		return nil
 	}
-	if r.row { // it is alive: the others wait on
-		if err := r.update(ctx, `UPDATE {users_migrations} SET started_at = GREATEST({now}, started_at + 1) WHERE version = 0 AND step = 0`); err != nil {
+	if r.db.implicitCommit() {
+		if err := r.holdOn(ctx); err != nil {
 			return err
 		}
 	}
@@ -167,8 +238,8 @@ func (r *runner) step(ctx context.Context, id entry, at progress, step Step) err
 	case r.db.implicitCommit():
 		return r.resumable(ctx, id, at, step)
 	}
-	if _, err := r.conn.ExecContext(ctx, step.Up); err != nil {
-		return err
+	if err := r.run(ctx, step.Up); err != nil {
+		return r.explain(ctx, step, err)
 	}
 	return r.insert(ctx, id, done)
 }
@@ -176,48 +247,78 @@ func (r *runner) step(ctx context.Context, id entry, at progress, step Step) err
 // resumable does a step that is its own transaction. An entry that says started
 // is written only where the step's sign was not to be seen: whoever finds both
 // knows that the step was run, and not that the host has a table of that name.
+//
+// Whoever goes on with another's entry makes it its own first: that process may
+// be alive after all, and must not undo it then.
 func (r *runner) resumable(ctx context.Context, id entry, at progress, step Step) error {
 	happened, err := r.seen(ctx, step.done)
+	switch {
+	case err != nil:
+		return err
+	case at == started:
+		err = r.update(ctx, `UPDATE {users_migrations} SET owner = ? WHERE version = ? AND step = ? AND done_at IS NULL`, r.owner, id.version, id.step)
+	case happened:
+		err = fmt.Errorf("found %s, which is not Migrate's doing: %s", step.done, WayOut)
+	default:
+		err = r.insert(ctx, id, started)
+	}
 	if err != nil {
 		return err
 	}
-	if at == unknown {
-		if happened {
-			return fmt.Errorf("found %s, which is not Migrate's doing", step.done)
-		}
-		if err := r.insert(ctx, id, started); err != nil {
-			return err
-		}
-	}
+
 	if !happened {
-		if _, err := r.conn.ExecContext(ctx, step.Up); err != nil {
-			if at == unknown {
-				r.forget(ctx, id, step, err)
+		if err := r.run(ctx, step.Up); err != nil {
+			if at == started {
+				return err
 			}
-			return err
+			r.forget(ctx, id, step, err)
+			return r.explain(ctx, step, err)
 		}
 	}
-	return r.update(ctx, `UPDATE {users_migrations} SET done_at = {now} WHERE version = ? AND step = ?`, id.version, id.step)
+	return r.update(ctx, `UPDATE {users_migrations} SET done_at = {now} WHERE version = ? AND step = ? AND owner = ?`, id.version, id.step, r.owner)
+}
+
+// explain adds to the error of a step what helps where a name is taken.
+func (r *runner) explain(ctx context.Context, step Step, err error) error {
+	taken := r.db.Exists(err)
+	if r.db.Dialect == "sqlite" { // which has one code for all
+		taken = r.inSQLite(ctx, step.makes)
+	}
+	if !taken {
+		return err
+	}
+	return fmt.Errorf("%w: it is not Migrate's doing: %s", err, WayOut)
+}
+
+// explainJournal does so where the journal lacks a column.
+func (r *runner) explainJournal(err error) error {
+	if !r.db.Missing(err) {
+		return err
+	}
+	return fmt.Errorf("found table %susers_migrations, which is not Migrate's doing: %s: %w", r.db.Prefix, WayOut, err)
 }
 
 // forget takes back the entry of a step that this call started and that failed
 // with cause, where it changed nothing: if the sign is there later, or came between
 // the look for it and the statement, it is not this step's.
 func (r *runner) forget(ctx context.Context, id entry, step Step, cause error) {
-	if r.db.Exists == nil || !r.db.Exists(cause) {
+	if !r.db.Exists(cause) {
 		if happened, err := r.seen(ctx, step.done); err != nil || happened {
 			return
 		}
 	}
-	r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = ? AND step = ? AND done_at IS NULL`, id.version, id.step)
+	r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = ? AND step = ? AND done_at IS NULL AND owner = ?`, id.version, id.step, r.owner)
 }
 
 func (r *runner) insert(ctx context.Context, id entry, at progress) error {
-	doneAt := "NULL"
+	columns, values, args := `version, step, started_at, done_at`, `?, ?, {now}, NULL`, []any{id.version, id.step}
 	if at == done {
-		doneAt = "{now}"
+		values = `?, ?, {now}, {now}`
 	}
-	_, err := r.exec(ctx, `INSERT INTO {users_migrations} (version, step, started_at, done_at) VALUES (?, ?, {now}, `+doneAt+`)`, id.version, id.step)
+	if r.db.implicitCommit() {
+		columns, values, args = columns+`, owner`, values+`, ?`, append(args, r.owner)
+	}
+	_, err := r.exec(ctx, `INSERT INTO {users_migrations} (`+columns+`) VALUES (`+values+`)`, args...)
 	return err
 }
 
@@ -232,60 +333,4 @@ func (r *runner) update(ctx context.Context, template string, args ...any) error
 		err = errEntry
 	}
 	return err
-}
-
-// locked does the steps under MySQL's named lock, which dies with the
-// connection, or, on a cluster that has none, under a row of the journal.
-func (r *runner) locked(ctx context.Context) error {
-	name := fmt.Sprintf("gousers-%d", r.lockNumber())
-	var got sql.NullInt64
-	err := r.conn.QueryRowContext(ctx, `SELECT GET_LOCK(CONCAT(?, COALESCE(DATABASE(), '')), ?)`, name, int(lockPatience.Seconds())).Scan(&got)
-	switch {
-	case err != nil && r.db.Unsupported(err):
-		return r.lockedByRow(ctx)
-	case err != nil:
-		return err
-	case got.Int64 != 1:
-		return errLocked
-	}
-	defer func() {
-		ctx := context.WithoutCancel(ctx)
-		_, commit := r.conn.ExecContext(ctx, "COMMIT") // of what was read; see exec
-		_, release := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(CONCAT(?, COALESCE(DATABASE(), '')))`, name)
-		if commit != nil || release != nil { // with its connection the lock ends
-			r.conn.Raw(func(any) error { return errBroken })
-		}
-	}()
-	return r.steps(ctx)
-}
-
-// lockedByRow holds version 0, step 0 of the journal while it works. The row
-// of a process that died is void after a while.
-func (r *runner) lockedByRow(ctx context.Context) error {
-	if err := r.makeJournal(ctx); err != nil {
-		return err
-	}
-	for start := time.Now(); ; {
-		err := r.insert(ctx, entry{0, 0}, started)
-		if err == nil {
-			break
-		}
-		if !r.db.Taken(err) {
-			return err
-		}
-		if time.Since(start) > lockPatience+lockLease {
-			return errLocked
-		}
-		if _, err := r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0 AND started_at < {now} - ?`, lockLease.Microseconds()); err != nil {
-			return err
-		}
-		select {
-		case <-time.After(lockPoll):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	defer r.exec(context.WithoutCancel(ctx), `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0`)
-	r.row = true
-	return r.steps(ctx)
 }

@@ -2,11 +2,11 @@
 // starts throw-away ones that a test may kill.
 //
 // Found are, in this order: the DSN in USERS_TEST_POSTGRES or
-// USERS_TEST_MYSQL; a server on the default port of 127.0.0.1 (user postgres;
-// user root without a password); a throw-away server started from installed
-// binaries, those in PATH first. The word new instead of a DSN asks for the
-// latter. Where there is none of them the test is skipped, loudly, and with
-// CI=true it fails.
+// USERS_TEST_MYSQL, those of a cluster in USERS_TEST_GALERA; a server on the
+// default port of 127.0.0.1 (user postgres; user root without a password), but no
+// cluster; a throw-away server or cluster started from installed binaries, those in
+// PATH first. The word new instead of a DSN asks for a throw-away server. Where
+// there is none of them the test is skipped, loudly, and with CI=true it fails.
 package servers
 
 import (
@@ -36,6 +36,7 @@ func Main(m *testing.M) int {
 				f.started.Stop()
 			}
 		}
+		galera.stop()
 	}()
 	return m.Run()
 }

@@ -53,6 +53,12 @@ func StartPostgres(dir string) (*Server, error) {
 // StartMariaDB makes a data directory in dir (empty: a temporary one) and
 // starts a MariaDB on it; its DSN is one of go-sql-driver's.
 func StartMariaDB(dir string) (*Server, error) {
+	return startMariaDB(dir, false, "--innodb-flush-log-at-trx-commit=1")
+}
+
+// startMariaDB is StartMariaDB with more arguments. If given, the server gets its
+// data from elsewhere.
+func startMariaDB(dir string, given bool, args ...string) (*Server, error) {
 	install, err := binary("mariadb-install-db", "/usr/bin", "/usr/local/bin")
 	if err != nil {
 		return nil, err
@@ -67,13 +73,16 @@ func StartMariaDB(dir string) (*Server, error) {
 	}
 	data := filepath.Join(s.dir, "data")
 	s.DSN = fmt.Sprintf("root@tcp(127.0.0.1:%d)/", port)
-	out, err := s.asUser(install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db").CombinedOutput()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mariadb-install-db: %w: %s", err, firstLine(out)), s.Stop())
+	make := s.asUser(install, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
+	if given {
+		make = s.asUser("mkdir", data)
+	}
+	if out, err := make.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w: %s", make.Path, err, firstLine(out)), s.Stop())
 	}
 	s.command = func() *exec.Cmd {
-		return s.asUser(mariadbd, "--no-defaults", "--datadir="+data, "--bind-address=127.0.0.1", "--port="+strconv.Itoa(port),
-			"--socket="+filepath.Join(s.dir, "s"), "--pid-file="+filepath.Join(s.dir, "pid"), "--innodb-flush-log-at-trx-commit=1")
+		return s.asUser(mariadbd, append([]string{"--no-defaults", "--datadir=" + data, "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port),
+			"--socket=" + filepath.Join(s.dir, "s"), "--pid-file=" + filepath.Join(s.dir, "pid")}, args...)...)
 	}
 	return s.started()
 }
@@ -184,12 +193,8 @@ func prepare(driver, dir string) (*Server, int, error) {
 			return nil, 0, err
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, 0, err
-	}
-	defer l.Close()
-	return s, l.Addr().(*net.TCPAddr).Port, nil
+	port, err := freePort()
+	return s, port, err
 }
 
 func (s *Server) started() (*Server, error) {
@@ -246,4 +251,13 @@ func binary(name string, dirs ...string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s is not installed", name)
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
 }

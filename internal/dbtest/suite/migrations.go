@@ -2,15 +2,19 @@ package suite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/dbtest/flaky"
@@ -67,6 +71,17 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 		{"EntryThatAnotherRemovedIsAnError", entryThatAnotherRemovedIsAnError, sqlstore.MySQL},
 		{"InASchemaOfItsOwn", inASchemaOfItsOwn, ""},
 		{"TakesOverNoTableOfTheHosts", takesOverNoTableOfTheHosts, ""},
+		{"TakesOverNoJournalOfTheHosts", takesOverNoJournalOfTheHosts, ""},
+		{"NamesAnIndexOfTheHosts", namesAnIndexOfTheHosts, ""},
+		{"NothingToDoNeedsNoRight", nothingToDoNeedsNoRight, ""},
+		{"RefusesAnEncodingThatLacksLetters", refusesAnEncodingThatLacksLetters, sqlstore.Postgres},
+		{"TakesAnyCharsetOfTheConnection", takesAnyCharsetOfTheConnection, sqlstore.MySQL},
+		{"LockHasAShortName", lockHasAShortName, sqlstore.MySQL},
+		{"RowOfADeadProcessHoldsUpNobody", rowOfADeadProcessHoldsUpNobody, sqlstore.MySQL},
+		{"RowOfAnotherNodeIsWaitedFor", rowOfAnotherNodeIsWaitedFor, sqlstore.MySQL},
+		{"LeaseThatWasLostStops", leaseThatWasLostStops, sqlstore.MySQL},
+		{"TakesBackOnlyItsOwnEntry", takesBackOnlyItsOwnEntry, sqlstore.MySQL},
+		{"RepeatsWhatAClusterAborts", repeatsWhatAClusterAborts, sqlstore.MySQL},
 		{"ClusterWithoutNamedLocks", clusterWithoutNamedLocks, sqlstore.MySQL},
 		{"ServerWithoutSkipLocked", serverWithoutSkipLocked, sqlstore.MySQL},
 	} {
@@ -199,14 +214,28 @@ func (e *Env) apply(t *testing.T, files fs.FS, pattern string, order func([]stri
 	}
 }
 
+// wayOut is what the errors about the host's own tables say.
+const wayOut = "Options.TablePrefix"
+
+// wantNamed checks that an error names what is in the way, and says what helps.
+func wantNamed(t *testing.T, what string, err error, name string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), wayOut) {
+		t.Errorf("%s: got %v, want an error with %q and %q", what, err, name, wayOut)
+	}
+}
+
 func takesOverNoTableOfTheHosts(t *testing.T, g *Target) {
 	ctx := context.Background()
 	e := g.Open(t)
 	e.exec(t, "CREATE TABLE "+e.table("users")+" (id INTEGER)")
+	err := e.Store.Check(ctx)
+	wantNamed(t, "Check before Migrate", err, "users")
+	if !errors.Is(err, sqlstore.ErrSchema) {
+		t.Errorf("Check before Migrate: got %v, want ErrSchema", err)
+	}
 	for range 2 {
-		if err := e.Store.Migrate(ctx); err == nil {
-			t.Fatal("Migrate beside the host's own table users: got nil, want an error")
-		}
+		wantNamed(t, "Migrate", e.Store.Migrate(ctx), "users")
 	}
 
 	o := e.Options
@@ -220,6 +249,262 @@ func takesOverNoTableOfTheHosts(t *testing.T, g *Target) {
 	}
 	if err := s.CreateApplication(ctx, users.Application{ID: "a", APIKey: "demo"}); fmt.Sprint(err) != fmt.Sprint(&users.ConflictError{Members: []string{"id", "apiKey"}}) {
 		t.Errorf("with a prefix: got %v, want a conflict of id and apiKey", err)
+	}
+}
+
+func takesOverNoJournalOfTheHosts(t *testing.T, g *Target) {
+	e := g.Open(t)
+	e.exec(t, "CREATE TABLE "+e.table("users_migrations")+" (id INTEGER)")
+	for range 2 {
+		wantNamed(t, "Check", e.Store.Check(t.Context()), "users_migrations")
+		wantNamed(t, "Migrate", e.Store.Migrate(t.Context()), "users_migrations")
+	}
+}
+
+// namesAnIndexOfTheHosts also where it is a table whose columns are not Migrate's,
+// which the journal says nothing of.
+func namesAnIndexOfTheHosts(t *testing.T, g *Target) {
+	ctx := t.Context()
+	e := g.Open(t)
+	if g.Dialect != sqlstore.MySQL { // where an index is its table's own
+		e.exec(t, "CREATE TABLE "+e.table("hosts")+" (id INTEGER)")
+		index, on := "users_created", e.table("hosts")
+		e.exec(t, "CREATE INDEX "+index+" ON "+on+" (id)")
+		wantNamed(t, "Migrate", e.Store.Migrate(ctx), index)
+		e.exec(t, "DROP TABLE "+e.table("hosts"))
+	}
+
+	must(t, errors.Join(e.Store.Migrate(ctx), e.Store.Check(ctx)))
+	e.exec(t, "DROP TABLE "+e.table("user_roles"))
+	e.exec(t, "CREATE TABLE "+e.table("user_roles")+" (id INTEGER)")
+	wantNamed(t, "Check of another table", e.Store.Check(ctx), "user_roles")
+}
+
+func nothingToDoNeedsNoRight(t *testing.T, g *Target) {
+	e := g.Open(t)
+	must(t, e.Store.Migrate(t.Context()))
+	db, _ := open(t, g.Driver, e.restricted(t))
+	defer db.Close()
+	s, err := sqlstore.New(db, g.Dialect, &e.Options)
+	must(t, err)
+	if _, err := db.Exec("CREATE TABLE " + e.table("anything") + " (id INTEGER)"); err == nil {
+		t.Fatal("CREATE TABLE: got nil, want a refusal")
+	}
+	if err := errors.Join(s.Migrate(t.Context()), s.Check(t.Context())); err != nil {
+		t.Errorf("got %v, want nil", err)
+	}
+
+	e.exec(t, "DELETE FROM "+e.table("users_migrations")+" WHERE step = 3")
+	if err := s.Migrate(t.Context()); err == nil {
+		t.Error("with something left to do: got nil, want an error")
+	}
+}
+
+// restricted returns the DSN of somebody who may change no table.
+func (e *Env) restricted(t *testing.T) string {
+	t.Helper()
+	if e.Dialect == sqlstore.SQLite {
+		return e.DSN + "&mode=ro"
+	}
+	role := "r" + strings.ReplaceAll(e.Options.Schema, "_", "") + fmt.Sprint(os.Getpid())
+	if e.Dialect == sqlstore.Postgres {
+		e.exec(t, "CREATE ROLE "+role)
+		t.Cleanup(func() { e.exec(t, "DROP OWNED BY "+role); e.exec(t, "DROP ROLE "+role) })
+		e.exec(t, "GRANT USAGE ON SCHEMA "+e.Options.Schema+" TO "+role)
+		e.exec(t, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+e.Options.Schema+" TO "+role)
+		return e.DSN + "&role=" + role
+	}
+	e.exec(t, "CREATE USER "+role+"@'%' IDENTIFIED BY 'p'")
+	t.Cleanup(func() { e.exec(t, "DROP USER "+role+"@'%'") })
+	e.exec(t, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+e.Options.Schema+".* TO "+role+"@'%'")
+	c, err := mysql.ParseDSN(e.DSN)
+	must(t, err)
+	c.User, c.Passwd, c.DBName = role, "p", ""
+	return c.FormatDSN()
+}
+
+func refusesAnEncodingThatLacksLetters(t *testing.T, g *Target) {
+	for _, encoding := range []string{"SQL_ASCII", "LATIN1"} {
+		e := g.Open(t)
+		name := "e" + strings.ToLower(encoding) + fmt.Sprint(os.Getpid())
+		e.exec(t, "CREATE DATABASE "+name+" ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+		t.Cleanup(func() { e.exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+		u, err := url.Parse(e.DSN)
+		must(t, err)
+		u.Path = "/" + name
+		db, _ := open(t, g.Driver, u.String())
+		defer db.Close()
+		s, err := sqlstore.New(db, g.Dialect, nil)
+		must(t, err)
+		for what, err := range map[string]error{"Migrate": s.Migrate(t.Context()), "Check": s.Check(t.Context())} {
+			if err == nil || !strings.Contains(err.Error(), encoding) || !strings.Contains(err.Error(), "UTF8") {
+				t.Errorf("%s: got %v, want an error with %s and UTF8", what, err, encoding)
+			}
+		}
+	}
+}
+
+// takesAnyCharsetOfTheConnection since the columns hold bytes.
+func takesAnyCharsetOfTheConnection(t *testing.T, g *Target) {
+	e := g.Open(t)
+	for i, charset := range []string{"latin1", "cp1251", "utf8mb3"} {
+		c, err := mysql.ParseDSN(e.DSN)
+		must(t, err)
+		must(t, c.Apply(mysql.Charset(charset, "")))
+		db, _ := open(t, g.Driver, c.FormatDSN())
+		defer db.Close()
+		s, err := sqlstore.New(db, g.Dialect, &e.Options)
+		must(t, err)
+		must(t, errors.Join(s.Migrate(t.Context()), s.Check(t.Context())))
+		want := users.Application{ID: fmt.Sprint("a", i), APIKey: charset, Name: "Zoë Жуков 🙂"}
+		must(t, s.CreateApplication(t.Context(), want))
+		got, err := e.Store.FindApplication(t.Context(), users.ApplicationQuery{APIKey: charset})
+		if err != nil || got.Name != want.Name {
+			t.Errorf("%s: got %q and error %v, want %q", charset, got.Name, err, want.Name)
+		}
+	}
+}
+
+// lockHasAShortName: MySQL takes 64 characters, also where the database's name has as many.
+func lockHasAShortName(t *testing.T, g *Target) {
+	e := g.Open(t)
+	name := strings.Repeat("ü", 63-len(fmt.Sprint(os.Getpid()))) + "_" + fmt.Sprint(os.Getpid())
+	e.exec(t, "CREATE DATABASE `"+name+"`")
+	t.Cleanup(func() { e.exec(t, "DROP DATABASE `"+name+"`") })
+	c, err := mysql.ParseDSN(e.DSN)
+	must(t, err)
+	c.DBName = name
+	db, sw := open(t, g.Driver, c.FormatDSN())
+	defer db.Close()
+	s, err := sqlstore.New(db, g.Dialect, nil)
+	must(t, err)
+	var lock string
+	sw.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.Contains(c.Query, "GET_LOCK") && len(c.Args) > 0 {
+			lock, _ = c.Args[0].Value.(string)
+		}
+		return nil
+	}})
+	must(t, errors.Join(s.Migrate(t.Context()), s.Check(t.Context())))
+	if lock == "" || len(lock) > 64 {
+		t.Errorf("name of the lock: got %q, want one of at most 64 characters", lock)
+	}
+}
+
+// lockRow is how the lock of a process looks, which began just now on a node.
+func (e *Env) lockRow(node string) string {
+	return "REPLACE INTO " + e.table("users_migrations") + ` (version, step, started_at, owner)
+		VALUES (0, 0, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), '` + node + `/other')`
+}
+
+// serverName is what the name of the server's in the lock's row is.
+func (e *Env) serverName(t *testing.T) (name string) {
+	t.Helper()
+	var variable string
+	if err := e.DB.QueryRow("SHOW GLOBAL VARIABLES LIKE 'server_uuid'").Scan(&variable, &name); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func rowOfADeadProcessHoldsUpNobody(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	e.exec(t, e.lockRow(e.serverName(t)))
+	begun := time.Now()
+	must(t, e.run(set))
+	if took := time.Since(begun); took > 30*time.Second {
+		t.Errorf("took %v, want no wait for a process that is dead", took)
+	}
+}
+
+func rowOfAnotherNodeIsWaitedFor(t *testing.T, g *Target) {
+	t.Run("Named", func(t *testing.T) { waitsForRowOf(t, g, "elsewhere", nil) })
+	t.Run("ThatDoesNotSayItsName", func(t *testing.T) { waitsForRowOf(t, g, "", &numberError{Number: 1227}) })
+}
+
+// waitsForRowOf node, where to ask for the name of one's own fails with show.
+func waitsForRowOf(t *testing.T, g *Target, node string, show error) {
+	e, set, _ := beforeNext(t, g)
+	e.exec(t, e.lockRow(node))
+	tried, freed := 0, false
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		switch {
+		case strings.HasPrefix(c.Query, "SHOW"):
+			return show
+		case strings.HasPrefix(c.Query, "DELETE"):
+			if tried++; tried == 3 {
+				freed = true
+				e.exec(t, "UPDATE "+e.table("users_migrations")+" SET started_at = -61000000 WHERE version = 0")
+			}
+		case strings.HasPrefix(c.Query, "ALTER") && !freed:
+			t.Error("a step was done while another node has the lock")
+		}
+		return nil
+	}})
+	must(t, e.run(set))
+	if !freed {
+		t.Errorf("looked for a void row %d times, want 3", tried)
+	}
+}
+
+// leaseThatWasLostStops whoever had it: it does no other step, and changes
+// nothing of the one that has it now.
+func leaseThatWasLostStops(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	altered := 0
+	e.Switch.Set(&flaky.Hooks{After: func(c flaky.Call) error {
+		if strings.HasPrefix(c.Query, "ALTER") {
+			altered++
+			e.exec(t, e.lockRow("elsewhere"))
+		}
+		return nil
+	}})
+	err := e.run(set)
+	e.Switch.Set(nil)
+	if err == nil || !strings.Contains(err.Error(), "another process took over") || altered != 1 {
+		t.Errorf("got %v after %d steps, want an error after 1", err, altered)
+	}
+	if got := e.count(t, "users_migrations WHERE version = 0 AND owner = 'elsewhere/other'"); got != 1 {
+		t.Errorf("rows of the other process: got %d, want 1", got)
+	}
+
+	e.exec(t, "UPDATE "+e.table("users_migrations")+" SET started_at = -61000000 WHERE version = 0")
+	must(t, e.run(set))
+}
+
+// takesBackOnlyItsOwnEntry where a step fails: another process may have gone on with it.
+func takesBackOnlyItsOwnEntry(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.HasPrefix(c.Query, "ALTER TABLE") {
+			e.exec(t, "UPDATE "+e.table("users_migrations")+" SET owner = 'elsewhere/other' WHERE done_at IS NULL")
+			return &numberError{Number: 1142} // not permitted
+		}
+		return nil
+	}})
+	err := e.run(set)
+	e.Switch.Set(nil)
+	if all, _ := e.journaled(t, set); err == nil || all != 1 {
+		t.Errorf("got error %v and %d entries, want an error and that of the other process", err, all)
+	}
+}
+
+// repeatsWhatAClusterAborts of Migrate's statements, as often as it takes.
+func repeatsWhatAClusterAborts(t *testing.T, g *Target) {
+	e := g.Open(t)
+	calls := 0
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if word, _, _ := strings.Cut(c.Query, " "); slices.Contains([]string{"INSERT", "UPDATE", "DELETE", "CREATE"}, word) {
+			if calls++; calls%8 == 0 {
+				return &numberError{Number: 1213}
+			}
+		}
+		return nil
+	}})
+	err := e.Store.Migrate(t.Context())
+	e.Switch.Set(nil)
+	if err := errors.Join(err, e.Store.Check(t.Context())); err != nil || calls < 20 {
+		t.Errorf("got %v after %d statements, want nil after 20 or more", err, calls)
 	}
 }
 

@@ -37,6 +37,7 @@ var promises = [...]struct {
 	{"SilentRepeats", SilentRepeats, false},
 	{"Prepared", Prepared, false},
 	{"Classes", Classes, false},
+	{"Limits", Limits, false},
 	{"Cancellation", func(t *testing.T, g *Target) { Cancellation(t, g, cancellations) }, false},
 	{"Outbox", Outbox, false},
 	{"AutocommitOff", AutocommitOff, true},

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/gousers/users/internal/dbtest/flaky"
 	"github.com/gousers/users/internal/migrate"
 	"github.com/gousers/users/sqlstore"
@@ -101,13 +103,22 @@ func Next(t testing.TB, d sqlstore.Dialect, o sqlstore.Options) *migrate.Set {
 	}
 	files[fmt.Sprintf("%04d_next.sql", len(names)+1)] = &fstest.MapFile{Data: []byte(next[d])}
 
-	never := func(error) bool { return false }
+	number := func(n uint16) func(error) bool {
+		return func(err error) bool {
+			e, ok := errors.AsType[*mysql.MySQLError](err)
+			return ok && e.Number == n
+		}
+	}
+	never := number(0)
 	set, err := migrate.Load(files, migrate.Database{
 		Dialect:     string(d),
 		Schema:      o.Schema,
 		Prefix:      o.TablePrefix,
 		Render:      func(template string) string { return render(template, d, o) },
-		Taken:       never,
+		Taken:       number(1062),
+		Aborted:     never,
+		Exists:      number(1060),
+		Missing:     never,
 		Unsupported: never,
 	})
 	if err != nil {

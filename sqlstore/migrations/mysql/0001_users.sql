@@ -3,6 +3,7 @@ CREATE TABLE {users_migrations} (
 	step INTEGER NOT NULL,
 	started_at BIGINT NOT NULL,
 	done_at BIGINT,
+	owner VARBINARY(255),
 	PRIMARY KEY (version, step)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
 -- done if: table users_migrations
