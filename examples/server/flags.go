@@ -76,7 +76,7 @@ func usage(w io.Writer) {
 	fs.SetOutput(w)
 	fmt.Fprintln(w, "usage: server [flags]")
 	fs.PrintDefaults()
-	fmt.Fprintln(w, "In a container Go's memory limit comes from the cgroup, unless GOMEMLIMIT is set; 96 MiB are enough.")
+	fmt.Fprintln(w, "In a container Go's memory limit comes from the cgroup, unless GOMEMLIMIT is set; 96 MiB are enough for SQLite and the default -hash.")
 }
 
 // parse reads the flags. Its errors are one line and hold no token and no password.
