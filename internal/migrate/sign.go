@@ -73,11 +73,11 @@ func (r *runner) seen(ctx context.Context, g sign) (bool, error) {
 
 // inSQLite reports whether there is a table or an index of that name.
 func (r *runner) inSQLite(ctx context.Context, name string) bool {
-	catalog := "sqlite_master"
+	master := "sqlite_master"
 	if r.db.Schema != "" {
-		catalog = `"` + r.db.Schema + `".` + catalog
+		master = `"` + r.db.Schema + `".` + master
 	}
 	var n int
-	err := r.conn.QueryRowContext(ctx, `SELECT count(*) FROM `+catalog+` WHERE name = ? COLLATE NOCASE`, name).Scan(&n)
+	err := r.conn.QueryRowContext(ctx, `SELECT count(*) FROM `+master+` WHERE name = ? COLLATE NOCASE`, name).Scan(&n)
 	return err == nil && n > 0
 }
