@@ -84,7 +84,7 @@ func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, 
 	now := s.now()
 	err = box.Enqueue(ctx, NotificationRecord{
 		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword,
-		State: StatePending, Created: now, Due: now,
+		State: StatePending, Urgent: true, Created: now, Due: now,
 	}, RecoveryGap)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("users: recover password: %w", err)

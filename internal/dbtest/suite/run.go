@@ -44,5 +44,6 @@ var promises = [...]struct {
 	{"Partitions", Partitions, true},
 	{"Isolation", Isolation, false},
 	{"Plans", Plans, true},
+	{"Turns", Turns, true},
 	{"Indexes", Indexes, true},
 }
