@@ -104,9 +104,8 @@ type turn struct {
 // What they read does not grow with the number of notifications, of which one
 // application may have any: they go from application to application in the index
 // notifications_due, and there look at the longest due of the urgent ones and of the
-// others. No engine is left another index, for statistics are old when many are added
-// at once. PostgreSQL, which can't be told which one to take, finds no other that
-// serves a comparison of rows.
+// others. Statistics may be old, as when many are added at once, and then another
+// index looks as good.
 //
 // The parameters are the application to begin after, how many entries of the index to
 // read for the applications at most, of which each has one or more, and twice an age
@@ -114,10 +113,7 @@ type turn struct {
 var pendingTurns, discardedTurns = turns("pending"), turns("discarded")
 
 func turns(state string) map[Dialect]string {
-	const (
-		table = `{notifications}{using notifications_due}`
-		look  = ` SELECT id, entries, COALESCE(%s, FALSE), COALESCE(%s, FALSE) FROM turns WHERE id IS NOT NULL`
-	)
+	const table = `{notifications}{using notifications_due}`
 	steps := func(next func(after string) string) string {
 		return `WITH RECURSIVE turns (id, entries, step) AS (
 			SELECT (` + next("?") + `), 1, 1
@@ -128,20 +124,10 @@ func turns(state string) map[Dialect]string {
 		return `SELECT application_id FROM ` + table + ` WHERE state = '` + state + `' AND application_id > ` + after + `
 			ORDER BY application_id LIMIT 1`
 	}
-	isDue := func(urgent string) string {
-		return `(SELECT due_at FROM ` + table + ` WHERE state = '` + state + `' AND application_id = turns.id AND urgent = ` + urgent + `
-			AND lease_until <= {now} ORDER BY due_at LIMIT 1) <= {now} - {i}`
-	}
-
+	// PostgreSQL can't be told which index to take, but no other one has this order.
 	nextPostgres := func(after string) string {
 		return `SELECT CASE state WHEN '` + state + `' THEN application_id END FROM ` + table + `
 			WHERE (state, application_id) > ('` + state + `', ` + after + `) ORDER BY state, application_id, urgent, due_at LIMIT 1`
-	}
-	isDuePostgres := func(urgent string) string {
-		part := `('` + state + `', turns.id, ` + urgent
-		return `(SELECT TRUE FROM ` + table + ` WHERE (state, application_id, urgent) >= ` + part + `)
-			AND (state, application_id, urgent, due_at) <= ` + part + `, {now} - {i}) AND lease_until <= {now}
-			ORDER BY state, application_id, urgent, due_at LIMIT 1)`
 	}
 
 	// MySQL can't begin in an index behind a value of another table, and = would let
@@ -152,11 +138,12 @@ func turns(state string) map[Dialect]string {
 			ORDER BY state, application_id, urgent, due_at LIMIT ?) AS walked
 		GROUP BY application_id)`
 
-	return map[Dialect]string{
-		Postgres: steps(nextPostgres) + fmt.Sprintf(look, isDuePostgres("TRUE"), isDuePostgres("FALSE")),
-		SQLite:   steps(next) + fmt.Sprintf(look, isDue("TRUE"), isDue("FALSE")),
-		MySQL:    walkMySQL + fmt.Sprintf(look, isDue("TRUE"), isDue("FALSE")),
+	isDue := func(urgent string) string {
+		return `COALESCE((SELECT due_at FROM ` + table + ` WHERE state = '` + state + `' AND application_id = turns.id
+			AND urgent = ` + urgent + ` AND lease_until <= {now} ORDER BY due_at LIMIT 1) <= {now} - {i}, FALSE)`
 	}
+	look := ` SELECT id, entries, ` + isDue("TRUE") + `, ` + isDue("FALSE") + ` FROM turns WHERE id IS NOT NULL`
+	return map[Dialect]string{Postgres: steps(nextPostgres) + look, SQLite: steps(next) + look, MySQL: walkMySQL + look}
 }
 
 // eachTurn calls use for the applications that have notifications whose time came so
@@ -223,9 +210,7 @@ func (s *Store) turns(
 // and by tableoid, as a ctid is unique within one partition only.
 const claimPostgres = `WITH due AS (
 		SELECT tableoid AS part, ctid AS row_at FROM {notifications} 
-		WHERE (state, application_id, urgent) >= ('pending', ?, ?) AND (state, application_id, urgent, due_at) <= ('pending', ?, ?, {now})
-			AND lease_until <= {now}
-		ORDER BY state, application_id, urgent, due_at, id LIMIT {i} FOR UPDATE SKIP LOCKED)
+		WHERE ` + dueOfTurn + ` LIMIT {i} FOR UPDATE SKIP LOCKED)
 	UPDATE {notifications} SET lease_owner = {t}, lease_until = {now} + {i}, attempts = attempts + 1
 	WHERE ctid = ANY(ARRAY(SELECT row_at FROM due)) AND (tableoid, ctid) IN (SELECT part, row_at FROM due)
 	RETURNING ` + notificationColumns
@@ -296,7 +281,7 @@ func (s *Store) claimPart(
 	err = s.retry(ctx, func(int) error {
 		switch s.Dialect {
 		case Postgres:
-			claimed, err = s.claimAtOnce(ctx, claimPostgres, application, urgent, application, urgent, limit, c.Worker, lease)
+			claimed, err = s.claimAtOnce(ctx, claimPostgres, application, urgent, limit, c.Worker, lease)
 		case MySQL:
 			claimed, err = s.claimMySQL(ctx, c, application, urgent, limit)
 		case SQLite:
