@@ -102,7 +102,7 @@ func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, 
 		userID = found[0].ID
 	}
 	err = box.Enqueue(ctx, NotificationRecord{
-		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword, State: StatePending,
+		ID: id, ApplicationID: app.ID, UserID: userID, Kind: KindSetPassword, State: StatePending, Urgent: true,
 	}, RecoveryGap)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("users: recover password: %w", err)

@@ -10,7 +10,7 @@ import (
 // The states of a [NotificationRecord]. Delivered ones are deleted.
 const (
 	StatePending   = "pending"
-	StateDiscarded = "discarded" // given up, kept until somebody retries it
+	StateDiscarded = "discarded" // given up, kept for a while for somebody to retry it
 )
 
 // NotificationRecord is a notification as it is stored until it is delivered.
@@ -22,9 +22,10 @@ type NotificationRecord struct {
 	Kind          string    `json:"kind"`                // KindAccountCreated, KindSetPassword
 	State         string    `json:"state"`               // StatePending or StateDiscarded
 	LastError     string    `json:"lastError,omitempty"` // at most 512 bytes
+	Urgent        bool      `json:"urgent"`              // a user waits for it
 	Attempts      int       `json:"attempts"`
 	Created       time.Time `json:"created"`
-	Due           time.Time `json:"due"`
+	Due           time.Time `json:"due"` // of a discarded one: when it was given up
 }
 
 // OutboxStore is the capability of a [Store] to hand out the notifications that
@@ -44,9 +45,12 @@ type OutboxStore interface {
 	// concurrent calls for one user one adds a row. A user that does not exist is
 	// ErrNotFound; a taken ID is an error, and nothing changes.
 	Enqueue(ctx context.Context, r NotificationRecord, minGap time.Duration) error
-	// Claim leases up to c.Limit pending notifications that are due and not
-	// leased to anyone, the longest due first, over all applications, adds one
-	// to their Attempts, and returns them. A limit of 0 or less claims none.
+	// Claim leases up to c.Limit pending notifications that are due and not leased
+	// to anyone, all of one application, adds one to their Attempts, and returns
+	// them: urgent ones first, then the longest due. Applications take turns: of
+	// those that have such and are not in c.Except it is the first after c.After, in
+	// the order of ids and around the end. If there is none, nothing is claimed. A
+	// limit of 0 or less claims none.
 	Claim(ctx context.Context, c Claim) ([]NotificationRecord, error)
 	// Settle ends the lease that s.Worker holds. A worker whose lease has passed
 	// to another (or whose notification is gone) gets ErrStale and changes nothing.
@@ -58,13 +62,19 @@ type OutboxStore interface {
 	// user and kind is pending by now it is a *ConflictError with the member
 	// "kind", and nothing changes.
 	Retry(ctx context.Context, applicationID, id string) error
+	// PurgeDiscarded deletes up to limit discarded notifications, of all
+	// applications, that were given up at least age ago, and returns how many.
+	PurgeDiscarded(ctx context.Context, age time.Duration, limit int) (int, error)
 }
 
-// Claim says who takes notifications, for how long and how many.
+// Claim says who takes notifications, for how long, how many and of which
+// application.
 type Claim struct {
 	Worker string // unique to the claiming worker
 	Lease  time.Duration
 	Limit  int
+	After  string   // the id of the application that was served last; empty: none was
+	Except []string // ids of applications that are passed over
 }
 
 // Outcome is what became of a claimed notification.
@@ -79,7 +89,7 @@ const (
 	// OutcomeReleased: it was not attempted; it is pending and due in RetryIn, and
 	// the attempt that Claim counted is taken back.
 	OutcomeReleased
-	// OutcomeDiscarded: given up; it is kept as StateDiscarded.
+	// OutcomeDiscarded: given up; it is kept as StateDiscarded, and Due is now.
 	OutcomeDiscarded
 )
 

@@ -17,6 +17,8 @@ type tenant struct {
 	emails      map[string]*user             // by EmailKey
 	idempotency map[users.IdempotencyKey]*idempotencyRecord
 	rows        map[string]*row // by id
+	urgent      queue[*row]     // of rows, those that are due and not leased, by due
+	others      queue[*row]
 	tokens      map[[32]byte]*token
 }
 

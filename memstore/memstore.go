@@ -36,9 +36,12 @@ type Store struct {
 	apiKeys map[string]*tenant
 
 	// What is looked for over all applications, by time.
-	ready  queue[*row]   // pending and not leased, by due
-	leased queue[*row]   // by the end of the lease
-	expiry queue[func()] // what Purge may take, by when; the value deletes it
+	ready     queue[*row]   // pending and not leased, by due; Claim moves what is due to its tenant
+	leased    queue[*row]   // by the end of the lease
+	discarded queue[*row]   // by when they were given up
+	expiry    queue[func()] // what Purge may take, by when; the value deletes it
+
+	turns []*tenant // those with due rows, perhaps with none since, in order of id
 }
 
 var (

@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +14,9 @@ import (
 // errRowTaken is no conflict: ids are the Service's own, and never taken.
 var errRowTaken = errors.New("memstore: the id of the notification is taken")
 
-// row is a [users.NotificationRecord] as it is kept. While it is pending its node
-// is in Store.ready or, leased, in Store.leased; a discarded one has none.
+// row is a [users.NotificationRecord] as it is kept. Its node is in Store.ready or
+// in a queue of its tenant, if it is leased in Store.leased, and if it is discarded
+// in Store.discarded.
 type row struct {
 	users.NotificationRecord
 	user   *user
@@ -30,6 +32,8 @@ func (s *Store) addRow(t *tenant, u *user, o users.NotificationRecord) {
 	if o.State == users.StatePending {
 		u.pending[o.Kind] = r
 		r.node = s.ready.add(o.Due, o.ID, r)
+	} else {
+		r.node = s.discarded.add(o.Due, o.ID, r)
 	}
 }
 
@@ -79,35 +83,83 @@ func (s *Store) hasten(r *row) {
 	r.node = s.ready.add(r.Due, r.ID, r)
 }
 
-// Claim implements [users.OutboxStore]. It costs O(log n) for each row it returns
-// and for each lease that ran out, however many rows wait.
+// Claim implements [users.OutboxStore]. It costs O(log n) for each row that it
+// returns, that became due, or whose lease ran out, however many rows wait.
 func (s *Store) Claim(ctx context.Context, c users.Claim) ([]users.NotificationRecord, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.end()
 
-	now := s.now()
-	for { // what ran out is due again
-		r, ok := s.leased.pop(now)
-		if !ok {
-			break
-		}
-		r.node = s.ready.add(r.Due, r.ID, r)
+	if c.Limit <= 0 {
+		return []users.NotificationRecord{}, nil
 	}
+	now := s.now()
+	s.bringDue(now)
+	next, found := s.turn(c.After)
+	if found {
+		next++
+	}
+	for range len(s.turns) {
+		if next == len(s.turns) {
+			next = 0
+		}
+		t := s.turns[next]
+		if slices.Contains(c.Except, t.ID) {
+			next++
+			continue
+		}
+		claimed := s.lease(&t.urgent, c, c.Limit, now)
+		claimed = append(claimed, s.lease(&t.others, c, c.Limit-len(claimed), now)...)
+		if t.urgent.Len()+t.others.Len() > 0 {
+			next++
+		} else {
+			s.turns = slices.Delete(s.turns, next, next+1)
+		}
+		if len(claimed) > 0 {
+			return claimed, nil
+		}
+	}
+	return []users.NotificationRecord{}, nil
+}
 
-	claimed := []users.NotificationRecord{}
-	for len(claimed) < c.Limit {
-		r, ok := s.ready.pop(now)
+// lease leases up to limit rows of a tenant's.
+func (s *Store) lease(due *queue[*row], c users.Claim, limit int, now time.Time) (leased []users.NotificationRecord) {
+	for len(leased) < limit {
+		r, ok := due.pop(now)
 		if !ok {
 			break
 		}
 		r.worker = c.Worker
 		r.Attempts++
 		r.node = s.leased.add(now.Add(c.Lease), r.ID, r)
-		claimed = append(claimed, r.NotificationRecord)
+		leased = append(leased, r.NotificationRecord)
 	}
-	return claimed, nil
+	return leased
+}
+
+// bringDue gives the rows that are due to their tenants, and these a turn. What was
+// leased until now is due again.
+func (s *Store) bringDue(now time.Time) {
+	for r, ok := s.leased.pop(now); ok; r, ok = s.leased.pop(now) {
+		r.node = s.ready.add(r.Due, r.ID, r)
+	}
+	for r, ok := s.ready.pop(now); ok; r, ok = s.ready.pop(now) {
+		t := s.tenants[r.ApplicationID]
+		due := &t.others
+		if r.Urgent {
+			due = &t.urgent
+		}
+		r.node = due.add(r.Due, r.ID, r)
+		if i, there := s.turn(t.ID); !there {
+			s.turns = slices.Insert(s.turns, i, t)
+		}
+	}
+}
+
+// turn returns where in s.turns an application is or would be.
+func (s *Store) turn(applicationID string) (i int, found bool) {
+	return slices.BinarySearchFunc(s.turns, applicationID, func(t *tenant, id string) int { return cmp.Compare(t.ID, id) })
 }
 
 // Settle implements [users.OutboxStore]. A lease that ran out is in force until
@@ -140,6 +192,8 @@ func (s *Store) Settle(ctx context.Context, o users.Settlement) error {
 	case users.OutcomeDiscarded:
 		r.State = users.StateDiscarded
 		delete(r.user.pending, r.Kind)
+		r.Due = s.now()
+		r.node = s.discarded.add(r.Due, r.ID, r)
 	case users.OutcomeReleased:
 		r.Attempts--
 		fallthrough
@@ -193,10 +247,30 @@ func (s *Store) Retry(ctx context.Context, applicationID, id string) error {
 		return &users.ConflictError{Members: []string{"kind"}}
 	}
 
+	r.node.in.remove(r.node)
 	r.State = users.StatePending
 	r.Attempts = 0
 	r.Due = s.now()
 	r.node = s.ready.add(r.Due, r.ID, r)
 	r.user.pending[r.Kind] = r
 	return nil
+}
+
+// PurgeDiscarded implements [users.OutboxStore]: it deletes what was given up first.
+func (s *Store) PurgeDiscarded(ctx context.Context, age time.Duration, limit int) (int, error) {
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer s.end()
+
+	before := s.now().Add(-age)
+	n := 0
+	for ; n < limit; n++ {
+		r, ok := s.discarded.pop(before)
+		if !ok {
+			break
+		}
+		delete(s.tenants[r.ApplicationID].rows, r.ID)
+	}
+	return n, nil
 }

@@ -96,9 +96,10 @@ func (c *creator) create() (took time.Duration) {
 }
 
 // block runs a relay whose notifier answers nobody until end is called. When it
-// returns, all workers wait.
+// returns, all workers wait that one application has.
 func (c *creator) block() (end func()) {
-	calls, release := make(chan struct{}, outbox.DefaultWorkers), make(chan struct{})
+	const workers = (outbox.DefaultWorkers + 1) / 2
+	calls, release := make(chan struct{}, workers), make(chan struct{})
 	r, err := outbox.New(c.svc, users.NotifierFunc(func(context.Context, users.Notification) error {
 		select {
 		case calls <- struct{}{}:
@@ -110,11 +111,11 @@ func (c *creator) block() (end func()) {
 	if err != nil {
 		c.Fatal(err)
 	}
-	for range outbox.DefaultWorkers {
+	for range workers {
 		c.create()
 	}
 	stop := run(r)
-	for range outbox.DefaultWorkers {
+	for range workers {
 		<-calls
 	}
 	return func() { close(release); stop() }

@@ -54,8 +54,24 @@ func (f *fixture) around(i storefake.Interceptor) *users.Service {
 	return f.service(storefake.Around(f.store, i), nil)
 }
 
+// application adds an application.
+func (f *fixture) application(key string) users.Application {
+	f.t.Helper()
+	app, err := f.svc.CreateApplication(f.t.Context(), users.Application{APIKey: key})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return *app
+}
+
 // create adds a user who is sent a link, or only told.
 func (f *fixture) create(link bool) *users.User {
+	f.t.Helper()
+	return f.createIn(apiKey, link)
+}
+
+// createIn is create in an application.
+func (f *fixture) createIn(apiKey string, link bool) *users.User {
 	f.t.Helper()
 	f.made++
 	p := users.CreateUserParams{

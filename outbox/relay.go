@@ -17,13 +17,14 @@ import (
 
 // The defaults of [Options], and the least number of attempts.
 const (
-	DefaultWorkers     = 4
-	DefaultLease       = 45 * time.Second
-	DefaultTimeout     = 30 * time.Second
-	DefaultPoll        = time.Second
-	DefaultPurgeEvery  = 10 * time.Minute
-	DefaultMaxAttempts = 20 // about ten hours
-	MinAttempts        = 8  // about eighty minutes
+	DefaultWorkers       = 8
+	DefaultLease         = 45 * time.Second
+	DefaultTimeout       = 30 * time.Second
+	DefaultPoll          = time.Second
+	DefaultPurgeEvery    = 10 * time.Minute
+	DefaultKeepDiscarded = 30 * 24 * time.Hour
+	DefaultMaxAttempts   = 20 // about ten hours
+	MinAttempts          = 8  // about eighty minutes
 )
 
 // The wait before another attempt: uniformly between the n-th step and twice
@@ -49,7 +50,9 @@ type Options struct {
 	// for concurrent use and must not keep or log the token. Without it these
 	// notifications fail with an error that says so.
 	SetPasswordURL func(app users.Application, token string) string
-	// Workers is how many notifications are delivered at once; 0: 4.
+	// Workers is how many notifications are delivered at once, at most half of
+	// them, rounded up, for one application; 0: 8. Where one application's
+	// deliveries hang, others have the rest; a single worker leaves none.
 	Workers int
 	// Timeout is how long one delivery may take; 0: 30 s. A delivery that takes
 	// longer is a failed attempt, even if the notifier ignores its context.
@@ -67,8 +70,11 @@ type Options struct {
 	// Poll is how often an idle relay looks for due rows; 0: 1 s.
 	Poll time.Duration
 	// PurgeEvery is how often Run deletes expired tokens and idempotency
-	// records; 0: 10 min.
+	// records, and notifications discarded long ago; 0: 10 min.
 	PurgeEvery time.Duration
+	// KeepDiscarded is how long a discarded notification stays for
+	// RetryNotification before Run deletes it; 0: 30 days.
+	KeepDiscarded time.Duration
 	// Logger gets a line for each postponed delivery (Info), each failed attempt
 	// (Warn), each discarded notification, each failure of the store and each
 	// panic (Error). None holds a token. nil: nothing is logged.
@@ -91,6 +97,7 @@ func (o *Options) complete() error {
 		{"MaxAttempts", int64(o.MaxAttempts)},
 		{"Poll", int64(o.Poll)},
 		{"PurgeEvery", int64(o.PurgeEvery)},
+		{"KeepDiscarded", int64(o.KeepDiscarded)},
 	} {
 		if option.value < 0 {
 			return fmt.Errorf("option %s is negative", option.name)
@@ -103,6 +110,7 @@ func (o *Options) complete() error {
 	setDefault(&o.MaxAttempts, DefaultMaxAttempts)
 	setDefault(&o.Poll, DefaultPoll)
 	setDefault(&o.PurgeEvery, DefaultPurgeEvery)
+	setDefault(&o.KeepDiscarded, DefaultKeepDiscarded)
 	if o.Lease-o.Timeout < minMargin {
 		return fmt.Errorf("option Lease does not exceed Timeout by at least %v", minMargin)
 	}

@@ -75,9 +75,10 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"no margin":       {f.svc, &outbox.Recorder{}, outbox.Options{Lease: 30*time.Second + time.Millisecond, Timeout: 30 * time.Second}, "Lease"},
 		"endless timeout": {f.svc, &outbox.Recorder{}, outbox.Options{Timeout: 1<<63 - 1}, "Lease"},
 		"negative":        {f.svc, &outbox.Recorder{}, outbox.Options{Poll: -1}, "Poll"},
+		"minus 1 kept":    {f.svc, &outbox.Recorder{}, outbox.Options{KeepDiscarded: -1}, "KeepDiscarded"},
 		"minus 1 workers": {f.svc, &outbox.Recorder{}, outbox.Options{Workers: -1}, "Workers"},
 		"all negative": {f.svc, &outbox.Recorder{}, outbox.Options{
-			Timeout: -1, Lease: -1, MaxAttempts: -1, Poll: -1, PurgeEvery: -1,
+			Timeout: -1, Lease: -1, MaxAttempts: -1, Poll: -1, PurgeEvery: -1, KeepDiscarded: -1,
 		}, "Timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +152,7 @@ func TestRunFinishesWhatItDeliversAndReleasesTheRest(t *testing.T) {
 			delivered.Add(1)
 			return nil
 		})
-		stop := run(relay(t, f.svc, n, outbox.Options{Workers: 4}))
+		stop := run(relay(t, f.svc, n, outbox.Options{Workers: 8})) // of which an application has half
 		time.Sleep(time.Second)
 		start := time.Now()
 		stop()
@@ -211,7 +212,7 @@ func TestDrainOfAnEmptyOutboxEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var claims atomic.Int32
 	svc := f.around(func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
-		if m == storefake.Claim && claims.Add(1) == 2 {
+		if m == storefake.Claim && claims.Add(1) == 1 {
 			cancel()
 			return ctx.Err()
 		}
@@ -223,35 +224,30 @@ func TestDrainOfAnEmptyOutboxEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// What becomes due while the last job runs is delivered, whatever was found
-// before that job: nothing, then a full batch, then nothing.
+// What becomes due while the last job runs is delivered, though a claim found
+// nothing meanwhile.
 func TestDrainLooksAgainAfterTheLastSettlement(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	f.create(false)
 	var claims atomic.Int32
-	third := make(chan struct{})
+	second := make(chan struct{})
 	svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
-		if m != storefake.Claim {
-			return do()
+		err := do()
+		if m == storefake.Claim && claims.Add(1) == 2 {
+			close(second)
 		}
-		switch claims.Add(1) {
-		case 1:
-			return nil // as if nothing were due yet
-		case 3:
-			defer close(third)
-		}
-		return do()
+		return err
 	})
 	var delivered atomic.Int32
 	n := users.NotifierFunc(func(context.Context, users.Notification) error {
 		if delivered.Add(1) == 1 {
-			<-third
+			<-second
 			f.create(false)
 		}
 		return nil
 	})
-	drain(t, relay(t, svc, n, outbox.Options{Workers: 1}))
+	drain(t, relay(t, svc, n, outbox.Options{Workers: 2}))
 	f.noRows()
 	if got := delivered.Load(); got != 2 {
 		t.Errorf("delivered: got %d, want 2", got)

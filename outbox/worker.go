@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,7 +13,7 @@ import (
 )
 
 const (
-	// maxBatch bounds what one claim takes, and with it the rows in memory.
+	// maxBatch bounds the rows in memory that wait for a worker.
 	maxBatch = 256
 	// storeTimeout bounds the store calls that must be tried after ctx has ended.
 	storeTimeout = 5 * time.Second
@@ -38,33 +37,48 @@ type pool struct {
 	*Relay
 	ctx      context.Context // ends the claims
 	delivery context.Context // ends the deliveries
-	jobs     chan job
-	claimed  sync.WaitGroup // jobs that are not settled
+	lanes    *lanes
 }
 
-// work claims and dispatches until ctx ends or, draining, nothing is due.
+// work claims and delivers until ctx ends or, draining, nothing is due.
 func (r *Relay) work(ctx, delivery context.Context, drain bool) error {
-	p := &pool{Relay: r, ctx: ctx, delivery: delivery, jobs: make(chan job)}
+	window := r.o.Lease - r.o.Timeout - r.grace
+	p := &pool{Relay: r, ctx: ctx, delivery: delivery, lanes: newLanes(ctx, r.o.Workers, window)}
 	var workers sync.WaitGroup
 	for range r.o.Workers {
 		workers.Go(func() {
-			for j := range p.jobs {
+			for j, ok := p.lanes.next(); ok; j, ok = p.lanes.next() {
 				p.handle(j)
 			}
 		})
 	}
 
 	err := p.claimAll(drain)
-	close(p.jobs)
+	p.releaseAll(p.lanes.close())
 	workers.Wait()
 	return err
 }
 
 func (p *pool) claimAll(drain bool) error {
-	batch, failures, idle := p.o.Workers, 0, false
+	poll := time.NewTimer(p.o.Poll)
+	defer poll.Stop()
+	failures := 0
 	for p.ctx.Err() == nil {
+		next, ok := p.lanes.plan(drain)
+		if !ok {
+			select {
+			case <-p.lanes.changed:
+			case <-poll.C:
+				if !drain {
+					p.lanes.poll()
+				}
+			case <-p.ctx.Done():
+			}
+			continue
+		}
+
 		start := time.Now()
-		jobs, err := p.claim(batch)
+		jobs, err := p.claim(next, start)
 		switch {
 		case err != nil && p.ctx.Err() != nil:
 			continue
@@ -77,21 +91,12 @@ func (p *pool) claimAll(drain bool) error {
 			continue
 		}
 		failures = 0
-		p.dispatch(jobs)
-		idle = idle && len(jobs) == 0
-
-		switch full := len(jobs) == batch; {
-		case slices.ContainsFunc(jobs, job.orphaned):
-			batch = 1 // if one of them kills the process, few share its fate
-		case full:
-			batch = p.resize(batch, time.Since(start))
-		case drain && len(jobs) == 0 && idle:
-			return nil
-		case drain:
-			p.claimed.Wait()
-			idle = len(jobs) == 0
-		default:
-			sleep(p.ctx, p.o.Poll)
+		p.lanes.add(next, start, jobs)
+		if len(jobs) == 0 {
+			if drain && next.nothing {
+				return nil
+			}
+			poll.Reset(p.o.Poll)
 		}
 	}
 
@@ -101,47 +106,22 @@ func (p *pool) claimAll(drain bool) error {
 	return nil
 }
 
-// resize returns the size of the next batch: as many rows as can be dispatched
-// well before their leases are too short. The last batch took so long.
-func (p *pool) resize(batch int, took time.Duration) int {
-	switch window := p.o.Lease - p.o.Timeout - p.grace; {
-	case took < window/8:
-		return min(2*batch, maxBatch)
-	case took > window/2:
-		return max(batch/2, 1)
-	}
-	return batch
-}
-
-// claim takes up to limit rows, under a name that is used for this claim only:
-// the late result of an earlier lease must not pass for that of a later one.
-func (p *pool) claim(limit int) (jobs []job, err error) {
+// claim takes rows under a name that is used for this claim only: the late result of
+// an earlier lease must not pass for that of a later one.
+func (p *pool) claim(next plan, start time.Time) (jobs []job, err error) {
 	defer func() { err = p.recovered("claim", recover(), err) }()
 
 	worker := p.name + "." + strconv.FormatUint(p.claims.Add(1), 36)
-	start := time.Now()
-	rows, err := p.box.Claim(p.ctx, users.Claim{Worker: worker, Lease: p.o.Lease, Limit: limit})
+	rows, err := p.box.Claim(p.ctx, users.Claim{
+		Worker: worker, Lease: p.o.Lease, Limit: next.limit, After: next.after, Except: next.except,
+	})
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
 		jobs = append(jobs, job{row, worker, start.Add(p.o.Lease)})
 	}
-	p.claimed.Add(len(jobs))
 	return jobs, nil
-}
-
-// dispatch passes the jobs to the workers as these become free. When ctx ends it
-// releases the rest.
-func (p *pool) dispatch(jobs []job) {
-	for i, j := range jobs {
-		select {
-		case p.jobs <- j:
-		case <-p.ctx.Done():
-			p.releaseAll(jobs[i:])
-			return
-		}
-	}
 }
 
 // releaseAll returns to the store what no worker has begun. What fails in
@@ -154,14 +134,13 @@ func (p *pool) releaseAll(jobs []job) {
 			s, _ := p.decide(j, result{status: released})
 			_ = p.trySettle(ctx, s)
 		}
-		p.claimed.Done()
 	}
 }
 
 // handle processes one row. Whatever panics here costs one attempt: the lease
 // runs out and the row is claimed again.
 func (p *pool) handle(j job) {
-	defer p.claimed.Done()
+	defer p.lanes.done(j)
 	defer func() { _ = p.recovered("delivery", recover(), nil) }()
 
 	settlement, e := p.decide(j, p.process(j))
@@ -220,22 +199,25 @@ func (p *pool) trySettle(ctx context.Context, s users.Settlement) (err error) {
 	return err
 }
 
-// purgeUntil deletes what has expired until ctx ends. The first time is random,
-// so that processes started together do not all purge at once.
+// purgeUntil deletes what has expired, and what was given up long ago, until ctx
+// ends. The first time is random, so that processes started together do not all
+// purge at once.
 func (r *Relay) purgeUntil(ctx context.Context) {
 	sleep(ctx, time.Duration(r.o.Rand()*float64(r.o.PurgeEvery)))
 	for ctx.Err() == nil {
-		n, err := r.purge(ctx)
-		if err != nil && ctx.Err() == nil {
+		expired, err := r.purge(func() (int, error) { return r.svc.Purge(ctx, purgeLimit) })
+		discarded, errDiscarded := r.purge(func() (int, error) { return r.box.PurgeDiscarded(ctx, r.o.KeepDiscarded, purgeLimit) })
+		if err = errors.Join(err, errDiscarded); err != nil && ctx.Err() == nil {
 			r.o.Logger.ErrorContext(ctx, "outbox: purge failed", "error", err)
 		}
-		if err != nil || n < purgeLimit {
+		if err != nil || max(expired, discarded) < purgeLimit {
 			sleep(ctx, r.o.PurgeEvery)
 		}
 	}
 }
 
-func (r *Relay) purge(ctx context.Context) (n int, err error) {
+// purge calls what deletes, and returns how much that was.
+func (r *Relay) purge(some func() (int, error)) (n int, err error) {
 	defer func() { err = r.recovered("purge", recover(), err) }()
-	return r.svc.Purge(ctx, purgeLimit)
+	return some()
 }

@@ -357,6 +357,9 @@ type endless struct {
 func (e *endless) Claim(_ context.Context, c users.Claim) ([]users.NotificationRecord, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if slices.Contains(c.Except, e.app) {
+		return nil, nil
+	}
 	n := min(c.Limit, e.left)
 	e.left -= n
 	e.most = max(e.most, n)

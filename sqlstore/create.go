@@ -147,9 +147,9 @@ const (
 	insertRoleLinks = `INSERT INTO {user_roles} (application_id, user_id, role_id)
 		SELECT {t}, {t}, id FROM {roles} WHERE application_id = ? AND id IN `
 
-	intoNotifications = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, due_at,
+	intoNotifications = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, urgent, due_at,
 		lease_until, lease_owner, attempts, last_error, date_created)`
-	insertNotification = intoNotifications + ` VALUES (?, ?, ?, ?, ?, ?, COALESCE({i}, {now}), 0, '', ?, ?, COALESCE({i}, {now}))`
+	insertNotification = intoNotifications + ` VALUES (?, ?, ?, ?, ?, ?, ?, COALESCE({i}, {now}), 0, '', ?, ?, COALESCE({i}, {now}))`
 )
 
 // putUser writes the user, its role links and its notifications. The error is
@@ -208,7 +208,7 @@ func (r runner) putUserPostgres(ctx context.Context, n *users.NewUser, roles []s
 
 	for i := range n.Notifications {
 		b.WriteString(`, n` + strconv.Itoa(i) + ` AS (` + intoNotifications + `
-			SELECT {t}, {t}, {t}, {t}, {t}, {i}, COALESCE({i}, {now}), 0, '', {i}, {t}, COALESCE({i}, {now}) FROM u)`)
+			SELECT {t}, {t}, {t}, {t}, {t}, {i}, {b}, COALESCE({i}, {now}), 0, '', {i}, {t}, COALESCE({i}, {now}) FROM u)`)
 		args = append(args, notificationArgs(&n.Notifications[i])...)
 	}
 
@@ -241,7 +241,7 @@ func notificationArgs(n *users.NotificationRecord) []any {
 		pending = 1
 	}
 	return []any{
-		n.ApplicationID, n.ID, n.UserID, n.Kind, n.State, pending, orNow(n.Due),
+		n.ApplicationID, n.ID, n.UserID, n.Kind, n.State, pending, n.Urgent, orNow(n.Due),
 		n.Attempts, n.LastError, orNow(n.Created),
 	}
 }

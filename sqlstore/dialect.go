@@ -31,6 +31,7 @@ var nowMicros = map[Dialect]string{
 //	{or nothing} the end of an INSERT that writes nothing where a unique key is
 //	             taken; see runner.insert
 //	{share}      a lock that lets a reader see what others have committed
+//	{using x}    behind a table: no other index than x; PostgreSQL knows nothing like it
 //
 // and numbers the parameters where the dialect does so.
 func (d dialect) render(template string) string {
@@ -89,6 +90,15 @@ func (d dialect) word(w string) string {
 	case "share":
 		if d.Dialect == MySQL {
 			return " LOCK IN SHARE MODE"
+		}
+		return ""
+	}
+	if name, ok := strings.CutPrefix(w, "using "); ok {
+		switch index := d.quote(d.prefix + name); d.Dialect {
+		case MySQL:
+			return " FORCE INDEX (" + index + ")"
+		case SQLite:
+			return " INDEXED BY " + index
 		}
 		return ""
 	}

@@ -21,13 +21,13 @@ import (
 // errRowTaken is no conflict: ids are the Service's own, and never taken.
 var errRowTaken = errors.New("the id of the notification is taken")
 
-const notificationColumns = `application_id, id, user_id, kind, state, due_at, attempts, last_error, date_created`
+const notificationColumns = `application_id, id, user_id, kind, state, urgent, due_at, attempts, last_error, date_created`
 
 const (
 	// enqueue adds a notification for each row of what follows it: oneUser and
 	// mayAdd. It is due by the database's clock.
 	enqueue = intoNotifications + `
-		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {now}, 0, '', {i}, {t}, COALESCE({i}, {now}) `
+		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {b}, {now}, 0, '', {i}, {t}, COALESCE({i}, {now}) `
 	// hasten makes the notification that is in the way of another one due, if it is
 	// old enough for that. What follows is mayHasten.
 	hasten = `UPDATE {notifications} SET due_at = {now}
@@ -69,7 +69,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 
 		repeated, err := s.statementOnce(ctx, attempt, func(run runner) error {
 			return run.insert(ctx, s.text(enqueue+to.text+` {or nothing}`), append([]any{
-				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Attempts, r.LastError, orNow(r.Created),
+				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Urgent, r.Attempts, r.LastError, orNow(r.Created),
 			}, to.args...)...)
 		})
 		if !isNotWritten(err) {
@@ -121,30 +121,148 @@ func (c condition) and(d condition) condition {
 	return condition{c.text + ` AND ` + d.text, slices.Concat(c.args, d.args)}
 }
 
+// The first and the greatest number of applications that one statement looks for.
+const (
+	firstPage = 16
+	maxPage   = 256
+)
+
+// turn is an application with notifications whose time has come.
+type turn struct {
+	application    string
+	urgent, others bool // which ones
+}
+
+// pendingTurns and discardedTurns are the statements, by dialect, that find the
+// applications which have notifications in that state.
+//
+// What they read does not grow with the number of notifications, of which one
+// application may have any: they go from application to application in the index
+// notifications_due, and there look at the longest due of the urgent ones and of the
+// others. Statistics may be old, as when many are added at once, and then another
+// index looks as good.
+//
+// The parameters are the application to begin after, how many entries of the index to
+// read for the applications at most, of which each has one or more, and twice an age
+// in microseconds.
+var pendingTurns, discardedTurns = turns("pending"), turns("discarded")
+
+func turns(state string) map[Dialect]string {
+	const table = `{notifications}{using notifications_due}`
+	steps := func(next func(after string) string) string {
+		return `WITH RECURSIVE turns (id, entries, step) AS (
+			SELECT (` + next("?") + `), 1, 1
+			UNION ALL SELECT (` + next("turns.id") + `), 1, step + 1 FROM turns WHERE id IS NOT NULL AND step < {i})`
+	}
+
+	next := func(after string) string {
+		return `SELECT application_id FROM ` + table + ` WHERE state = '` + state + `' AND application_id > ` + after + `
+			ORDER BY application_id LIMIT 1`
+	}
+	// PostgreSQL can't be told which index to take, but no other one has this order.
+	nextPostgres := func(after string) string {
+		return `SELECT CASE state WHEN '` + state + `' THEN application_id END FROM ` + table + `
+			WHERE (state, application_id) > ('` + state + `', ` + after + `) ORDER BY state, application_id, urgent, due_at LIMIT 1`
+	}
+
+	// MySQL can't begin in an index behind a value of another table, and = would let
+	// it begin with the first entry of the state.
+	walkMySQL := `WITH turns (id, entries) AS (
+		SELECT application_id, count(*) FROM (
+			SELECT application_id FROM ` + table + ` WHERE state >= '` + state + `' AND state <= '` + state + `' AND application_id > ?
+			ORDER BY state, application_id, urgent, due_at LIMIT ?) AS walked
+		GROUP BY application_id)`
+
+	isDue := func(urgent string) string {
+		return `COALESCE((SELECT due_at FROM ` + table + ` WHERE state = '` + state + `' AND application_id = turns.id
+			AND urgent = ` + urgent + ` AND lease_until <= {now} ORDER BY due_at LIMIT 1) <= {now} - {i}, FALSE)`
+	}
+	look := ` SELECT id, entries, ` + isDue("TRUE") + `, ` + isDue("FALSE") + ` FROM turns WHERE id IS NOT NULL`
+	return map[Dialect]string{Postgres: steps(nextPostgres) + look, SQLite: steps(next) + look, MySQL: walkMySQL + look}
+}
+
+// eachTurn calls use for the applications that have notifications whose time came so
+// long ago: in the order of ids from the one after a given one, around the end, until
+// use says that it is done.
+func (s *Store) eachTurn(
+	ctx context.Context, state map[Dialect]string, age time.Duration, after string, use func(turn) (done bool, err error),
+) error {
+	done, err := s.eachTurnBetween(ctx, state, age, after, "", use)
+	if err == nil && !done && after != "" {
+		_, err = s.eachTurnBetween(ctx, state, age, "", after, use)
+	}
+	return err
+}
+
+// eachTurnBetween goes from the application after one to another or, if that is
+// empty, to the last.
+func (s *Store) eachTurnBetween(
+	ctx context.Context, state map[Dialect]string, age time.Duration, after, last string, use func(turn) (done bool, err error),
+) (done bool, err error) {
+	for limit := firstPage; ; limit = min(4*limit, maxPage) {
+		page, entries, err := s.turns(ctx, state[s.Dialect], after, limit, age)
+		if err != nil {
+			return false, err
+		}
+		for _, t := range page {
+			after = t.application
+			if last != "" && after > last {
+				return false, nil
+			}
+			if !t.urgent && !t.others {
+				continue
+			}
+			if done, err := use(t); done || err != nil {
+				return done, err
+			}
+		}
+		if entries < limit {
+			return false, nil
+		}
+	}
+}
+
+// turns returns a page of applications in the order of ids, and how many entries of
+// the index were read for it.
+func (s *Store) turns(
+	ctx context.Context, template, after string, limit int, age time.Duration,
+) (page []turn, entries int, err error) {
+	err = s.read(ctx, func(r runner) error {
+		page, entries = nil, 0
+		return r.query(ctx, func(rows *sql.Rows) error {
+			var t turn
+			var n int
+			err := rows.Scan(&t.application, &n, &t.urgent, &t.others)
+			page, entries = append(page, t), entries+n
+			return err
+		}, s.text(template), after, limit, age.Microseconds(), age.Microseconds())
+	})
+	slices.SortFunc(page, func(x, y turn) int { return strings.Compare(x.application, y.application) })
+	return page, entries, err
+}
+
 // claimPostgres finds the rows by ctid, as a join by the key may scan the table,
 // and by tableoid, as a ctid is unique within one partition only.
 const claimPostgres = `WITH due AS (
-		SELECT tableoid AS part, ctid AS row_at FROM {notifications}
-		WHERE state = 'pending' AND due_at <= {now} AND lease_until <= {now}
-		ORDER BY due_at, application_id, id LIMIT {i} FOR UPDATE SKIP LOCKED)
+		SELECT tableoid AS part, ctid AS row_at FROM {notifications} 
+		WHERE ` + dueOfTurn + ` LIMIT {i} FOR UPDATE SKIP LOCKED)
 	UPDATE {notifications} SET lease_owner = {t}, lease_until = {now} + {i}, attempts = attempts + 1
 	WHERE ctid = ANY(ARRAY(SELECT row_at FROM due)) AND (tableoid, ctid) IN (SELECT part, row_at FROM due)
 	RETURNING ` + notificationColumns
 
 const claimSQLite = `UPDATE {notifications} SET lease_owner = ?, lease_until = {now} + ?, attempts = attempts + 1
-	WHERE (application_id, id) IN (
-		SELECT application_id, id FROM {notifications}
-		WHERE state = 'pending' AND due_at <= {now} AND lease_until <= {now}
-		ORDER BY due_at, application_id, id LIMIT ?)
+	WHERE rowid IN (SELECT rowid FROM {notifications}{using notifications_due} WHERE ` + dueOfTurn + ` LIMIT ?)
 	RETURNING ` + notificationColumns
 
 // MySQL has no UPDATE … RETURNING.
 const (
-	selectDueMySQL = `SELECT ` + notificationColumns + ` FROM {notifications}
-		WHERE state = 'pending' AND due_at <= {now} AND lease_until <= {now}
-		ORDER BY due_at, application_id, id LIMIT ? FOR UPDATE`
+	selectDueMySQL = `SELECT ` + notificationColumns + ` FROM {notifications}{using notifications_due}
+		WHERE ` + dueOfTurn + ` LIMIT ? FOR UPDATE`
 	leaseMySQL = `UPDATE {notifications} SET lease_owner = ?, lease_until = {now} + ?, attempts = attempts + 1 WHERE `
 )
+
+const dueOfTurn = `state = 'pending' AND application_id = ? AND urgent = ? AND due_at <= {now} AND lease_until <= {now}
+	ORDER BY due_at, id`
 
 // Claim implements [users.OutboxStore]. Workers that claim at once skip each
 // other's rows; a server without SKIP LOCKED makes them wait for each other. Where
@@ -154,18 +272,55 @@ func (s *Store) Claim(ctx context.Context, c users.Claim) (claimed []users.Notif
 	if c.Worker == "" || c.Lease <= 0 {
 		return nil, errors.New("sqlstore: Claim needs a Worker and a Lease")
 	}
+	claimed = []users.NotificationRecord{}
 	if c.Limit <= 0 {
-		return []users.NotificationRecord{}, nil
+		return claimed, nil
 	}
 
+	err = s.eachTurn(ctx, pendingTurns, 0, c.After, func(t turn) (done bool, err error) {
+		if slices.Contains(c.Except, t.application) {
+			return false, nil
+		}
+		claimed, err = s.claimTurn(ctx, c, t)
+		return len(claimed) > 0, err // nothing: another worker was faster
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+// claimTurn claims rows of an application. When it fails after it has claimed the
+// urgent ones it returns these.
+func (s *Store) claimTurn(ctx context.Context, c users.Claim, t turn) ([]users.NotificationRecord, error) {
+	claimed := []users.NotificationRecord{}
+	for _, part := range []struct{ urgent, there bool }{{true, t.urgent}, {false, t.others}} {
+		limit := c.Limit - len(claimed)
+		if !part.there || limit == 0 {
+			continue
+		}
+		rows, err := s.claimPart(ctx, c, limit, t.application, part.urgent)
+		if err != nil && len(claimed) == 0 {
+			return nil, err
+		}
+		claimed = append(claimed, rows...)
+	}
+	return claimed, nil
+}
+
+// claimPart claims the urgent rows of an application, or the others.
+func (s *Store) claimPart(
+	ctx context.Context, c users.Claim, limit int, application string, urgent bool,
+) (claimed []users.NotificationRecord, err error) {
+	lease := c.Lease.Microseconds()
 	err = s.retry(ctx, func(int) error {
 		switch s.Dialect {
 		case Postgres:
-			claimed, err = s.claimAtOnce(ctx, claimPostgres, c.Limit, c.Worker, c.Lease.Microseconds())
+			claimed, err = s.claimAtOnce(ctx, claimPostgres, application, urgent, limit, c.Worker, lease)
 		case MySQL:
-			claimed, err = s.claimMySQL(ctx, c)
+			claimed, err = s.claimMySQL(ctx, c, application, urgent, limit)
 		case SQLite:
-			claimed, err = s.claimAtOnce(ctx, claimSQLite, c.Worker, c.Lease.Microseconds(), c.Limit)
+			claimed, err = s.claimAtOnce(ctx, claimSQLite, c.Worker, lease, application, urgent, limit)
 		}
 		return err
 	})
@@ -174,7 +329,7 @@ func (s *Store) Claim(ctx context.Context, c users.Claim) (claimed []users.Notif
 	}
 
 	slices.SortFunc(claimed, func(x, y users.NotificationRecord) int {
-		return cmp.Or(x.Due.Compare(y.Due), strings.Compare(x.ApplicationID, y.ApplicationID), strings.Compare(x.ID, y.ID))
+		return cmp.Or(x.Due.Compare(y.Due), strings.Compare(x.ID, y.ID))
 	})
 	return claimed, nil
 }
@@ -188,14 +343,16 @@ func (s *Store) claimAtOnce(ctx context.Context, template string, args ...any) (
 	return claimed, err
 }
 
-func (s *Store) claimMySQL(ctx context.Context, c users.Claim) (claimed []users.NotificationRecord, err error) {
+func (s *Store) claimMySQL(
+	ctx context.Context, c users.Claim, of ...any,
+) (claimed []users.NotificationRecord, err error) {
 	due, skip := s.text(selectDueMySQL), s.skipLocked.Load()
 	if skip {
 		due += ` SKIP LOCKED`
 	}
 
 	err = s.transaction(ctx, func(r runner) error {
-		claimed, err = r.notifications(ctx, due, c.Limit)
+		claimed, err = r.notifications(ctx, due, of...)
 		if err != nil || len(claimed) == 0 {
 			return err
 		}
@@ -203,7 +360,7 @@ func (s *Store) claimMySQL(ctx context.Context, c users.Claim) (claimed []users.
 	})
 	if err != nil && skip && s.classify(err) == unsupported {
 		s.skipLocked.Store(false)
-		return s.claimMySQL(ctx, c)
+		return s.claimMySQL(ctx, c, of...)
 	}
 	return claimed, err
 }
@@ -228,7 +385,7 @@ func (r runner) notifications(ctx context.Context, text string, args ...any) ([]
 	err := r.query(ctx, func(rows *sql.Rows) error {
 		var n users.NotificationRecord
 		var due, created int64
-		err := rows.Scan(&n.ApplicationID, &n.ID, &n.UserID, &n.Kind, &n.State, &due, &n.Attempts, &n.LastError, &created)
+		err := rows.Scan(&n.ApplicationID, &n.ID, &n.UserID, &n.Kind, &n.State, &n.Urgent, &due, &n.Attempts, &n.LastError, &created)
 		n.Due, n.Created = micros(due), micros(created)
 		found = append(found, n)
 		return err
@@ -239,7 +396,7 @@ func (r runner) notifications(ctx context.Context, text string, args ...any) ([]
 const (
 	settleDelivered = `DELETE FROM {notifications} WHERE application_id = ? AND id = ? AND lease_owner = ?`
 	settleDiscarded = `UPDATE {notifications} SET state = 'discarded', pending = NULL, last_error = ?,
-		lease_until = 0, lease_owner = ''
+		due_at = {now}, lease_until = 0, lease_owner = ''
 		WHERE application_id = ? AND id = ? AND lease_owner = ?`
 	settleForRetry = `UPDATE {notifications} SET last_error = ?, attempts = attempts - ?, due_at = {now} + {i},
 		lease_until = 0, lease_owner = ''
@@ -304,13 +461,40 @@ func (s *Store) Retry(ctx context.Context, applicationID, id string) error {
 	})
 }
 
+// purgeDiscarded finds the rows as claimPostgres and claimSQLite do.
+var purgeDiscarded = map[Dialect]string{
+	Postgres: `WITH old AS (
+			SELECT tableoid AS part, ctid AS row_at FROM {notifications} WHERE ` + oldOfTurn + ` LIMIT {i} FOR UPDATE SKIP LOCKED)
+		DELETE FROM {notifications} WHERE ctid = ANY(ARRAY(SELECT row_at FROM old)) AND (tableoid, ctid) IN (SELECT part, row_at FROM old)`,
+	MySQL:  `DELETE FROM {notifications} WHERE ` + oldOfTurn + ` LIMIT ?`,
+	SQLite: `DELETE FROM {notifications} WHERE rowid IN (SELECT rowid FROM {notifications} WHERE ` + oldOfTurn + ` LIMIT ?)`,
+}
+
+const oldOfTurn = `state = 'discarded' AND application_id = ? AND urgent IN (TRUE, FALSE) AND due_at <= {now} - {i}`
+
+// PurgeDiscarded implements [users.OutboxStore], by one application after the other:
+// what it locks on MySQL is what it deletes.
+func (s *Store) PurgeDiscarded(ctx context.Context, age time.Duration, limit int) (purged int, err error) {
+	if limit <= 0 {
+		return 0, nil
+	}
+	err = s.eachTurn(ctx, discardedTurns, age, "", func(t turn) (done bool, err error) {
+		err = s.retry(ctx, func(int) error {
+			return s.statement(ctx, func(r runner) error {
+				n, err := r.exec(ctx, s.text(purgeDiscarded[s.Dialect]), t.application, age.Microseconds(), limit-purged)
+				purged += int(n)
+				return err
+			})
+		})
+		return purged >= limit, err
+	})
+	return purged, err
+}
+
 const (
 	listNotifications = `SELECT ` + notificationColumns + ` FROM {notifications}
 		WHERE application_id = ? AND id > ? ORDER BY id LIMIT ?`
-	listNotificationsByState = `SELECT ` + notificationColumns + ` FROM {notifications}
-		WHERE application_id = ? AND state = ? AND id > ? ORDER BY id LIMIT ?`
-	// Where most rows are of one application, MySQL takes the index of the claim.
-	listNotificationsByStateMySQL = `SELECT ` + notificationColumns + ` FROM {notifications} FORCE INDEX ({#notifications_state})
+	listNotificationsByState = `SELECT ` + notificationColumns + ` FROM {notifications}{using notifications_state}
 		WHERE application_id = ? AND state = ? AND id > ? ORDER BY id LIMIT ?`
 )
 
@@ -318,10 +502,6 @@ const (
 // state that is wanted and merges them.
 func (s *Store) ListNotifications(ctx context.Context, q users.NotificationQuery) (found []users.NotificationRecord, err error) {
 	page := limit(q.Page.Limit)
-	byState := listNotificationsByState
-	if s.Dialect == MySQL {
-		byState = listNotificationsByStateMySQL
-	}
 
 	err = s.read(ctx, func(r runner) error {
 		if len(q.States) == 0 {
@@ -330,7 +510,7 @@ func (s *Store) ListNotifications(ctx context.Context, q users.NotificationQuery
 		}
 		found = []users.NotificationRecord{}
 		for _, state := range q.States {
-			rows, err := r.notifications(ctx, s.text(byState), q.ApplicationID, state, q.Page.After, page)
+			rows, err := r.notifications(ctx, s.text(listNotificationsByState), q.ApplicationID, state, q.Page.After, page)
 			if err != nil {
 				return err
 			}

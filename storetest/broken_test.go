@@ -30,6 +30,7 @@ type broken struct {
 	settle            func(context.Context, users.Settlement) error
 	listNotifications func(context.Context, users.NotificationQuery) ([]users.NotificationRecord, error)
 	retry             func(context.Context, string, string) error
+	purgeDiscarded    func(context.Context, time.Duration, int) (int, error)
 
 	createToken func(context.Context, users.TokenRecord) error
 	findToken   func(context.Context, string, [32]byte) (users.TokenRecord, error)
@@ -41,7 +42,7 @@ func newBroken() *broken {
 	return &broken{
 		s, s.CreateApplication, s.FindApplication, s.CreateRole, s.FindRoles, s.ListRoles,
 		s.CreateUser, s.FindUsers, s.SetUserStatus, s.FindIdempotencyRecord, s.Purge,
-		s.Enqueue, s.Claim, s.Settle, s.ListNotifications, s.Retry,
+		s.Enqueue, s.Claim, s.Settle, s.ListNotifications, s.Retry, s.PurgeDiscarded,
 		s.CreateToken, s.FindToken, s.RedeemToken,
 	}
 }
@@ -99,6 +100,10 @@ func (b *broken) ListNotifications(ctx context.Context, q users.NotificationQuer
 }
 
 func (b *broken) Retry(ctx context.Context, app, id string) error { return b.retry(ctx, app, id) }
+
+func (b *broken) PurgeDiscarded(ctx context.Context, age time.Duration, limit int) (int, error) {
+	return b.purgeDiscarded(ctx, age, limit)
+}
 
 func (b *broken) CreateToken(ctx context.Context, t users.TokenRecord) error {
 	return b.createToken(ctx, t)

@@ -128,6 +128,10 @@ func (p *probe) outboxCalls(ctx context.Context, n *users.NewUser, d doomed) map
 			return err
 		},
 		"Retry": func() error { return p.outbox.Retry(ctx, row.ApplicationID, row.ID) },
+		"PurgeDiscarded": func() error {
+			_, err := p.outbox.PurgeDiscarded(ctx, 0, 100)
+			return err
+		},
 	}
 }
 

@@ -13,8 +13,15 @@ import (
 func outboxCases() []testCase {
 	return []testCase{
 		{"ClaimInOrderOfDue", withOutbox, claimInOrderOfDue,
-			"Claim leases up to c.Limit pending notifications that are due and not leased to anyone, the " +
-				"longest due first, over all applications, adds one to their Attempts, and returns them"},
+			"Claim leases up to c.Limit pending notifications that are due and not leased to anyone, all of " +
+				"one application, adds one to their Attempts, and returns them: … the longest due"},
+		{"UrgentFirst", withOutbox, urgentFirst,
+			"urgent ones first, then the longest due"},
+		{"ClaimByTurns", withOutbox, claimByTurns,
+			"Applications take turns: of those that have such and are not in c.Except it is the first after " +
+				"c.After, in the order of ids and around the end"},
+		{"ClaimExcept", withOutbox, claimExcept,
+			"of those that have such and are not in c.Except … If there is none, nothing is claimed"},
 		{"ClaimOnce", withOutbox, claimOnce,
 			"Claim leases up to c.Limit pending notifications that are due and not leased to anyone"},
 		{"RacingClaims", withOutbox, racingClaims,
@@ -35,6 +42,11 @@ func outboxCases() []testCase {
 		{"DiscardAndRetry", withOutbox, discardAndRetry,
 			"Retry makes a discarded notification pending, due now, with no attempts; ErrNotFound if there " +
 				"is no such discarded one"},
+		{"DiscardedIsDatedNow", withOutbox, discardedIsDatedNow,
+			"OutcomeDiscarded: given up; it is kept as StateDiscarded, and Due is now"},
+		{"DiscardedArePurged", withOutbox, discardedArePurged,
+			"PurgeDiscarded deletes up to limit discarded notifications, of all applications, that were given " +
+				"up at least age ago, and returns how many"},
 		{"RetryBesidePending", withOutbox, retryBesidePending,
 			"Where another of the same user and kind is pending by now it is a *ConflictError with the " +
 				`member "kind", and nothing changes`},
@@ -82,6 +94,14 @@ func (p *probe) rowsOf(n *users.NewUser) []users.NotificationRecord {
 
 func (p *probe) claim(worker string, lease time.Duration, limit int) []users.NotificationRecord {
 	rows, err := p.outbox.Claim(p.ctx, users.Claim{Worker: worker, Lease: lease, Limit: limit})
+	p.must("Claim", err)
+	return rows
+}
+
+// claimOf claims for an hour what c selects.
+func (p *probe) claimOf(c users.Claim) []users.NotificationRecord {
+	c.Worker, c.Lease = "w", time.Hour
+	rows, err := p.outbox.Claim(p.ctx, c)
 	p.must("Claim", err)
 	return rows
 }
@@ -136,30 +156,31 @@ func (p *probe) recovery(n *users.NewUser) users.NotificationRecord {
 	return r
 }
 
-// claimInOrderOfDue reads the rows of two applications in the order of Due, in
-// two steps, and leaves the one that is not due. Leased rows are still listed.
+// claimInOrderOfDue reads the rows of an application in the order of Due, in two
+// steps, and leaves the one that is not due and another application's. Leased rows
+// are still listed.
 func claimInOrderOfDue(p *probe) {
-	a, b := p.app(), p.app()
+	a := p.app()
 	var want []users.NotificationRecord
 	for i := range 9 {
-		app := a
-		if i%2 == 1 {
-			app = b
-		}
-		r := p.waiting(app, base.Add(time.Duration(i*5%9)*time.Second))
+		r := p.waiting(a, base.Add(time.Duration(i*5%9)*time.Second))
 		r.Attempts = 1
 		want = append(want, r)
 	}
 	slices.SortFunc(want, func(x, y users.NotificationRecord) int { return x.Due.Compare(y.Due) })
 	p.waiting(a, time.Now().Add(24*time.Hour)) // not due
+	other := p.waiting(p.app(), base)
 
 	for _, none := range []int{0, -1} {
 		if got := p.claim("w", time.Hour, none); len(got) != 0 {
 			p.errorf("Claim with limit %d: got %d rows, want none", none, len(got))
 		}
 	}
-	p.wantEqual("the four longest due", want[:4], p.claim("w", time.Hour, 4))
-	p.wantEqual("the rest", want[4:], p.claim("w", time.Hour, 100))
+	claim := func(limit int) []users.NotificationRecord {
+		return p.claimOf(users.Claim{Limit: limit, Except: []string{other.ApplicationID}})
+	}
+	p.wantEqual("the four longest due", want[:4], claim(4))
+	p.wantEqual("the rest", want[4:], claim(100))
 
 	got := p.rows(a.ID)
 	i := slices.IndexFunc(got, func(r users.NotificationRecord) bool { return r.ID == want[0].ID })
@@ -167,6 +188,118 @@ func claimInOrderOfDue(p *probe) {
 		p.errorf("a leased row is not listed")
 	} else {
 		p.wantEqual("a leased row", want[0], got[i])
+	}
+}
+
+// urgentFirst: who waits for a link must not wait for the notices of an import. The
+// rows are due in the opposite order.
+func urgentFirst(p *probe) {
+	a := p.app()
+	var urgent, others []string
+	for i := range 4 {
+		n := p.full(a)
+		n.Notifications[0].Due = base.Add(time.Duration(i) * time.Second)
+		if i%2 == 1 {
+			n.Notifications[0].Urgent = true
+			urgent = append(urgent, n.Notifications[0].ID)
+		} else {
+			others = append(others, n.Notifications[0].ID)
+		}
+		p.create(n)
+	}
+	late := p.recovery(p.create(p.user(a)))
+	late.Urgent = true
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, late, 0))
+	urgent = append(urgent, late.ID)
+
+	claim := func(what string, limit int, want ...string) {
+		rows := p.claimOf(users.Claim{Limit: limit})
+		p.wantStrings(what, rowIDs(rows), want)
+		for _, r := range rows {
+			if r.Urgent != slices.Contains(urgent, r.ID) {
+				p.errorf("Urgent of a claimed row: got %v", r.Urgent)
+			}
+		}
+	}
+	claim("two of the urgent ones", 2, urgent[:2]...)
+	claim("the last urgent one and the longest due", 2, urgent[2], others[0])
+	claim("the rest", 10, others[1])
+}
+
+// apps returns applications in the order of their ids.
+func (p *probe) apps(n int) (apps []users.Application) {
+	for range n {
+		apps = append(apps, p.app())
+	}
+	slices.SortFunc(apps, func(x, y users.Application) int { return strings.Compare(x.ID, y.ID) })
+	return apps
+}
+
+// claimByTurns: the rows of the application that is served last have been due for
+// longer than those of others, and are more.
+func claimByTurns(p *probe) {
+	apps := p.apps(4)
+	nothing := apps[2] // it has nothing to send
+	want := []users.Application{apps[0], apps[1], apps[3]}
+	for i, a := range want {
+		for range 3 + i {
+			p.waiting(a, base.Add(-time.Duration(i)*time.Hour))
+		}
+	}
+
+	turn := func(what, after string, limit int, want users.Application, rows int) {
+		got := p.claimOf(users.Claim{Limit: limit, After: after})
+		for _, r := range got {
+			if r.ApplicationID != want.ID {
+				p.errorf("Claim %s: got a row of another application than the one whose turn it is", what)
+			}
+		}
+		if len(got) != rows {
+			p.errorf("Claim %s: got %d rows, want %d", what, len(got), rows)
+		}
+	}
+	turn("after none", "", 1, want[0], 1)
+	turn("after the first", want[0].ID, 1, want[1], 1)
+	turn("after an application without a row", nothing.ID, 1, want[2], 1)
+	turn("after an unknown application", apps[2].ID+"!", 2, want[2], 2)
+	turn("after the last", want[2].ID, 10, want[0], 2)
+	turn("around the end, where one has no more", want[2].ID, 10, want[1], 3)
+	turn("after the only one that is left", want[2].ID, 10, want[2], 2)
+	turn("of nothing", want[0].ID, 10, want[0], 0)
+}
+
+// claimExcept: a relay passes over the applications whose mail servers hang.
+func claimExcept(p *probe) {
+	apps := p.apps(3)
+	for _, a := range apps {
+		p.waiting(a, base)
+	}
+	ids := []string{apps[0].ID, apps[1].ID, apps[2].ID}
+
+	for what, except := range map[string][]string{
+		"all three":               ids,
+		"them and an unknown one": append([]string{p.id()}, ids...),
+		"one of them twice":       append(ids[:2:2], ids[1], ids[2]),
+	} {
+		for _, after := range []string{"", ids[1]} {
+			if rows := p.claimOf(users.Claim{Limit: 10, After: after, Except: except}); len(rows) != 0 {
+				p.errorf("Claim except %s: got %d rows, want none", what, len(rows))
+			}
+		}
+	}
+	for _, c := range []struct {
+		after  string
+		except []string
+		want   string
+	}{
+		{"", ids[:1], ids[1]},
+		{ids[1], ids[2:], ids[0]},
+		{ids[2], []string{p.id()}, ids[2]},
+	} {
+		rows := p.claimOf(users.Claim{Limit: 10, After: c.after, Except: c.except})
+		if len(rows) != 1 || rows[0].ApplicationID != c.want {
+			p.errorf("Claim except %d of three: got %d rows, want that of another application", len(c.except), len(rows))
+		}
 	}
 }
 
@@ -359,6 +492,64 @@ func discardAndRetry(p *probe) {
 	}
 }
 
+// discardedIsDatedNow: how long a row has been given up is counted from there. The
+// clocks of the store and of the test may differ.
+func discardedIsDatedNow(p *probe) {
+	a := p.app()
+	r := p.waiting(a, base)
+	p.claimOne("w", time.Hour)
+	p.end(r, "w", users.OutcomeDiscarded)
+	if got := p.rows(a.ID)[0].Due; time.Since(got).Abs() > 24*time.Hour {
+		p.errorf("Due of a row that was given up just now: got %v", got)
+	}
+}
+
+// discardedArePurged takes only what was given up, and only what is old enough. One
+// that was retried starts anew.
+func discardedArePurged(p *probe) {
+	var discarded []users.NotificationRecord
+	for range 2 {
+		a := p.app()
+		for i := range 4 {
+			n := p.full(a)
+			n.Notifications[0].Due, n.Notifications[0].Urgent = base, i%2 == 1
+			discarded = append(discarded, p.create(n).Notifications[0])
+		}
+		for _, r := range p.claimOf(users.Claim{Limit: 10}) {
+			p.end(r, "w", users.OutcomeDiscarded)
+		}
+	}
+	pending := p.waiting(p.app(), base)
+	retried := discarded[0]
+	p.must("Retry", p.outbox.Retry(p.ctx, retried.ApplicationID, retried.ID))
+
+	left := func() (n int) {
+		for _, a := range []string{discarded[0].ApplicationID, discarded[7].ApplicationID, pending.ApplicationID} {
+			n += len(p.rows(a))
+		}
+		return n
+	}
+	purge := func(what string, age time.Duration, limit, want int) {
+		before := left()
+		n, err := p.outbox.PurgeDiscarded(p.ctx, age, limit)
+		p.must("PurgeDiscarded", err)
+		if gone := before - left(); n != want || gone != want {
+			p.errorf("PurgeDiscarded %s: got %d, and %d are gone, want %d", what, n, gone, want)
+		}
+	}
+	purge("of what is an hour old", time.Hour, 100, 0)
+	purge("with no limit left", 0, 0, 0)
+	purge("of the first five", 0, 5, 5)
+	purge("of the rest", 0, 100, 2)
+	purge("once more", 0, 100, 0)
+
+	ids := rowIDs(append(p.rows(retried.ApplicationID), p.rows(pending.ApplicationID)...))
+	p.wantStrings("rows that are pending", ids, []string{retried.ID, pending.ID})
+	p.claimOf(users.Claim{Limit: 10, Except: []string{pending.ApplicationID}})
+	p.end(retried, "w", users.OutcomeDiscarded)
+	purge("of one that was given up again", 0, 100, 1)
+}
+
 // retryBesidePending: two pending ones would send a user two links.
 func retryBesidePending(p *probe) {
 	n := p.create(p.user(p.app()))
@@ -426,7 +617,7 @@ func enqueueOncePending(p *probe) {
 	p.wantAfterEnqueue("beside another application's row", twin, 1)
 
 	claimed := map[[2]string]users.NotificationRecord{}
-	for _, r := range p.claim("w", time.Hour, 10) {
+	for _, r := range append(p.claim("w", time.Hour, 10), p.claim("w", time.Hour, 10)...) { // of each application
 		if r.Kind == users.KindSetPassword {
 			claimed[[2]string{r.ApplicationID, r.UserID}] = r
 		}

@@ -477,6 +477,48 @@ var brokenStores = []struct {
 			return rows
 		})
 	}},
+	{"urgency is lost", "UrgentFirst", creating(func(n *users.NewUser) {
+		n.Notifications = slices.Clone(n.Notifications)
+		for i := range n.Notifications {
+			n.Notifications[i].Urgent = false
+		}
+	})},
+	{"urgency of Enqueue is lost", "UrgentFirst", func(b *broken) {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
+			r.Urgent = false
+			return b.Store.Enqueue(ctx, r, gap)
+		}
+	}},
+	{"the first application is served first", "ClaimByTurns", func(b *broken) {
+		asked(&b.claim, func(c *users.Claim) { c.After = "" })
+	}},
+	{"no turn goes around the end", "ClaimByTurns", func(b *broken) {
+		b.claim = func(ctx context.Context, c users.Claim) ([]users.NotificationRecord, error) {
+			rows, err := b.Store.Claim(ctx, c)
+			if len(rows) > 0 && rows[0].ApplicationID <= c.After {
+				return nil, err
+			}
+			return rows, err
+		}
+	}},
+	{"applications are mixed", "ClaimByTurns", func(b *broken) {
+		b.claim = func(ctx context.Context, c users.Claim) (all []users.NotificationRecord, err error) {
+			for {
+				rows, err := b.Store.Claim(ctx, c)
+				all = append(all, rows...)
+				c.Limit -= len(rows)
+				if err != nil || len(rows) == 0 {
+					return all, err
+				}
+			}
+		}
+	}},
+	{"nobody is passed over", "ClaimExcept", func(b *broken) {
+		asked(&b.claim, func(c *users.Claim) { c.Except = nil })
+	}},
+	{"only one is passed over", "ClaimExcept", func(b *broken) {
+		asked(&b.claim, func(c *users.Claim) { c.Except = c.Except[:min(len(c.Except), 1)] })
+	}},
 	{"there are no leases", "ClaimOnce", func(b *broken) {
 		asked(&b.claim, func(c *users.Claim) { c.Lease = 0 })
 	}},
@@ -540,6 +582,17 @@ var brokenStores = []struct {
 			return except(users.ErrNotFound, b.Store.Retry(ctx, app, id))
 		}
 	}},
+	{"discarded rows keep their due time", "DiscardedIsDatedNow", func(b *broken) {
+		found(&b.listNotifications, func(_ users.NotificationQuery, rows []users.NotificationRecord) []users.NotificationRecord {
+			for i := range rows {
+				rows[i].Due = rows[i].Created
+			}
+			return rows
+		})
+	}},
+	{"what was given up is purged at once", "DiscardedArePurged", purging(func(age *time.Duration, _ *int) { *age = 0 })},
+	{"purging knows no limit", "DiscardedArePurged", purging(func(_ *time.Duration, limit *int) { *limit = 100 })},
+	{"what was given up is kept", "DiscardedArePurged", purging(func(age *time.Duration, _ *int) { *age = time.Hour })},
 	{"a retry beside a pending one goes unsaid", "RetryBesidePending", func(b *broken) {
 		b.retry = func(ctx context.Context, app, id string) error {
 			return except(users.ErrConflict, b.Store.Retry(ctx, app, id))
@@ -776,6 +829,16 @@ func inTxAfterwards(b *broken) {
 			return err
 		}
 		return n.OnCreate(ctx)
+	}
+}
+
+// purging returns what changes the arguments of PurgeDiscarded.
+func purging(change func(age *time.Duration, limit *int)) func(*broken) {
+	return func(b *broken) {
+		b.purgeDiscarded = func(ctx context.Context, age time.Duration, limit int) (int, error) {
+			change(&age, &limit)
+			return b.Store.PurgeDiscarded(ctx, age, limit)
+		}
 	}
 }
 

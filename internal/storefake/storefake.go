@@ -29,6 +29,7 @@ const (
 	Settle            Method = "Settle"
 	ListNotifications Method = "ListNotifications"
 	Retry             Method = "Retry"
+	PurgeDiscarded    Method = "PurgeDiscarded"
 
 	CreateToken Method = "CreateToken"
 	FindToken   Method = "FindToken"
@@ -182,6 +183,10 @@ func (o outboxStore) ListNotifications(ctx context.Context, q users.Notification
 
 func (o outboxStore) Retry(ctx context.Context, applicationID, id string) error {
 	return o.f(ctx, Retry, id, func() error { return o.s.Retry(ctx, applicationID, id) })
+}
+
+func (o outboxStore) PurgeDiscarded(ctx context.Context, age time.Duration, limit int) (int, error) {
+	return call(o.f, ctx, PurgeDiscarded, age, func() (int, error) { return o.s.PurgeDiscarded(ctx, age, limit) })
 }
 
 type tokenStore struct {

@@ -45,5 +45,6 @@ var promises = [...]struct {
 	{"Partitions", Partitions, true},
 	{"Isolation", Isolation, false},
 	{"Plans", Plans, true},
+	{"Turns", Turns, true},
 	{"Indexes", Indexes, true},
 }

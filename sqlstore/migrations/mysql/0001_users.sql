@@ -88,6 +88,7 @@ CREATE TABLE {notifications} (
 	kind VARBINARY(64) NOT NULL,
 	state VARBINARY(16) NOT NULL,
 	pending TINYINT,
+	urgent BOOLEAN NOT NULL,
 	due_at BIGINT NOT NULL,
 	lease_until BIGINT NOT NULL,
 	lease_owner VARBINARY(255) NOT NULL,
@@ -96,7 +97,7 @@ CREATE TABLE {notifications} (
 	date_created BIGINT NOT NULL,
 	PRIMARY KEY (application_id, id),
 	UNIQUE KEY {#notifications_pending} (application_id, user_id, kind, pending),
-	KEY {#notifications_due} (state, due_at, application_id, id),
+	KEY {#notifications_due} (state, application_id, urgent, due_at, id),
 	KEY {#notifications_state} (application_id, state, id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
 -- done if: table notifications

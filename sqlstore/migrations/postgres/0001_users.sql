@@ -88,6 +88,7 @@ CREATE TABLE {notifications} (
 	kind           TEXT COLLATE "C" NOT NULL,
 	state          TEXT COLLATE "C" NOT NULL,
 	pending        SMALLINT,
+	urgent         BOOLEAN NOT NULL,
 	due_at         BIGINT  NOT NULL,
 	lease_until    BIGINT  NOT NULL,
 	lease_owner    TEXT COLLATE "C" NOT NULL,
@@ -99,7 +100,7 @@ CREATE TABLE {notifications} (
 );
 -- down: DROP TABLE {notifications}
 
-CREATE INDEX {#notifications_due} ON {notifications} (state, due_at, application_id, id);
+CREATE INDEX {#notifications_due} ON {notifications} (state, application_id, urgent, due_at, id);
 -- down: DROP INDEX {%notifications_due}
 
 CREATE INDEX {#notifications_state} ON {notifications} (application_id, state, id);

@@ -88,6 +88,7 @@ CREATE TABLE {notifications} (
 	kind TEXT NOT NULL,
 	state TEXT NOT NULL,
 	pending INTEGER,
+	urgent INTEGER NOT NULL,
 	due_at INTEGER NOT NULL,
 	lease_until INTEGER NOT NULL,
 	lease_owner TEXT NOT NULL,
@@ -99,7 +100,7 @@ CREATE TABLE {notifications} (
 );
 -- down: DROP TABLE {notifications}
 
-CREATE INDEX {%notifications_due} ON {#notifications} (state, due_at, application_id, id);
+CREATE INDEX {%notifications_due} ON {#notifications} (state, application_id, urgent, due_at, id);
 -- down: DROP INDEX {%notifications_due}
 
 CREATE INDEX {%notifications_state} ON {#notifications} (application_id, state, id);

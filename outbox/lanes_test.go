@@ -1,0 +1,267 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
+	"github.com/gousers/users/outbox"
+)
+
+// deliveries is a Notifier that keeps what it delivered, in order.
+type deliveries struct {
+	outbox.Recorder
+	takes time.Duration
+	hangs map[string]bool // by apiKey: until the context ends
+}
+
+func (d *deliveries) Notify(ctx context.Context, n users.Notification) error {
+	if d.hangs[n.Application.APIKey] {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	time.Sleep(d.takes)
+	return d.Recorder.Notify(ctx, n)
+}
+
+// of returns which of the deliveries were an application's: the first is 0.
+func (d *deliveries) of(apiKey string) (places []int) {
+	for i, n := range d.All() {
+		if n.Application.APIKey == apiKey {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+func TestBacklogOfOneApplicationDoesNotHoldUpAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		for range 4000 {
+			f.create(false)
+		}
+		f.application("other")
+		f.createIn("other", false)
+		d := &deliveries{takes: time.Second}
+		stop := run(relay(t, f.svc, d, outbox.Options{}))
+		time.Sleep(5*time.Minute + time.Second/2)
+		f.createIn("other", false)
+		time.Sleep(3 * time.Second)
+		stop()
+
+		const atOnce = 4
+		places := d.of("other")
+		if len(places) != 2 || places[0] > atOnce || places[1] > (300+3)*atOnce {
+			t.Errorf("got the other application's at places %v of %d, want them at once", places, len(d.All()))
+		}
+	})
+}
+
+func TestHangingApplicationsHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	for hanging := range 4 {
+		t.Run(fmt.Sprint(hanging), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setUp(t)
+				d := &deliveries{hangs: map[string]bool{}}
+				for i := range hanging {
+					key := fmt.Sprint("hangs", i)
+					f.application(key)
+					d.hangs[key] = true
+					for range 100 {
+						f.createIn(key, false)
+					}
+				}
+				stop := run(relay(t, f.svc, d, outbox.Options{}))
+				defer stop()
+				for i := range 100 { // at any time
+					time.Sleep(7 * time.Second)
+					f.create(false)
+					time.Sleep(outbox.DefaultPoll + time.Millisecond)
+					synctest.Wait()
+					if got := len(d.All()); got != i+1 {
+						t.Fatalf("got %d delivered within %v, want %d", got, outbox.DefaultPoll, i+1)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestRecoveryGoesBeforeWhatIsNotClaimedYet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		u := f.create(false)
+		for range 1000 {
+			f.create(false)
+		}
+		var claimed atomic.Int64
+		n := &deliveries{takes: time.Second}
+		count := &counting{Store: f.store, claimed: &claimed}
+		stop := run(relay(t, f.service(count, nil), n, outbox.Options{}))
+		time.Sleep(30 * time.Second)
+
+		if err := f.svc.RecoverPassword(t.Context(), apiKey, u.UserName); err != nil {
+			t.Fatal(err)
+		}
+		before := claimed.Load()
+		time.Sleep(3 * time.Minute)
+		stop()
+		at := slices.IndexFunc(n.All(), func(n users.Notification) bool { return n.Kind == users.KindSetPassword })
+		const atOnce = 4
+		if at < 0 || int64(at) >= before+atOnce {
+			t.Errorf("got the recovery message at place %d of %d, want it right behind the %d claimed before", at, len(n.All()), before)
+		}
+	})
+}
+
+// counting is a store that counts what is claimed.
+type counting struct {
+	users.Store
+	claimed *atomic.Int64
+}
+
+func (c *counting) Unwrap() users.Store {
+	box, _ := users.StoreAs[users.OutboxStore](c.Store)
+	tokens, _ := users.StoreAs[users.TokenStore](c.Store)
+	return countingBox{c.Store, box, tokens, c.claimed}
+}
+
+type countingBox struct {
+	users.Store
+	users.OutboxStore
+	users.TokenStore
+	claimed *atomic.Int64
+}
+
+func (c countingBox) Claim(ctx context.Context, q users.Claim) ([]users.NotificationRecord, error) {
+	rows, err := c.OutboxStore.Claim(ctx, q)
+	c.claimed.Add(int64(len(rows)))
+	return rows, err
+}
+
+func TestApplicationsTakeTurnsInAllRelays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		keys := []string{apiKey, "second", "third"}
+		for i, key := range keys {
+			if i > 0 {
+				f.application(key)
+			}
+			for range 1000 * (len(keys) - i) {
+				f.createIn(key, false)
+			}
+		}
+		d := &deliveries{takes: time.Second}
+		stopA, stopB := run(relay(t, f.svc, d, outbox.Options{})), run(relay(t, f.svc, d, outbox.Options{}))
+		time.Sleep(2 * time.Minute)
+		stopA()
+		stopB()
+		all := len(d.All())
+		for _, key := range keys {
+			if got := len(d.of(key)); got < all/4 || got > all/2 {
+				t.Errorf("%s: got %d of %d delivered, want a third, more or less", key, got, all)
+			}
+		}
+	})
+}
+
+func TestApplicationHasHalfOfTheWorkersAtMost(t *testing.T) {
+	t.Parallel()
+	for workers, want := range map[int]int{0: 4, 1: 1, 2: 1, 3: 2, 4: 2, 5: 3, 8: 4} {
+		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setUp(t)
+				for range 50 {
+					f.create(false)
+				}
+				var mu sync.Mutex
+				now, most := 0, 0
+				n := users.NotifierFunc(func(context.Context, users.Notification) error {
+					mu.Lock()
+					now++
+					most = max(most, now)
+					mu.Unlock()
+					time.Sleep(time.Second)
+					mu.Lock()
+					now--
+					mu.Unlock()
+					return nil
+				})
+				start := time.Now()
+				drain(t, relay(t, f.svc, n, outbox.Options{Workers: workers}))
+				rounds := (50 + want - 1) / want
+				if took := time.Since(start); most != want || took != time.Duration(rounds)*time.Second {
+					t.Errorf("got %d at once, 50 in %v, want %d and %d s", most, took, want, rounds)
+				}
+			})
+		})
+	}
+}
+
+// A relay must not ask the store again and again for what it passes over.
+func TestClaimsThatFindNothingWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		for range 1000 {
+			f.create(false)
+		}
+		var claims atomic.Int32
+		svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+			if m == storefake.Claim {
+				claims.Add(1)
+			}
+			return do()
+		})
+		d := &deliveries{hangs: map[string]bool{apiKey: true}}
+		stop := run(relay(t, svc, d, outbox.Options{}))
+		time.Sleep(10 * time.Minute)
+		stop()
+		if got := claims.Load(); got < 600 || got > 900 {
+			t.Errorf("got %d claims in 10 minutes, want one each second and a few when deliveries end", got)
+		}
+	})
+}
+
+func TestRunPurgesWhatWasDiscardedLongAgo(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ option, keeps time.Duration }{
+		"by default": {0, outbox.DefaultKeepDiscarded},
+		"an hour":    {time.Hour, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setUp(t)
+				f.create(false)
+				n := &attempts{err: always(outbox.Discard(errors.New("no such mailbox")))}
+				stop := run(relay(t, f.svc, n, outbox.Options{KeepDiscarded: tt.option}))
+				defer stop()
+				time.Sleep(tt.keeps - time.Second)
+				row := f.onlyRow(users.StateDiscarded)
+
+				if err := f.svc.RetryNotification(t.Context(), apiKey, row.ID); err != nil { // and is discarded again
+					t.Fatal(err)
+				}
+				time.Sleep(tt.keeps - 2*time.Second)
+				f.onlyRow(users.StateDiscarded)
+				time.Sleep(outbox.DefaultPurgeEvery + 2*outbox.DefaultPoll)
+				f.noRows()
+			})
+		})
+	}
+}
