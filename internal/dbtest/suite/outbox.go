@@ -3,10 +3,13 @@ package suite
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/outbox"
 	"github.com/gousers/users/sqlstore"
 )
 
@@ -17,6 +20,7 @@ func Outbox(t *testing.T, g *Target) {
 	t.Run("TwoAtOnce", func(t *testing.T) { twoNotifications(t, g.Fresh(t)) })
 	t.Run("TwoOfOneKindAreNone", func(t *testing.T) { twoOfOneKind(t, g.Fresh(t)) })
 	t.Run("DiscardedFromTheStart", func(t *testing.T) { discardedFromTheStart(t, g.Fresh(t)) })
+	t.Run("BacklogHoldsUpNobody", func(t *testing.T) { backlogHoldsUpNobody(t, g.Fresh(t)) })
 	if g.Dialect != sqlstore.SQLite { // which has one writer, whatever it writes
 		t.Run("EnqueueWaitsForNobody", func(t *testing.T) { enqueueWaitsForNobody(t, g.Fresh(t)) })
 	}
@@ -144,5 +148,35 @@ func retryLater(t *testing.T, e *Env) users.Settlement {
 	}
 	return users.Settlement{
 		ApplicationID: "app", ID: got[0].ID, Worker: "w", Outcome: users.OutcomeRetry, RetryIn: time.Hour,
+	}
+}
+
+// backlogHoldsUpNobody has a relay deliver what one application has waited for long,
+// and one notification of another.
+func backlogHoldsUpNobody(t *testing.T, e *Env) {
+	svc := e.service(t, users.Options{})
+	const backlog = 300
+	must(t, e.Store.CreateApplication(t.Context(), users.Application{ID: "other", APIKey: "other"}))
+	tx, err := e.DB.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer tx.Rollback()
+	in := svc.InTx(e.Store.WithTx(tx))
+	for i := range backlog {
+		_, err := in.Create(t.Context(), "demo", params(fmt.Sprint("user", i)))
+		must(t, err)
+	}
+	must(t, tx.Commit())
+	ada := params("ada")
+	ada.Roles = nil
+	_, err = svc.Create(t.Context(), "other", ada)
+	must(t, err)
+
+	var got outbox.Recorder
+	relay, err := outbox.New(svc, &got, nil)
+	must(t, err)
+	must(t, relay.Drain(t.Context()))
+	place := slices.IndexFunc(got.All(), func(n users.Notification) bool { return n.Application.APIKey == "other" })
+	if all := len(got.All()); all != backlog+1 || place < 0 || place > 100 {
+		t.Errorf("got %d delivered, the other application's at place %d, want %d, and that at the beginning", all, place, backlog+1)
 	}
 }
