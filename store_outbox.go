@@ -39,7 +39,7 @@ type OutboxStore interface {
 	// tokens that the user was given within RecoveryWindow is less than n squared
 	// times minGap old, it adds none (a [TokenStore] knows). When a notification of
 	// the same user and kind is pending already, it adds none and makes that one due
-	// now, unless a worker holds it. Nor is that one hastened before it is as old as
+	// now, and urgent if r is, unless a worker holds it. Nor is that one hastened before it is as old as
 	// its Attempts squared times minGap, or while a token of the user is less than
 	// minGap old: asking must not use up its attempts. All of these return nil. Of
 	// concurrent calls for one user one adds a row. A user that does not exist is

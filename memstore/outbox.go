@@ -58,7 +58,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		return errRowTaken
 	case waiting != nil:
 		if !now.Before(youngest.Add(minGap)) && now.Sub(waiting.Created) >= squared(waiting.Attempts)*minGap {
-			s.hasten(waiting)
+			s.hasten(waiting, r.Urgent)
 		}
 		return nil
 	case now.Before(youngest.Add(squared(sent) * minGap)):
@@ -72,14 +72,17 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 
 func squared(n int) time.Duration { return time.Duration(n * n) }
 
-// hasten makes a pending row due now, unless it is leased or due already.
-func (s *Store) hasten(r *row) {
+// hasten makes a pending row due now, and perhaps urgent, unless it is leased.
+func (s *Store) hasten(r *row, urgent bool) {
 	now := s.now()
-	if r.node.in != &s.ready && r.node.at.After(now) || !r.Due.After(now) {
+	if r.node.in == &s.leased && r.node.at.After(now) {
 		return
 	}
 	r.node.in.remove(r.node)
-	r.Due = now
+	if r.Due.After(now) {
+		r.Due = now
+	}
+	r.Urgent = r.Urgent || urgent
 	r.node = s.ready.add(r.Due, r.ID, r)
 }
 

@@ -28,10 +28,11 @@ const (
 	// mayAdd. It is due by the database's clock.
 	enqueue = intoNotifications + `
 		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {b}, {now}, 0, '', {i}, {t}, COALESCE({i}, {now}) `
-	// hasten makes the notification that is in the way of another one due, if it is
-	// old enough for that. What follows is mayHasten.
-	hasten = `UPDATE {notifications} SET due_at = {now}
-		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND due_at > {now} AND lease_until <= {now}
+	// hasten makes the notification that is in the way of another one due, and as
+	// urgent, if it is old enough for that. What follows is mayHasten.
+	hasten = `UPDATE {notifications} SET urgent = urgent OR {b}, due_at = CASE WHEN due_at > {now} THEN {now} ELSE due_at END
+		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND lease_until <= {now}
+		AND (due_at > {now} OR urgent < {b})
 		AND date_created + {i} * attempts * attempts <= {now} AND `
 
 	// isUserIsTaken is the sum of isUser, if there is such a user, and isTaken, if
@@ -90,7 +91,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		// Also for a user that is missing: its time would tell.
 		err = s.statement(ctx, func(run runner) error {
 			_, err := run.exec(ctx, s.text(hasten+hurry.text), append([]any{
-				r.ApplicationID, r.UserID, r.Kind, minGap.Microseconds(),
+				r.Urgent, r.ApplicationID, r.UserID, r.Kind, r.Urgent, minGap.Microseconds(),
 			}, hurry.args...)...)
 			return err
 		})

@@ -59,7 +59,9 @@ func outboxCases() []testCase {
 		{"EnqueueOncePending", withOutbox, enqueueOncePending,
 			"When a notification of the same user and kind is pending already, it adds none"},
 		{"EnqueueHastens", withOutbox, enqueueHastens,
-			"and makes that one due now, unless a worker holds it"},
+			"and makes that one due now … unless a worker holds it"},
+		{"EnqueueMakesUrgent", withOutbox, enqueueMakesUrgent,
+			"and makes that one due now, and urgent if r is, unless a worker holds it"},
 		{"EnqueueHastensRarely", withOutbox, enqueueHastensRarely,
 			"Nor is that one hastened before it is as old as its Attempts squared times minGap"},
 		{"EnqueueHastensAfterTheGap", withOutbox | withTokens, enqueueHastensAfterTheGap,
@@ -662,6 +664,36 @@ func enqueueHastens(p *probe) {
 	}
 	p.must("Settle", p.settle(first, "w", users.Settlement{Outcome: users.OutcomeDelivered}))
 	p.wantStrings("what waits", rowIDs(p.rows(n.ApplicationID)), nil)
+}
+
+// enqueueMakesUrgent: whoever asks for a link that is on its way among a thousand
+// notices must not wait for all of these.
+func enqueueMakesUrgent(p *probe) {
+	a := p.app()
+	p.waiting(a, base)
+	n := p.create(p.user(a))
+	again := func(urgent bool) users.NotificationRecord {
+		r := p.recovery(n)
+		r.Urgent = urgent
+		return r
+	}
+	notice := again(false)
+	p.must("Enqueue", p.outbox.Enqueue(p.ctx, notice, 0))
+	p.must("Enqueue of what is not urgent", p.outbox.Enqueue(p.ctx, again(false), 0))
+	if r := p.rowsOf(n)[0]; r.Urgent {
+		p.errorf("after Enqueue of what is not urgent: the row is urgent")
+	}
+	p.must("Enqueue of what is urgent", p.outbox.Enqueue(p.ctx, again(true), 0))
+	got := p.claim("w", time.Hour, 1)
+	p.wantStrings("claimed first", rowIDs(got), []string{notice.ID})
+	if len(got) == 1 && !got[0].Urgent {
+		p.errorf("claimed first: the row is not urgent")
+	}
+	p.must("Settle", p.settle(notice, "w", users.Settlement{Outcome: users.OutcomeRetry}))
+	p.must("Enqueue of what is not urgent", p.outbox.Enqueue(p.ctx, again(false), 0))
+	if r := p.rowsOf(n)[0]; !r.Urgent {
+		p.errorf("after Enqueue of what is not urgent: the row is no longer urgent")
+	}
 }
 
 // enqueueHastensRarely: anybody can ask for a message to somebody else, as often

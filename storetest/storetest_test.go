@@ -625,6 +625,13 @@ var brokenStores = []struct {
 			return b.Store.Enqueue(ctx, r, gap)
 		}
 	}},
+	{"a notice stays among the others", "EnqueueMakesUrgent", func(b *broken) {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
+			rows, _ := b.Store.ListNotifications(ctx, users.NotificationQuery{ApplicationID: r.ApplicationID})
+			r.Urgent = r.Urgent && !slices.ContainsFunc(rows, func(row users.NotificationRecord) bool { return row.UserID == r.UserID })
+			return b.Store.Enqueue(ctx, r, gap)
+		}
+	}},
 	{"asking uses up the attempts", "EnqueueHastensRarely", func(b *broken) {
 		b.enqueue = func(ctx context.Context, r users.NotificationRecord, _ time.Duration) error {
 			return b.Store.Enqueue(ctx, r, 0)
