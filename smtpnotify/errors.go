@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/gousers/users/outbox"
 )
@@ -64,11 +65,10 @@ var enhancedCode = regexp.MustCompile(`^[245]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
 // stepError returns the *Error of what went wrong with the server. In a secret
 // step it has just been sent the token or the password: no text of it is kept.
 func stepError(ctx context.Context, step string, err error, secret bool) *Error {
-	e := &Error{Step: step}
+	e := &Error{Step: step, cause: ended(ctx)}
 	var reply *textproto.Error
 	switch {
-	case ctx.Err() != nil: // the connection was closed for it
-		e.cause = ctx.Err()
+	case e.cause != nil: // the connection was closed for it
 	case errors.As(err, &reply):
 		e.Code = reply.Code
 		e.Permanent = permanent(step, reply.Code)
@@ -82,6 +82,15 @@ func stepError(ctx context.Context, step string, err error, secret bool) *Error 
 		e.detail = err.Error()
 	}
 	return e
+}
+
+// ended returns the context's error. A [net.Dialer] stops at the deadline, a moment
+// before the context may know of it.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // aboutTheSession are permanent replies that say nothing about the message: a
