@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/worktime"
 	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
@@ -344,15 +345,10 @@ func TestFindingsAreCollectedInLinearTime(t *testing.T) {
 	} {
 		const n, times, enough = 1000, 8, 24 // squared, it would be 64 times as long
 		few, many := collect(n), collect(times*n)
-		took := func(f func()) time.Duration {
-			start := time.Now()
-			f()
-			return time.Since(start)
-		}
-		// A busy machine disturbs some rounds, and hardly all.
-		least, most := took(few), took(many)
+		// The collector disturbs some rounds, and hardly all.
+		least, most := worktime.Of(few), worktime.Of(many)
 		for round := 0; most > enough*least && round < 30; round++ {
-			least, most = min(least, took(few)), min(most, took(many))
+			least, most = min(least, worktime.Of(few)), min(most, worktime.Of(many))
 		}
 		if most > enough*least {
 			t.Errorf("%s: %d findings took %v, %d took %v", what, n, least, times*n, most)

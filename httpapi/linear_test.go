@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/internal/worktime"
 )
 
 // Eight times as much of anything is about eight times the work; squared it
@@ -134,14 +134,10 @@ func TestWorkGrowsInProportionToTheRequest(t *testing.T) {
 // the fastest of several runs of each. Where that is most or more it goes on: a
 // neighbor may take the caches, and the collector the processor.
 func (a *api) times(one, other func() *http.Request, most float64) (ratio float64) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	fastest := func(request func() *http.Request, so time.Duration) time.Duration {
 		for range 5 {
 			r, w := request(), httptest.NewRecorder()
-			start := worked()
-			a.ServeHTTP(w, r)
-			so = min(so, worked()-start)
+			so = min(so, worktime.Of(func() { a.ServeHTTP(w, r) }))
 		}
 		return so
 	}

@@ -1,4 +1,4 @@
-package httpapi_test
+package worktime
 
 import (
 	"syscall"
@@ -8,9 +8,7 @@ import (
 
 const threadClock = 3 // CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), which package syscall lacks
 
-// worked is how long the processor has worked for this thread: what else runs on
-// the machine does not count.
-func worked() time.Duration {
+func now() time.Duration {
 	var at syscall.Timespec
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, threadClock, uintptr(unsafe.Pointer(&at)), 0); errno != 0 {
 		panic(errno)
