@@ -1,8 +1,11 @@
 package smtptest
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -302,6 +305,48 @@ func TestFailedSessionIsClosed(t *testing.T) { // not parallel
 			}
 		})
 	}
+}
+
+// A server may leave a connection open after QUIT, or not even answer.
+func TestCloseEndsTheConnectionWhateverTheServerDoes(t *testing.T) { // not parallel
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which closes what was forgotten, some time
+	for name, quit := range map[string]string{"221": "221 bye\r\n", "500": "500 no\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan error, 1)
+			addr := listen(t, func(c net.Conn) { ended <- sayYes(c, quit) })
+			n := newNotifier(t, "smtp://"+addr+"?tls=none", smtpnotify.Options{})
+			if err := n.Notify(t.Context(), note()); err != nil {
+				t.Fatal(err)
+			}
+			n.Close()
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("the server read: %v, want the end", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("the connection is still open")
+			}
+		})
+	}
+}
+
+// sayYes takes messages on c until its end, and answers QUIT as it is told.
+func sayYes(c net.Conn, quit string) error {
+	answers := map[string]string{"EHLO": "250 here\r\n", "DATA": "354 go on\r\n", "QUIT": quit}
+	c.SetDeadline(time.Now().Add(20 * time.Second)) // listen waits for the end
+	fmt.Fprint(c, "220 here\r\n")
+	lines, content := bufio.NewScanner(c), false
+	for lines.Scan() {
+		line := lines.Text()
+		if content && line != "." {
+			continue
+		}
+		content = line == "DATA"
+		command, _, _ := strings.Cut(line, " ")
+		fmt.Fprint(c, cmp.Or(answers[command], "250 yes\r\n"))
+	}
+	return lines.Err()
 }
 
 func refusal(code int) func() error {
