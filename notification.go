@@ -140,7 +140,9 @@ func (s *Service) PrepareNotification(ctx context.Context, row NotificationRecor
 	}
 	n := Notification{ID: row.ID, Kind: row.Kind, Application: app, User: *answer(found[0].User)}
 	if row.Kind == KindSetPassword {
-		t, err := s.issueToken(ctx, TokenRecord{ApplicationID: app.ID, UserID: row.UserID, EmailKey: found[0].EmailKey})
+		t, err := s.issueToken(ctx, TokenRecord{
+			ApplicationID: app.ID, UserID: row.UserID, EmailKey: found[0].EmailKey, NotificationID: row.ID,
+		})
 		if err != nil {
 			return Notification{}, err
 		}

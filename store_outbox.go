@@ -34,16 +34,23 @@ type NotificationRecord struct {
 //
 // A user has at most one pending notification of a kind.
 type OutboxStore interface {
-	// Enqueue adds r, due now whatever r.Due says; a zero Created is now. The more
-	// messages a user got the rarer are further ones: while the youngest of the n
-	// tokens that the user was given within RecoveryWindow is less than n squared
-	// times minGap old, it adds none (a [TokenStore] knows). When a notification of
-	// the same user and kind is pending already, it adds none and makes that one due
-	// now, and urgent if r is, unless a worker holds it. Nor is that one hastened before it is as old as
-	// its Attempts squared times minGap, or while a token of the user is less than
-	// minGap old: asking must not use up its attempts. All of these return nil. Of
-	// concurrent calls for one user one adds a row. A user that does not exist is
-	// ErrNotFound; a taken ID is an error, and nothing changes.
+	// Enqueue adds r, pending and due now whatever r says; a zero Created is now.
+	//
+	// The more messages a user got the rarer are further ones: while the youngest of
+	// the user's tokens is less than n squared times minGap old, it adds none. n counts
+	// the messages that the tokens of the last RecoveryWindow belong to, however many
+	// a message has; those without a NotificationID count as one. (A [TokenStore]
+	// knows.)
+	//
+	// When a notification of the same user and kind is pending already, it adds none
+	// and makes that one due now, and urgent if r is, unless a worker holds it. Nor is
+	// that one hastened before it is as old as its Attempts squared times minGap, or
+	// while a token of the user is less than minGap old: asking must not use up its
+	// attempts.
+	//
+	// All of these return nil. Of concurrent calls for one user one adds a row. A user
+	// that does not exist is ErrNotFound; else a taken ID is an error, and nothing
+	// changes.
 	Enqueue(ctx context.Context, r NotificationRecord, minGap time.Duration) error
 	// Claim leases up to c.Limit pending notifications that are due and not leased
 	// to anyone, all of one application, adds one to their Attempts, and returns
@@ -135,6 +142,7 @@ type TokenRecord struct {
 	Sum                   [32]byte // SHA-256 of the token
 	Purpose               string   // PurposeSetPassword
 	EmailKey              string   // of the address that it is sent to; empty: not known
+	NotificationID        string   // of the message that carries it; empty: the host delivers it
 	Created               time.Time
 	Lifetime              time.Duration // from the call on; 0 or less: dead
 }

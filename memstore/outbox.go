@@ -11,7 +11,7 @@ import (
 	"github.com/gousers/users"
 )
 
-// errRowTaken is no conflict: ids are the Service's own, and never taken.
+// errRowTaken is no conflict of a user's: the Service makes the ids of notifications.
 var errRowTaken = errors.New("memstore: the id of the notification is taken")
 
 // row is a [users.NotificationRecord] as it is kept. Its node is in Store.ready or
@@ -50,7 +50,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		return users.ErrNotFound
 	}
 	now := s.now()
-	sent, youngest := u.recentTokens(now)
+	sent, youngest := u.recentMessages(now)
 	waiting := u.pending[r.Kind]
 	t := s.tenants[r.ApplicationID]
 	switch {
@@ -65,7 +65,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		return nil
 	}
 
-	r.Due = now
+	r.State, r.Due = users.StatePending, now
 	s.addRow(t, u, r)
 	return nil
 }

@@ -43,16 +43,17 @@ func (s *Store) CreateToken(ctx context.Context, rec users.TokenRecord) error {
 	return nil
 }
 
-// recentTokens returns how many tokens u was given within the window, and when it
-// got the youngest.
-func (u *user) recentTokens(now time.Time) (n int, youngest time.Time) {
+// recentMessages returns how many messages gave u a token within the window, and
+// when u got the youngest token.
+func (u *user) recentMessages(now time.Time) (n int, youngest time.Time) {
+	messages := map[string]bool{}
 	for _, t := range u.tokens {
+		youngest = later(youngest, t.Created)
 		if t.Created.After(now.Add(-users.RecoveryWindow)) {
-			n++
-			youngest = later(youngest, t.Created)
+			messages[t.NotificationID] = true
 		}
 	}
-	return n, youngest
+	return len(messages), youngest
 }
 
 func later(a, b time.Time) time.Time {

@@ -32,6 +32,7 @@ var nowMicros = map[Dialect]string{
 //	             taken; see runner.insert
 //	{share}      a lock that lets a reader see what others have committed
 //	{using x}    behind a table: no other index than x; PostgreSQL knows nothing like it
+//	{locking x}  the same on MySQL alone, which locks what it reads to write
 //
 // and numbers the parameters where the dialect does so.
 func (d dialect) render(template string) string {
@@ -94,11 +95,14 @@ func (d dialect) word(w string) string {
 		return ""
 	}
 	if name, ok := strings.CutPrefix(w, "using "); ok {
-		switch index := d.quote(d.prefix + name); d.Dialect {
-		case MySQL:
-			return " FORCE INDEX (" + index + ")"
-		case SQLite:
-			return " INDEXED BY " + index
+		if d.Dialect == SQLite {
+			return " INDEXED BY " + d.quote(d.prefix+name)
+		}
+		return d.word("locking " + name)
+	}
+	if name, ok := strings.CutPrefix(w, "locking "); ok {
+		if d.Dialect == MySQL {
+			return " FORCE INDEX (" + d.quote(d.prefix+name) + ")"
 		}
 		return ""
 	}

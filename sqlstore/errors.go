@@ -180,11 +180,12 @@ func mysqlFault(err error) fault {
 		1020, // innodb_snapshot_isolation of MariaDB 11.6
 		3101: // certification in a MySQL group
 		return aborted
-	case 1040, 1203, 1226, // connections: of all, of a user, per hour
+	case 1040, 1203, // connections: of all, of a user
 		1317, // the statement was interrupted
 		3572: // NOWAIT
 		return refused
-	case 1047, 1053, 1927, 2006, 2013, 3169, 4031, // outside of the quorum, shut down, killed, gone
+	case 1226, // of a user per hour
+		1047, 1053, 1927, 2006, 2013, 3169, 4031, // outside of the quorum, shut down, killed, gone
 		1158, 1159, 1160, 1161, // the network
 		1290, 1792, 1836, // read-only: the server, the session, after a failover
 		1969, 3024, // out of time

@@ -129,16 +129,17 @@ func (b *backend) Purge(ctx context.Context, limit int) (purged int, err error) 
 		if purged >= limit {
 			break
 		}
+		var n int64
 		err := b.retry(ctx, func(int) error {
-			return b.statement(ctx, func(r runner) error {
-				n, err := r.exec(ctx, b.text(b.purge(of.table, of.key)), of.kept.Microseconds(), limit-purged)
-				purged += int(n)
+			return b.statement(ctx, func(r runner) (err error) {
+				n, err = r.exec(ctx, b.text(b.purge(of.table, of.key)), of.kept.Microseconds(), limit-purged)
 				return err
 			})
 		})
 		if err != nil {
 			return purged, err
 		}
+		purged += int(n)
 	}
 	return purged, nil
 }

@@ -128,7 +128,7 @@ var tableColumns = map[string]string{
 	"user_roles":      `application_id, user_id, role_id`,
 	"notifications":   notificationColumns + `, pending, lease_until, lease_owner`,
 	"idempotency":     `application_id, caller, idempotency_key, fingerprint, user_id, expires_at`,
-	"password_tokens": `application_id, token_hash, user_id, purpose, email_key, date_created, expires_at`,
+	"password_tokens": `application_id, token_hash, user_id, purpose, email_key, notification_id, date_created, expires_at`,
 }
 
 // checkColumns asks for every column.

@@ -18,8 +18,8 @@ import (
 // user_id, kind, pending) allows one pending notification of each kind to a
 // user, on every node of a cluster.
 
-// errRowTaken is no conflict: ids are the Service's own, and never taken.
-var errRowTaken = errors.New("the id of the notification is taken")
+// errRowTaken is no conflict of a user's: the Service makes the ids of notifications.
+var errRowTaken = errors.New("sqlstore: the id of the notification is taken")
 
 const notificationColumns = `application_id, id, user_id, kind, state, urgent, due_at, attempts, last_error, date_created`
 
@@ -30,7 +30,7 @@ const (
 		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {b}, {now}, 0, '', {i}, {t}, COALESCE({i}, {now}) `
 	// hasten makes the notification that is in the way of another one due, and as
 	// urgent, if it is old enough for that. What follows is mayHasten.
-	hasten = `UPDATE {notifications} SET urgent = urgent OR {b}, due_at = CASE WHEN due_at > {now} THEN {now} ELSE due_at END
+	hasten = `UPDATE {notifications}{locking notifications_pending} SET urgent = urgent OR {b}, due_at = CASE WHEN due_at > {now} THEN {now} ELSE due_at END
 		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND lease_until <= {now}
 		AND (due_at > {now} OR urgent < {b})
 		AND date_created + {i} * attempts * attempts <= {now} AND `
@@ -42,7 +42,8 @@ const (
 	isUser, isTaken = 1, 2
 
 	oneUser = `FROM {users} WHERE application_id = {t} AND id = {t}`
-	mayAdd  = `(SELECT COALESCE(max(date_created) + {i} * count(*) * count(*), 0) FROM {password_tokens}
+	mayAdd  = `(SELECT COALESCE(max(date_created) + {i} * count(DISTINCT notification_id) * count(DISTINCT notification_id), 0)
+		FROM {password_tokens}
 		WHERE application_id = {t} AND user_id = {t} AND date_created > {now} - {i}) <= {now}`
 	mayHasten = `NOT EXISTS (SELECT 1 FROM {password_tokens}
 		WHERE application_id = {t} AND user_id = {t} AND date_created > {now} - {i})`
@@ -51,9 +52,9 @@ const (
 // Enqueue implements [users.OutboxStore]. Of concurrent calls the unique key
 // lets one write.
 //
-// It waits for nobody who holds the user or a token: its time would tell that there
-// are such. MySQL locks what a statement that writes reads of other tables, so
-// there it is read before.
+// It waits for nobody but who holds the user's own notification: its time would tell
+// that there is such a user. MySQL locks what a statement that writes reads of other
+// tables, so there it is read before; a token that is made in between does not count.
 func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
 	user := condition{oneUser, []any{r.ApplicationID, r.UserID}}
 	add := condition{mayAdd, []any{minGap.Microseconds(), r.ApplicationID, r.UserID, users.RecoveryWindow.Microseconds()}}
@@ -85,7 +86,7 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		switch {
 		case err != nil:
 			return err
-		case is&isTaken != 0 && !repeated:
+		case is == isUser+isTaken && !repeated:
 			return errRowTaken
 		}
 		// Also for a user that is missing: its time would tell.
@@ -438,7 +439,9 @@ const retryDiscarded = `UPDATE {notifications} SET state = 'pending', pending = 
 
 const countPending = `SELECT count(*) FROM {notifications} WHERE application_id = ? AND id = ? AND pending = 1`
 
-// Retry implements [users.OutboxStore].
+// Retry implements [users.OutboxStore]. Where database/sql or retry repeats what has
+// taken effect, and a worker has delivered the notification meanwhile, it returns
+// ErrNotFound.
 func (s *Store) Retry(ctx context.Context, applicationID, id string) error {
 	return s.retry(ctx, func(attempt int) error {
 		repeated, err := s.statementOnce(ctx, attempt, func(r runner) error {
@@ -462,34 +465,60 @@ func (s *Store) Retry(ctx context.Context, applicationID, id string) error {
 	})
 }
 
-// purgeDiscarded finds the rows as claimPostgres and claimSQLite do.
-var purgeDiscarded = map[Dialect]string{
-	Postgres: `WITH old AS (
-			SELECT tableoid AS part, ctid AS row_at FROM {notifications} WHERE ` + oldOfTurn + ` LIMIT {i} FOR UPDATE SKIP LOCKED)
-		DELETE FROM {notifications} WHERE ctid = ANY(ARRAY(SELECT row_at FROM old)) AND (tableoid, ctid) IN (SELECT part, row_at FROM old)`,
-	MySQL:  `DELETE FROM {notifications} WHERE ` + oldOfTurn + ` LIMIT ?`,
-	SQLite: `DELETE FROM {notifications} WHERE rowid IN (SELECT rowid FROM {notifications} WHERE ` + oldOfTurn + ` LIMIT ?)`,
-}
-
 const oldOfTurn = `state = 'discarded' AND application_id = ? AND urgent IN (TRUE, FALSE) AND due_at <= {now} - {i}`
 
-// PurgeDiscarded implements [users.OutboxStore], by one application after the other:
-// what it locks on MySQL is what it deletes.
+const (
+	purgeDiscardedPostgres = `WITH old AS (
+			SELECT tableoid AS part, ctid AS row_at FROM {notifications} WHERE ` + oldOfTurn + ` LIMIT {i} FOR UPDATE SKIP LOCKED)
+		DELETE FROM {notifications} WHERE ctid = ANY(ARRAY(SELECT row_at FROM old)) AND (tableoid, ctid) IN (SELECT part, row_at FROM old)`
+	purgeDiscardedSQLite = `DELETE FROM {notifications} WHERE rowid IN (
+		SELECT rowid FROM {notifications}{using notifications_due} WHERE ` + oldOfTurn + ` LIMIT ?)`
+
+	// What MySQL locks of an application is what it deletes: the rows are found before,
+	// without locks. DELETE takes a hint only in the form for several tables.
+	findDiscardedMySQL  = `SELECT id FROM {notifications}{using notifications_due} WHERE ` + oldOfTurn + ` LIMIT ?`
+	purgeDiscardedMySQL = `DELETE n FROM {notifications} AS n FORCE INDEX (PRIMARY)
+		WHERE state = 'discarded' AND application_id = ? AND due_at <= {now} - ? AND id IN `
+)
+
+// PurgeDiscarded implements [users.OutboxStore], by one application after the other.
 func (s *Store) PurgeDiscarded(ctx context.Context, age time.Duration, limit int) (purged int, err error) {
 	if limit <= 0 {
 		return 0, nil
 	}
 	err = s.eachTurn(ctx, discardedTurns, age, "", func(t turn) (done bool, err error) {
-		err = s.retry(ctx, func(int) error {
-			return s.statement(ctx, func(r runner) error {
-				n, err := r.exec(ctx, s.text(purgeDiscarded[s.Dialect]), t.application, age.Microseconds(), limit-purged)
-				purged += int(n)
-				return err
-			})
-		})
+		n, err := s.purgeTurn(ctx, t.application, age.Microseconds(), limit-purged)
+		purged += int(n)
 		return purged >= limit, err
 	})
 	return purged, err
+}
+
+// purgeTurn deletes discarded notifications of an application.
+func (s *Store) purgeTurn(ctx context.Context, application string, age int64, limit int) (n int64, err error) {
+	text, args, list := purgeDiscardedPostgres, []any{application, age, limit}, 1
+	switch s.Dialect {
+	case SQLite:
+		text = purgeDiscardedSQLite
+	case MySQL:
+		var ids []string
+		err := s.read(ctx, func(r runner) (err error) {
+			ids, err = r.strings(ctx, s.text(findDiscardedMySQL), args...)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			return 0, err
+		}
+		list = len(ids)
+		text, args = purgeDiscardedMySQL+`(`+params(list)+`)`, appendStrings([]any{application, age}, ids)
+	}
+	err = s.retry(ctx, func(int) error {
+		return s.statement(ctx, func(r runner) (err error) {
+			n, err = r.exec(ctx, s.listText(text, list), args...)
+			return err
+		})
+	})
+	return n, err
 }
 
 const (

@@ -99,6 +99,17 @@ func (r runner) number(ctx context.Context, text string, args ...any) (n int64, 
 	return n, err
 }
 
+// strings returns the texts that text selects.
+func (r runner) strings(ctx context.Context, text string, args ...any) (found []string, err error) {
+	err = r.query(ctx, func(rows *sql.Rows) error {
+		var s string
+		err := rows.Scan(&s)
+		found = append(found, s)
+		return err
+	}, text, args...)
+	return found, err
+}
+
 // changeOne runs a statement that changes one row; absent if it is not there.
 func (r runner) changeOne(ctx context.Context, absent error, text string, args ...any) error {
 	affected, err := r.exec(ctx, text, args...)

@@ -12,8 +12,9 @@ import (
 
 // insertToken writes nothing where the user is missing. A token that is there
 // already is an error, not a conflict: no two are made alike.
-const insertToken = `INSERT INTO {password_tokens} (application_id, token_hash, user_id, purpose, email_key, date_created, expires_at)
-	SELECT {t}, {t}, {t}, {t}, {t}, COALESCE({i}, {now}), {now} + {i} FROM {users} WHERE application_id = {t} AND id = {t}`
+const insertToken = `INSERT INTO {password_tokens} (
+		application_id, token_hash, user_id, purpose, email_key, notification_id, date_created, expires_at)
+	SELECT {t}, {t}, {t}, {t}, {t}, {t}, COALESCE({i}, {now}), {now} + {i} FROM {users} WHERE application_id = {t} AND id = {t}`
 
 // CreateToken implements [users.TokenStore].
 func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
@@ -21,7 +22,7 @@ func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
 		var affected int64
 		repeated, err := b.statementOnce(ctx, attempt, func(r runner) (err error) {
 			affected, err = r.exec(ctx, b.text(insertToken),
-				t.ApplicationID, hex.EncodeToString(t.Sum[:]), t.UserID, t.Purpose, t.EmailKey,
+				t.ApplicationID, hex.EncodeToString(t.Sum[:]), t.UserID, t.Purpose, t.EmailKey, t.NotificationID,
 				orNow(t.Created), t.Lifetime.Microseconds(),
 				t.ApplicationID, t.UserID)
 			return err
@@ -36,7 +37,7 @@ func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
 	})
 }
 
-const findToken = `SELECT user_id, purpose, email_key, date_created, expires_at - {now} FROM {password_tokens}
+const findToken = `SELECT user_id, purpose, email_key, notification_id, date_created, expires_at - {now} FROM {password_tokens}
 	WHERE application_id = ? AND token_hash = ?`
 
 // FindToken implements [users.TokenStore].
@@ -46,7 +47,7 @@ func (b *backend) FindToken(ctx context.Context, applicationID string, sum [32]b
 		found = false
 		return r.query(ctx, func(rows *sql.Rows) error {
 			var created, left int64
-			err := rows.Scan(&t.UserID, &t.Purpose, &t.EmailKey, &created, &left)
+			err := rows.Scan(&t.UserID, &t.Purpose, &t.EmailKey, &t.NotificationID, &created, &left)
 			t.Created, t.Lifetime, found = micros(created), time.Duration(left)*time.Microsecond, true
 			return err
 		}, b.text(findToken), applicationID, hex.EncodeToString(sum[:]))

@@ -53,7 +53,7 @@ func outboxCases() []testCase {
 		{"TwoNotifications", withOutbox, twoNotifications,
 			"CreateUser writes everything in n in one transaction … n.Notifications"},
 		{"EnqueueIsDueNow", withOutbox, enqueueIsDueNow,
-			"Enqueue adds r, due now whatever r.Due says; a zero Created is now"},
+			"Enqueue adds r, pending and due now whatever r says; a zero Created is now"},
 		{"NotificationOfNow", withOutbox, notificationOfNow,
 			"A zero Created or Due of n.Notifications is now"},
 		{"EnqueueOncePending", withOutbox, enqueueOncePending,
@@ -67,12 +67,14 @@ func outboxCases() []testCase {
 		{"EnqueueHastensAfterTheGap", withOutbox | withTokens, enqueueHastensAfterTheGap,
 			"or while a token of the user is less than minGap old: asking must not use up its attempts"},
 		{"EnqueueKeepsTheGap", withOutbox | withTokens, enqueueKeepsTheGap,
-			"while the youngest of the n tokens that the user was given within RecoveryWindow is less than n squared " +
-				"times minGap old, it adds none (a TokenStore knows)"},
+			"while the youngest of the user's tokens is less than n squared times minGap old, it adds none. n counts " +
+				"the messages that the tokens of the last RecoveryWindow belong to"},
+		{"EnqueueCountsMessages", withOutbox | withTokens, enqueueCountsMessages,
+			"n counts the messages … however many a message has; those without a NotificationID count as one"},
 		{"EnqueueUnknownUser", withOutbox, enqueueUnknownUser,
 			"A user that does not exist is ErrNotFound"},
 		{"EnqueueTakenID", withOutbox, enqueueTakenID,
-			"a taken ID is an error, and nothing changes"},
+			"A user that does not exist is ErrNotFound; else a taken ID is an error, and nothing changes"},
 		{"RacingEnqueues", withOutbox, racingEnqueues,
 			"Of concurrent calls for one user one adds a row"},
 		{"NotificationsListed", withOutbox, notificationsListed,
@@ -154,7 +156,7 @@ func (p *probe) waiting(app users.Application, due time.Time) users.Notification
 // recovery returns a row for Enqueue.
 func (p *probe) recovery(n *users.NewUser) users.NotificationRecord {
 	r := p.notification(n, users.KindSetPassword)
-	r.Created, r.Due = base, base
+	r.Created, r.Due, r.Urgent = base, base, true // as the Service makes it
 	return r
 }
 
@@ -584,12 +586,13 @@ func enqueueIsDueNow(p *probe) {
 	n := p.create(p.user(p.app()))
 	r := p.recovery(n)
 	r.Created, r.Due = time.Time{}, time.Now().Add(24*time.Hour)
+	r.State = ""
 	p.must("Enqueue", p.outbox.Enqueue(p.ctx, r, time.Minute))
 
 	got := p.claimOne("w", time.Hour)
 	p.wantNow("Created", got.Created)
 	p.wantNow("Due", got.Due)
-	r.Attempts, r.Created, r.Due = 1, got.Created, got.Due
+	r.State, r.Attempts, r.Created, r.Due = users.StatePending, 1, got.Created, got.Due
 	p.wantEqual("row", r, got)
 }
 
@@ -658,7 +661,9 @@ func enqueueHastens(p *probe) {
 		p.errorf("claimed after Enqueue: got %+v, want the one that waited", got)
 	}
 
+	held := p.rows(n.ApplicationID)
 	p.must("Enqueue beside one that a worker holds", p.outbox.Enqueue(p.ctx, p.recovery(n), 0))
+	p.wantEqual("rows", held, p.rows(n.ApplicationID))
 	if rows := p.claim("another", time.Hour, 10); len(rows) != 0 {
 		p.errorf("Claim of what a worker holds: got %d rows, want none", len(rows))
 	}
@@ -746,8 +751,30 @@ func enqueueHastensAfterTheGap(p *probe) {
 func (p *probe) tokensOfAge(n *users.NewUser, ages ...time.Duration) {
 	for _, age := range ages {
 		t := newToken(n, 0, time.Hour-age)
-		t.Sum, t.Created = sha256.Sum256([]byte(p.id())), time.Now().Add(-age)
+		t.NotificationID = p.id()
+		t.Sum, t.Created = sha256.Sum256([]byte(t.NotificationID)), time.Now().Add(-age)
 		p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
+	}
+}
+
+// enqueueCountsMessages: a mail server that is down for hours costs the user no other
+// message, though each attempt leaves a token.
+func enqueueCountsMessages(p *probe) {
+	a := p.app()
+	for _, message := range []string{"", "a message"} {
+		for age, want := range map[time.Duration]int{30 * time.Minute: 0, 90 * time.Minute: 1} {
+			n := p.create(p.user(a))
+			for i := range 20 {
+				t := newToken(n, 0, time.Hour)
+				t.Sum, t.Created = sha256.Sum256([]byte(p.id())), time.Now().Add(-age-time.Duration(i)*time.Minute)
+				t.NotificationID = message
+				p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
+			}
+			p.must("Enqueue", p.outbox.Enqueue(p.ctx, p.recovery(n), time.Hour))
+			if got := p.rowsOf(n); len(got) != want {
+				p.errorf("Enqueue %v after the last of 20 tokens of one message (%q): got %d rows, want %d", age, message, len(got), want)
+			}
+		}
 	}
 }
 
@@ -822,6 +849,11 @@ func enqueueTakenID(p *probe) {
 		}
 		p.wantEqual("rows", want, p.rows(a.ID))
 	}
+
+	nobody := waiting
+	nobody.UserID = p.id()
+	p.wantErr("Enqueue for nobody with the id of a row", p.outbox.Enqueue(p.ctx, nobody, 0), users.ErrNotFound)
+	p.wantEqual("rows", want, p.rows(a.ID))
 
 	elsewhere := p.recovery(p.create(p.user(p.app())))
 	elsewhere.ID = waiting.ID

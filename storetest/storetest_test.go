@@ -653,6 +653,9 @@ var brokenStores = []struct {
 			return b.Store.CreateToken(ctx, t)
 		}
 	}},
+	{"each token counts as a message", "EnqueueCountsMessages", func(b *broken) {
+		given(&b.createToken, func(t *users.TokenRecord) { t.NotificationID = fmt.Sprintf("%x", t.Sum) })
+	}},
 	{"tokens count for ever", "EnqueueKeepsTheGap", func(b *broken) {
 		given(&b.createToken, func(t *users.TokenRecord) {
 			if time.Since(t.Created) > users.RecoveryWindow {

@@ -37,13 +37,14 @@ func tokenCases() []testCase {
 // newToken returns a token whose Sum is made of sum; it is not stored yet.
 func newToken(n *users.NewUser, sum byte, lifetime time.Duration) users.TokenRecord {
 	return users.TokenRecord{
-		ApplicationID: n.ApplicationID,
-		UserID:        n.ID,
-		Sum:           [32]byte{sum, 0, 0xff, 31: sum},
-		Purpose:       users.PurposeSetPassword,
-		EmailKey:      n.EmailKey,
-		Created:       base,
-		Lifetime:      lifetime,
+		ApplicationID:  n.ApplicationID,
+		UserID:         n.ID,
+		Sum:            [32]byte{sum, 0, 0xff, 31: sum},
+		Purpose:        users.PurposeSetPassword,
+		EmailKey:       n.EmailKey,
+		NotificationID: fmt.Sprint("message ", sum),
+		Created:        base,
+		Lifetime:       lifetime,
 	}
 }
 

@@ -23,6 +23,7 @@ func Outbox(t *testing.T, g *Target) {
 	t.Run("BacklogHoldsUpNobody", func(t *testing.T) { backlogHoldsUpNobody(t, g.Fresh(t)) })
 	if g.Dialect != sqlstore.SQLite { // which has one writer, whatever it writes
 		t.Run("EnqueueWaitsForNobody", func(t *testing.T) { enqueueWaitsForNobody(t, g.Fresh(t)) })
+		t.Run("PurgeDiscardedWaitsForNobody", func(t *testing.T) { purgeDiscardedWaitsForNobody(t, g.Fresh(t)) })
 	}
 }
 
@@ -98,7 +99,8 @@ func discardedFromTheStart(t *testing.T, e *Env) {
 }
 
 // enqueueWaitsForNobody who holds rows of the user, as a host does that edits one,
-// or a call that sets a password: its time would tell that there is such a user.
+// or a call that sets a password, nor who adds a notification of another: its time
+// would tell that there is such a user.
 func enqueueWaitsForNobody(t *testing.T, e *Env) {
 	e.addApplication(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
@@ -118,6 +120,7 @@ func enqueueWaitsForNobody(t *testing.T, e *Env) {
 		for _, text := range []string{
 			"UPDATE " + e.table("users") + " SET date_updated = date_updated + 1",
 			"UPDATE " + e.table("password_tokens") + " SET expires_at = expires_at + 1",
+			e.insertNotification("of bob", "bob", users.StatePending),
 		} {
 			if _, err := tx.Exec(text); err != nil {
 				t.Fatal(err)
@@ -135,6 +138,38 @@ func enqueueWaitsForNobody(t *testing.T, e *Env) {
 	enqueue("beside one that waits")
 	if got := e.count(t, "notifications"); got != 1 {
 		t.Errorf("notifications: got %d, want 1", got)
+	}
+}
+
+// insertNotification is a statement past the store.
+func (e *Env) insertNotification(id, user, state string) string {
+	pending := "NULL"
+	if state == users.StatePending {
+		pending = "1"
+	}
+	return fmt.Sprintf(`INSERT INTO %s (application_id, id, user_id, kind, state, pending, urgent, due_at, lease_until, lease_owner,
+		attempts, last_error, date_created) VALUES ('app', '%s', '%s', 'set_password', '%s', %s, false, 1, 0, '', 0, '', 1)`,
+		e.table("notifications"), id, user, state, pending)
+}
+
+// purgeDiscardedWaitsForNobody who adds notifications of the same application.
+func purgeDiscardedWaitsForNobody(t *testing.T, e *Env) {
+	e.addApplication(t)
+	for i := range 3 {
+		e.exec(t, e.insertNotification(fmt.Sprint("old", i), fmt.Sprint("user", i), users.StateDiscarded))
+	}
+	tx, err := e.DB.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer tx.Rollback()
+	for _, id := range []string{"a new one", "of now", "zz"} { // before, between and behind the others
+		if _, err := tx.Exec(e.insertNotification(id, id, users.StatePending)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if n, err := e.Store.PurgeDiscarded(ctx, time.Hour, 2); n != 2 || err != nil {
+		t.Errorf("PurgeDiscarded beside a transaction that adds some: got %d, %v, want 2", n, err)
 	}
 }
 

@@ -122,6 +122,7 @@ CREATE TABLE {password_tokens} (
 	user_id VARBINARY(64) NOT NULL,
 	purpose VARBINARY(64) NOT NULL,
 	email_key VARBINARY(320) NOT NULL,
+	notification_id VARBINARY(64) NOT NULL,
 	date_created BIGINT NOT NULL,
 	expires_at BIGINT NOT NULL,
 	PRIMARY KEY (application_id, token_hash),

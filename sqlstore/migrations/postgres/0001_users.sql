@@ -126,6 +126,7 @@ CREATE TABLE {password_tokens} (
 	user_id        TEXT COLLATE "C" NOT NULL,
 	purpose        TEXT COLLATE "C" NOT NULL,
 	email_key      TEXT COLLATE "C" NOT NULL,
+	notification_id TEXT COLLATE "C" NOT NULL,
 	date_created   BIGINT NOT NULL,
 	expires_at     BIGINT NOT NULL,
 	CONSTRAINT {#password_tokens_pk} PRIMARY KEY (application_id, token_hash)

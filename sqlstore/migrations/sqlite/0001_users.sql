@@ -126,6 +126,7 @@ CREATE TABLE {password_tokens} (
 	user_id TEXT NOT NULL,
 	purpose TEXT NOT NULL,
 	email_key TEXT NOT NULL,
+	notification_id TEXT NOT NULL,
 	date_created INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL,
 	CONSTRAINT {#password_tokens_pk} PRIMARY KEY (application_id, token_hash)
