@@ -15,8 +15,8 @@ type Attempt struct {
 	Operation string
 	// APIKey names the application.
 	APIKey string
-	// Login is the name or address, in whatever case, without the blanks around it;
-	// empty where the operation takes none.
+	// Login is the name or address in the one form that all its spellings have, or as
+	// it was sent where it has none; empty where the operation takes none.
 	Login string
 }
 

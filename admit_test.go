@@ -64,7 +64,7 @@ func TestAdmitRefusesBeforeTheStoreIsAsked(t *testing.T) {
 					if found := (*users.TooManyRequestsError)(nil); !errors.As(err, &found) || found.RetryAfter != time.Minute {
 						t.Errorf("%s: got %v, want %v", operation, err, limit)
 					}
-					a := users.Attempt{Operation: operation, APIKey: key, Login: strings.TrimSpace(login)}
+					a := users.Attempt{Operation: operation, APIKey: key, Login: strings.ToLower(strings.TrimSpace(login))}
 					if operation == users.OperationSetPassword {
 						a.Login = ""
 					}

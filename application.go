@@ -95,7 +95,7 @@ func (s *Service) application(ctx context.Context, apiKey string) (Application, 
 	if err != nil {
 		return Application{}, fmt.Errorf("users: find application: %w", err)
 	}
-	s.recoveries.saw(app.APIKey)
+	s.recoveries.lines.saw(app.APIKey)
 	return app, nil
 }
 

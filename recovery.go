@@ -1,9 +1,11 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +31,9 @@ const (
 	// recoveryDeadline is how long one of them uses it at most: a store that hangs
 	// must not hold the others for as long as a context without a deadline lasts.
 	recoveryDeadline = 10 * time.Second
+	// recoveryPatience is how long a call waits for another one for the same login:
+	// as long as that may take in its line and at the store.
+	recoveryPatience = password.DefaultMaxWait + recoveryDeadline
 )
 
 // RecoverPassword starts a set-password message for the user whose name or
@@ -41,14 +46,19 @@ const (
 // logins at a time, so that neither an answer nor what other requests feel tells
 // whether there is such a user. The others wait in a line of their application, and
 // the lines are served in turn; applications of which the process has not yet seen
-// that they exist have one line together. Who waits for more than 10 seconds, or
-// comes when 512 wait and its line is the longest, gets ErrOverloaded. A store that
-// does not answer within 10 seconds is ErrUnavailable. How often a client may call
-// is for Options.Admit to say.
+// that they exist have one line together. Who waits too long, which is 10 seconds in
+// a line and 20 for another call for the same login, gets ErrOverloaded; so does one
+// of the longest line when more than 512 wait. A store that does not answer within
+// 10 seconds is ErrUnavailable. How often a client may call is for Options.Admit to
+// say.
 func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) error {
 	start := time.Now()
 	login = strings.TrimSpace(login)
-	if err := s.admit(ctx, Attempt{OperationRecoverPassword, apiKey, login}); err != nil {
+	key, err := loginKey(login)
+	if err != nil {
+		key = "" // nobody's; the store is asked for the application all the same
+	}
+	if err := s.admit(ctx, Attempt{OperationRecoverPassword, apiKey, cmp.Or(key, login)}); err != nil {
 		return err
 	}
 
@@ -60,10 +70,6 @@ func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) err
 		return errNoTokens
 	}
 
-	key, err := loginKey(login)
-	if err != nil {
-		key = "" // nobody's; the store is asked for the application all the same
-	}
 	err = s.recoveries.do(ctx, apiKey, key, func(ctx context.Context) error {
 		return s.recoverPassword(ctx, box, apiKey, key)
 	})
@@ -110,37 +116,42 @@ func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, 
 	return nil
 }
 
-// recoveries are the calls of RecoverPassword that are under way in a process.
+// recoveries are the calls of RecoverPassword that are under way at one store.
 type recoveries struct {
-	gate    *password.Gate // for its lines, one for each share; nothing is hashed
+	lines   *lines
 	flights flights
+}
+
+// lines are where calls of RecoverPassword wait, in a process, for their turn.
+type lines struct {
+	gate *password.Gate // one line for each share; nothing is hashed
 
 	mu   sync.RWMutex
 	seen map[string]bool // apiKeys of applications that exist
 }
 
-func newRecoveries() *recoveries {
+func newLines() *lines {
 	gate, _ := password.NewGate(&password.GateOptions{Slots: maxRecoveries}) // no error: no limit is negative
-	return &recoveries{gate: gate, seen: make(map[string]bool)}
+	return &lines{gate: gate, seen: make(map[string]bool)}
 }
 
 // saw notes that there is an application with this apiKey.
-func (r *recoveries) saw(apiKey string) {
-	if r.share(apiKey) == apiKey {
+func (l *lines) saw(apiKey string) {
+	if l.share(apiKey) == apiKey {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seen[apiKey] = true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[apiKey] = true
 }
 
 // share returns the line in which a call for this apiKey waits. Those of which it
 // is not known that they exist share one, "": or whoever makes up keys would have as
 // many lines, and with them as many turns, as they like.
-func (r *recoveries) share(apiKey string) string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if !r.seen[apiKey] {
+func (l *lines) share(apiKey string) string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if !l.seen[apiKey] {
 		return ""
 	}
 	return apiKey
@@ -150,26 +161,24 @@ func (r *recoveries) share(apiKey string) string {
 // waits for that one's outcome instead: however many ask at once for one user,
 // the store is asked once, as for a user that does not exist.
 func (r *recoveries) do(ctx context.Context, apiKey, login string, work func(context.Context) error) error {
-	for {
-		f, leads, err := r.flights.board(ctx, apiKey, login)
-		switch {
-		case err != nil:
-			return err
-		case leads:
-			return r.lead(ctx, f, work)
-		case !f.abandoned:
-			return f.err
-		}
+	patience := time.NewTimer(recoveryPatience)
+	defer patience.Stop()
+	f, leads, err := r.flights.board(ctx, apiKey, login, patience.C)
+	if !leads {
+		return err
 	}
-}
 
-func (r *recoveries) lead(ctx context.Context, f *flight, work func(context.Context) error) error {
-	f.abandoned = true // stands if work panics
-	defer r.flights.land(f)
-
-	f.err = pass(ctx, r.gate, r.share(f.key[0]), 0, func() error { return inTime(ctx, work) })
-	f.abandoned = f.err != nil && ctx.Err() != nil
-	return f.err
+	landed := false
+	defer func() {
+		if !landed { // by a panic, or because ctx ended: that says nothing to others
+			r.flights.handOver(f)
+		}
+	}()
+	err = pass(ctx, r.lines.gate, r.lines.share(apiKey), 0, func() error { return inTime(ctx, work) })
+	if landed = err == nil || ctx.Err() == nil; landed {
+		r.flights.land(f, err)
+	}
+	return err
 }
 
 // inTime runs work with recoveryDeadline. An error past it is ErrUnavailable.
@@ -190,24 +199,28 @@ type flights struct {
 	ongoing map[[2]string]*flight // by apiKey and name
 }
 
-// flight is a call, and whoever waits for its outcome.
+// flight is a call, and who waits for its outcome or to be the next, in the order in
+// which they came.
 type flight struct {
-	key  [2]string
-	done chan struct{}
-
-	// Set before done is closed.
-	err       error
-	abandoned bool // by a caller whose context ended, or who panicked: err says nothing to others
+	key     [2]string
+	waiting []chan outcome
 }
 
-// board returns a new flight, which the caller leads and must land, or the one that
-// is under way, after its end. An error wraps that of ctx.
-func (fs *flights) board(ctx context.Context, apiKey, name string) (f *flight, leads bool, err error) {
+// outcome is what one who waits is told, once and without waiting for it.
+type outcome struct {
+	leads bool // it is the next
+	err   error
+}
+
+// board returns the flight that the caller leads, and then must land or hand over,
+// or the outcome of another's. An error wraps that of ctx, or is ErrOverloaded when
+// patience was over.
+func (fs *flights) board(ctx context.Context, apiKey, name string, patience <-chan time.Time) (f *flight, leads bool, err error) {
 	key := [2]string{apiKey, name}
 	fs.mu.Lock()
 	f = fs.ongoing[key]
 	if f == nil {
-		f = &flight{key: key, done: make(chan struct{})}
+		f = &flight{key: key}
 		if fs.ongoing == nil {
 			fs.ongoing = make(map[[2]string]*flight)
 		}
@@ -215,34 +228,67 @@ func (fs *flights) board(ctx context.Context, apiKey, name string) (f *flight, l
 		fs.mu.Unlock()
 		return f, true, nil
 	}
+	told := make(chan outcome, 1)
+	f.waiting = append(f.waiting, told)
 	fs.mu.Unlock()
 
 	select {
-	case <-f.done:
-		return f, false, nil
+	case o := <-told:
+		return f, o.leads, o.err
 	case <-ctx.Done():
-		return nil, false, fmt.Errorf("users: waiting for the same request of another: %w", ctx.Err())
+		err = fmt.Errorf("users: waiting for the same request of another: %w", ctx.Err())
+	case <-patience:
+		err = fmt.Errorf("%w: waiting for the same request of another: %w", ErrOverloaded,
+			&password.OverloadedError{RetryAfter: recoveryDeadline})
 	}
+	fs.leave(f, told)
+	return nil, false, err
 }
 
-// land ends f.
-func (fs *flights) land(f *flight) {
+// leave takes one who waits out of f. If it was told to lead meanwhile, the next is.
+func (fs *flights) leave(f *flight, told chan outcome) {
 	fs.mu.Lock()
-	delete(fs.ongoing, f.key)
+	i := slices.Index(f.waiting, told)
+	if i >= 0 {
+		f.waiting = slices.Delete(f.waiting, i, i+1)
+	}
 	fs.mu.Unlock()
-	close(f.done)
+	if i < 0 && (<-told).leads {
+		fs.handOver(f)
+	}
 }
 
-// alone runs work when no other call of the same name is under way.
-func (fs *flights) alone(ctx context.Context, apiKey, name string, work func() error) error {
-	for {
-		f, leads, err := fs.board(ctx, apiKey, name)
-		if err != nil {
-			return err
-		}
-		if leads {
-			defer fs.land(f)
-			return work()
-		}
+// land ends f, and with it everybody's wait.
+func (fs *flights) land(f *flight, err error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	delete(fs.ongoing, f.key)
+	for _, told := range f.waiting {
+		told <- outcome{err: err}
 	}
+	f.waiting = nil
+}
+
+// handOver lets the one who waits the longest lead f; f ends if there is none.
+func (fs *flights) handOver(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(f.waiting) == 0 {
+		delete(fs.ongoing, f.key)
+		return
+	}
+	told := f.waiting[0]
+	f.waiting = f.waiting[1:]
+	told <- outcome{leads: true}
+}
+
+// alone runs work when no other call of the same name is under way, first come first
+// served.
+func (fs *flights) alone(ctx context.Context, apiKey, name string, work func() error) error {
+	f, _, err := fs.board(ctx, apiKey, name, nil)
+	if err != nil {
+		return err
+	}
+	defer fs.handOver(f)
+	return work()
 }

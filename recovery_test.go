@@ -354,3 +354,78 @@ func TestRecoveriesShareAFailure(t *testing.T) {
 		})
 	}
 }
+
+// Callers who hang up hold up nobody who asks for the same login: the next in turn
+// goes on, and no call waits for ever.
+func TestRecoveryIsNotStarvedByCallersWhoHangUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		invite(t, newServiceOn(t, store, users.Options{}), "ann")
+		slow, _, _ := slowly(store)
+		svc, err := users.New(slow, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		ask := func(patience time.Duration) {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				if err := svc.RecoverPassword(ctx, apiKey, "ann"); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("who hangs up after %v: got %v, want the context's error", patience, err)
+				}
+			})
+		}
+		done := make(chan struct{})
+		all.Go(func() {
+			for {
+				ask(1500 * time.Millisecond)
+				select {
+				case <-done:
+					return
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
+		})
+		for range 10 {
+			time.Sleep(10 * time.Second)
+			start := time.Now()
+			if err := svc.RecoverPassword(t.Context(), apiKey, "ann"); err != nil {
+				t.Errorf("who waits: got %v, want none", err)
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("who waits: got an answer after %v, want one when those before have hung up", took)
+			}
+		}
+		close(done)
+		all.Wait()
+	})
+}
+
+// What is in front of a call may change again and again: it waits for 20 seconds.
+func TestRecoveryWaitsForAnotherOneForAWhileOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hangs := storefake.Around(memstore.New(), func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+			if m == storefake.FindApplication {
+				time.Sleep(time.Minute) // whatever ctx says
+			}
+			return do()
+		})
+		svc, err := users.New(hangs, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var leader sync.WaitGroup
+		leader.Go(func() { svc.RecoverPassword(t.Context(), apiKey, "ann") })
+		synctest.Wait()
+		start := time.Now()
+		err = svc.RecoverPassword(t.Context(), apiKey, "ann")
+		equal(t, "who waits for another call", class(err), "overloaded")
+		if took := time.Since(start); took > 21*time.Second {
+			t.Errorf("got it after %v, want 20 s", took)
+		}
+		leader.Wait()
+	})
+}

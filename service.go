@@ -154,7 +154,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		o.NewID = newULID
 	}
 
-	s := &Service{opts: o, shapes: newShapeValidator(), redemptions: new(flights)}
+	s := &Service{opts: o, shapes: newShapeValidator(), redemptions: new(flights), recoveries: &recoveries{lines: newLines()}}
 	if h, ok := o.Hasher.(interface{ MaxBytes() int }); ok {
 		s.maxPwBytes = h.MaxBytes()
 	}
@@ -169,7 +169,7 @@ func (s *Service) WithStore(store Store) *Service {
 		panic("users: WithStore: store is nil")
 	}
 	t := *s
-	t.store, t.hostTx, t.recoveries = store, false, newRecoveries()
+	t.store, t.hostTx, t.recoveries = store, false, &recoveries{lines: s.recoveries.lines}
 	t.outbox, _ = StoreAs[OutboxStore](store)
 	t.tokens, _ = StoreAs[TokenStore](store)
 	return &t
