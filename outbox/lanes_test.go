@@ -240,7 +240,7 @@ func TestClaimsThatFindNothingWait(t *testing.T) {
 func TestRunPurgesWhatWasDiscardedLongAgo(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ option, keeps time.Duration }{
-		"by default": {0, outbox.DefaultKeepDiscarded},
+		"by default": {0, 30 * 24 * time.Hour},
 		"an hour":    {time.Hour, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {

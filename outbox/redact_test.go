@@ -98,6 +98,19 @@ func (c leak) check(t *testing.T) {
 	f.onlyRow(users.StateDiscarded)
 }
 
+func TestASecretIsRemovedOnceAndTheRestStays(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	f.create(true)
+	n := &attempts{err: func(n users.Notification) error {
+		return fmt.Errorf("token %s and %s refused", n.Token.Reveal(), n.Token.Reveal())
+	}}
+	drain(t, relay(t, f.svc, n, outbox.Options{}))
+	if got := f.rows()[0].LastError; got != "token [removed] and [removed] refused" {
+		t.Errorf("last error: got %q", got)
+	}
+}
+
 // wrapped is what a host may keep a notification in: fmt and slog do not call
 // the methods of what is in an unexported field.
 type wrapped struct {

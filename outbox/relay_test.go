@@ -1,8 +1,10 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,12 +182,50 @@ func TestRunPurgesWhatHasExpired(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop := run(relay(t, f.svc, &outbox.Recorder{}, outbox.Options{Poll: time.Hour}))
-		time.Sleep(25 * time.Hour)
+		time.Sleep(outbox.DefaultPurgeEvery + 24*time.Hour + users.RecoveryWindow)
 		stop()
 		if n, err := f.svc.Purge(t.Context(), 10); err != nil || n != 0 {
 			t.Errorf("left to purge: got %d, %v, want none", n, err)
 		}
 	})
+}
+
+// Processes that are started together do not all purge at once.
+func TestTheFirstPurgeIsAtARandomTime(t *testing.T) {
+	t.Parallel()
+	for _, random := range []float64{0.25, 0.75} {
+		synctest.Test(t, func(t *testing.T) {
+			f := setUp(t)
+			start := time.Now()
+			var purged []time.Duration
+			svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+				if m == storefake.Purge {
+					purged = append(purged, time.Since(start))
+				}
+				return do()
+			})
+			stop := run(relay(t, svc, &outbox.Recorder{}, outbox.Options{
+				PurgeEvery: time.Hour, Poll: time.Hour, Rand: func() float64 { return random },
+			}))
+			time.Sleep(2 * time.Hour)
+			stop()
+			first := time.Duration(random * float64(time.Hour))
+			if want := []time.Duration{first, first + time.Hour}; !slices.Equal(purged, want) {
+				t.Errorf("with %v of 1: purged after %v, want %v", random, purged, want)
+			}
+		})
+	}
+}
+
+func TestWhatIsDeliveredIsNotLogged(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	f.create(true)
+	var log bytes.Buffer
+	drain(t, relay(t, f.svc, &outbox.Recorder{}, outbox.Options{Logger: logTo(&log)}))
+	if log.Len() > 0 {
+		t.Errorf("got %s, want nothing", &log)
+	}
 }
 
 func TestDrainEndsWithItsContext(t *testing.T) {
