@@ -9,8 +9,6 @@ import (
 
 // lane is what a pool knows of one application.
 type lane struct {
-	application string
-
 	jobs    []job // claimed and not begun
 	running int   // being delivered
 	batch   int   // how many rows to claim at a time
@@ -39,7 +37,7 @@ type lanes struct {
 	ctx     context.Context // nothing is begun when it has ended
 	workers int
 	window  time.Duration // within which a claimed row must be begun
-	changed chan struct{} // receives when plan may have another answer
+	changed chan struct{} // receives when nextClaim may have another answer
 
 	mu        sync.Mutex
 	ready     sync.Cond // there is something to begin, or no more to come
@@ -50,15 +48,15 @@ type lanes struct {
 	busy      int              // workers that deliver
 	unsettled int              // jobs that are claimed
 
-	last  string // the application that was claimed last
-	first int    // how many rows to claim of an application of which nothing is known
-	empty *plan  // the last claim, if that found nothing
+	last    string // the application that was claimed last
+	untried int    // how many rows to claim of an application of which nothing is known
+	empty   *plan  // the last claim, if that found nothing
 }
 
 func newLanes(ctx context.Context, workers int, window time.Duration) *lanes {
 	l := &lanes{
 		ctx: ctx, workers: workers, window: window, changed: make(chan struct{}, 1),
-		all: map[string]*lane{}, first: workers,
+		all: map[string]*lane{}, untried: workers,
 	}
 	l.ready.L = &l.mu
 	return l
@@ -129,16 +127,16 @@ func (a *lane) resize(window time.Duration) {
 func (l *lanes) done(j job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all[j.ApplicationID].running--
+	j.lane.running--
 	l.busy--
 	l.unsettled--
 	l.change()
 }
 
-// plan returns the next claim, if a worker has nothing to do and there may be
-// something for it: after a claim that found nothing, of an application that was
-// passed over then, or once the pool, which drains, holds nothing.
-func (l *lanes) plan(drain bool) (p plan, ok bool) {
+// nextClaim returns a claim if a worker has nothing to do, and the claim may find
+// something for it. Where the last one found nothing it may only if an application
+// that was excepted then is no longer, or, to end a drain, when the pool holds nothing.
+func (l *lanes) nextClaim(drain bool) (p plan, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.free() == 0 || l.startable() >= 0 || l.waiting >= maxBatch {
@@ -155,7 +153,7 @@ func (l *lanes) plan(drain bool) (p plan, ok bool) {
 		}
 	}
 	if p.limit == 0 {
-		p.limit = l.first
+		p.limit = l.untried
 	}
 	p.limit = min(p.limit, maxBatch-l.waiting)
 	if l.empty == nil || drain && p.nothing {
@@ -168,14 +166,16 @@ func (l *lanes) plan(drain bool) (p plan, ok bool) {
 	})
 }
 
-// add adds what the claim p found at a time.
+// add adds the jobs that the claim p, which was sent at this time, returned.
 func (l *lanes) add(p plan, at time.Time, jobs []job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(jobs) == 0 {
+		l.passOver(p, func(string) bool { return true })
 		l.empty = &p
 		return
 	}
+	l.passOver(p, func(app string) bool { return between(p.after, app, jobs[0].ApplicationID) })
 	l.empty = nil
 	l.unsettled += len(jobs)
 	l.waiting += len(jobs)
@@ -184,24 +184,45 @@ func (l *lanes) add(p plan, at time.Time, jobs []job) {
 	a := l.all[l.last]
 	if a == nil {
 		l.forget()
-		a = &lane{application: l.last, batch: p.limit}
+		a = &lane{batch: p.limit}
 		l.all[l.last] = a
 	}
 	if len(a.jobs) == 0 {
 		l.turns = append(l.turns, a)
 	}
-	a.jobs = append(a.jobs, jobs...)
+	for _, j := range jobs {
+		j.lane = a
+		a.jobs = append(a.jobs, j)
+	}
 	a.at, a.limit, a.full = at, p.limit, len(jobs) >= p.limit
 	a.orphaned = slices.ContainsFunc(jobs, job.orphaned)
 
-	l.first = min(2*l.first, l.workers)
+	l.untried = min(2*l.untried, l.workers)
 	if a.orphaned { // if one of them kills the process, few share its fate
-		l.first = 1
+		l.untried = 1
 		for _, a := range l.all {
 			a.batch = 1
 		}
 	}
 	l.ready.Signal()
+}
+
+// passOver notes that of some applications the claim p found nothing, though it asked
+// for them: they say no more how much to claim.
+func (l *lanes) passOver(p plan, some func(application string) bool) {
+	for app, a := range l.all {
+		if some(app) && !slices.Contains(p.except, app) {
+			a.full = false
+		}
+	}
+}
+
+// between reports whether x comes after one id and before another, around the end.
+func between(after, x, before string) bool {
+	if after < before {
+		return after < x && x < before
+	}
+	return x > after || x < before
 }
 
 // forget bounds what is remembered of applications that have no job.
@@ -235,7 +256,7 @@ func (l *lanes) close() (jobs []job) {
 	return jobs
 }
 
-// change says that plan may have another answer.
+// change says that nextClaim may have another answer.
 func (l *lanes) change() {
 	select {
 	case l.changed <- struct{}{}:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/storefake"
+	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/outbox"
 )
 
@@ -249,7 +250,7 @@ func TestRunPurgesWhatWasDiscardedLongAgo(t *testing.T) {
 				f := setUp(t)
 				f.create(false)
 				n := &attempts{err: always(outbox.Discard(errors.New("no such mailbox")))}
-				stop := run(relay(t, f.svc, n, outbox.Options{KeepDiscarded: tt.option}))
+				stop := run(relay(t, f.svc, n, outbox.Options{KeepDiscarded: tt.option, Poll: time.Minute}))
 				defer stop()
 				time.Sleep(tt.keeps - time.Second)
 				row := f.onlyRow(users.StateDiscarded)
@@ -259,9 +260,114 @@ func TestRunPurgesWhatWasDiscardedLongAgo(t *testing.T) {
 				}
 				time.Sleep(tt.keeps - 2*time.Second)
 				f.onlyRow(users.StateDiscarded)
-				time.Sleep(outbox.DefaultPurgeEvery + 2*outbox.DefaultPoll)
+				time.Sleep(outbox.DefaultPurgeEvery + 2*time.Minute)
 				f.noRows()
 			})
 		})
 	}
+}
+
+// What an application was claimed with last says nothing to others once it is quiet.
+func TestQuietApplicationDoesNotMakeTheClaimsOfOthersSmall(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		workers int
+		dies    bool // the process that claimed the rows of the others first
+	}{
+		"one worker": {1, false}, "after a death": {8, true}, "one worker, after a death": {1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := setUp(t)
+				for _, key := range []string{"quiet", "as-quiet"} {
+					f.application(key)
+					f.createIn(key, false)
+					if tt.dies {
+						f.die(time.Second, 1)
+					}
+				}
+				time.Sleep(2 * time.Second)
+				for range 500 {
+					f.create(false)
+				}
+				var claims atomic.Int64
+				svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+					if m == storefake.Claim {
+						claims.Add(1)
+					}
+					return do()
+				})
+				var got tally
+				drain(t, relay(t, svc, &got, outbox.Options{Workers: tt.workers}))
+				got.eachOnce(t, 502)
+				if n := claims.Load(); n > 60 {
+					t.Errorf("got %d claims for 502 rows, want batches", n)
+				}
+			})
+		})
+	}
+}
+
+// joined is a store whose Claim returns rows of two applications, which it must not.
+type joined struct{ *memstore.Store }
+
+func (s joined) Claim(ctx context.Context, c users.Claim) ([]users.NotificationRecord, error) {
+	first, err := s.Store.Claim(ctx, c)
+	if err != nil || len(first) == 0 {
+		return first, err
+	}
+	c.After = first[0].ApplicationID
+	second, err := s.Store.Claim(ctx, c)
+	return append(first, second...), err
+}
+
+func TestStoreThatClaimsForTwoApplicationsEndsNoProcess(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	f.application("other")
+	for range 20 {
+		f.create(false)
+		f.createIn("other", false)
+	}
+	var got tally
+	drain(t, relay(t, f.service(joined{f.store}, nil), &got, outbox.Options{}))
+	got.eachOnce(t, 40)
+}
+
+// A slow store is asked by as many as there are workers to release what was not begun.
+func TestManyRowsAreReleasedInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t)
+		for range 2000 {
+			f.create(false)
+		}
+		var stopping atomic.Bool
+		svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+			if m == storefake.Settle && stopping.Load() {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return do()
+		})
+		var delivered atomic.Int64
+		n := users.NotifierFunc(func(ctx context.Context, _ users.Notification) error {
+			if delivered.Add(1) > 1000 { // by then the batches are large
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		})
+		stop := run(relay(t, svc, n, outbox.Options{}))
+		time.Sleep(time.Second)
+		stopping.Store(true)
+		stop()
+		tried := 0
+		for _, row := range f.rows(users.StatePending) {
+			tried += row.Attempts
+		}
+		if tried > 4 {
+			t.Errorf("got %d attempts counted, want those of the 4 that had begun", tried)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ const (
 // job is one claimed row.
 type job struct {
 	users.NotificationRecord
+	lane   *lane
 	worker string    // who holds the lease
 	ends   time.Time // when the lease ends, or a little earlier; by this process's monotonic clock
 }
@@ -64,7 +66,7 @@ func (p *pool) claimAll(drain bool) error {
 	defer poll.Stop()
 	failures := 0
 	for p.ctx.Err() == nil {
-		next, ok := p.lanes.plan(drain)
+		next, ok := p.lanes.nextClaim(drain)
 		if !ok {
 			select {
 			case <-p.lanes.changed:
@@ -119,22 +121,28 @@ func (p *pool) claim(next plan, start time.Time) (jobs []job, err error) {
 		return nil, err
 	}
 	for _, row := range rows {
-		jobs = append(jobs, job{row, worker, start.Add(p.o.Lease)})
+		jobs = append(jobs, job{NotificationRecord: row, worker: worker, ends: start.Add(p.o.Lease)})
 	}
 	return jobs, nil
 }
 
-// releaseAll returns to the store what no worker has begun. What fails in
-// storeTimeout stays leased until the leases end.
+// releaseAll returns to the store what no worker has begun, as many rows at a time as
+// there are workers. What fails in storeTimeout stays leased until the leases end.
 func (p *pool) releaseAll(jobs []job) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), storeTimeout)
 	defer cancel()
-	for _, j := range jobs {
-		if ctx.Err() == nil {
-			s, _ := p.decide(j, result{status: released})
-			_ = p.trySettle(ctx, s)
-		}
+	var all sync.WaitGroup
+	for part := range slices.Chunk(jobs, len(jobs)/p.o.Workers+1) {
+		all.Go(func() {
+			for _, j := range part {
+				if ctx.Err() == nil {
+					s, _ := p.decide(j, result{status: released})
+					_ = p.trySettle(ctx, s)
+				}
+			}
+		})
 	}
+	all.Wait()
 }
 
 // handle processes one row. Whatever panics here costs one attempt: the lease
