@@ -15,7 +15,7 @@ import (
 // Migrate brings the schema up to date. It is safe to call in many processes
 // at once: one works, the others wait (on MySQL for a minute, for two on different
 // nodes of a cluster; on SQLite for the connection's busy_timeout; and never past
-// the end of ctx). When it was killed in the middle, the next call goes on where it
+// the end of ctx, but for some seconds of cleaning up). When it was killed in the middle, the next call goes on where it
 // stopped; on another node of a cluster that takes a minute. What is up to date is
 // left alone: then Migrate only reads, and needs no right to change tables.
 //

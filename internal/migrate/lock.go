@@ -44,7 +44,10 @@ func (r *runner) locked(ctx context.Context) error {
 	if err := r.lockRow(ctx, node, named && known); err != nil {
 		return r.explainJournal(err)
 	}
-	defer r.exec(context.WithoutCancel(ctx), `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, r.owner)
+	defer r.cleanUp(ctx, func(ctx context.Context) error {
+		_, err := r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, r.owner)
+		return err
+	})
 	return r.steps(ctx)
 }
 
@@ -81,12 +84,11 @@ func (r *runner) lockName(ctx context.Context, name string) (ok bool, release fu
 		return false, nil, errLocked
 	}
 	return true, func() {
-		ctx := context.WithoutCancel(ctx)
-		commit := r.commit(ctx) // of what was read
-		_, err := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(?)`, name)
-		if commit != nil || err != nil { // with its connection the lock ends
-			r.conn.Raw(func(any) error { return errBroken })
-		}
+		r.cleanUp(ctx, func(ctx context.Context) error { // with its connection the lock ends
+			commit := r.commit(ctx) // of what was read
+			_, err := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(?)`, name)
+			return errors.Join(commit, err)
+		})
 	}, nil
 }
 

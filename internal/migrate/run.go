@@ -18,6 +18,9 @@ const (
 	lockPoll     = 100 * time.Millisecond
 )
 
+// cleanUpTime is how long Run may outlive its context.
+const cleanUpTime = 5 * time.Second
+
 var (
 	errLocked = errors.New("another process has been migrating for too long")
 	errEntry  = errors.New("another process took over, or removed an entry of the table users_migrations")
@@ -101,7 +104,25 @@ func (r *runner) commit(ctx context.Context) error {
 	if !r.db.implicitCommit() {
 		return nil
 	}
-	_, err := r.conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
+	commit := func(ctx context.Context) error {
+		_, err := r.conn.ExecContext(ctx, "COMMIT")
+		return err
+	}
+	if ctx.Err() != nil {
+		return r.cleanUp(ctx, commit)
+	}
+	return commit(ctx)
+}
+
+// cleanUp does what must be done also when ctx is over. Where that fails or takes
+// too long, the connection ends, and with it all that it holds.
+func (r *runner) cleanUp(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	err := do(ctx)
+	if err != nil {
+		r.conn.Raw(func(any) error { return errBroken })
+	}
 	return err
 }
 
@@ -120,9 +141,10 @@ func (r *runner) inTransaction(ctx context.Context, begin ...string) (err error)
 			return
 		}
 		// The connection goes back to the host's pool: clean, or not at all.
-		if _, undo := r.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
-			r.conn.Raw(func(any) error { return errBroken })
-		}
+		r.cleanUp(ctx, func(ctx context.Context) error {
+			_, err := r.conn.ExecContext(ctx, "ROLLBACK")
+			return err
+		})
 	}()
 	for _, statement := range begin {
 		if _, err := r.conn.ExecContext(ctx, statement); err != nil {

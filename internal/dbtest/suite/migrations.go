@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,7 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 		{"LockHasAShortName", lockHasAShortName, sqlstore.MySQL},
 		{"RowOfADeadProcessHoldsUpNobody", rowOfADeadProcessHoldsUpNobody, sqlstore.MySQL},
 		{"RowOfAnotherNodeIsWaitedFor", rowOfAnotherNodeIsWaitedFor, sqlstore.MySQL},
+		{"CleansUpInBoundedTime", cleansUpInBoundedTime, ""},
 		{"LeaseThatWasLostStops", leaseThatWasLostStops, sqlstore.MySQL},
 		{"TakesBackOnlyItsOwnEntry", takesBackOnlyItsOwnEntry, sqlstore.MySQL},
 		{"RepeatsWhatAClusterAborts", repeatsWhatAClusterAborts, sqlstore.MySQL},
@@ -328,7 +330,7 @@ func refusesAnEncodingThatLacksLetters(t *testing.T, g *Target) {
 		e := g.Open(t)
 		name := "e" + strings.ToLower(encoding) + fmt.Sprint(os.Getpid())
 		e.exec(t, "CREATE DATABASE "+name+" ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-		t.Cleanup(func() { e.exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+		t.Cleanup(func() { e.exec(t, "DROP DATABASE "+name+"") })
 		u, err := url.Parse(e.DSN)
 		must(t, err)
 		u.Path = "/" + name
@@ -449,6 +451,31 @@ func waitsForRowOf(t *testing.T, g *Target, node string, show error) {
 	must(t, e.run(set))
 	if looked < 3 {
 		t.Errorf("looked for a void row %d times, want 3", looked)
+	}
+}
+
+// cleansUpInBoundedTime after a step that failed, also where ctx has no end.
+func cleansUpInBoundedTime(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	cleanUp := regexp.MustCompile(`^(ROLLBACK|DO RELEASE_LOCK|DELETE .* version = 0 AND step = 0 AND owner)`)
+	failed, cleaned := false, 0
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.HasPrefix(c.Query, "ALTER") {
+			failed = true
+			return &numberError{Number: 1142} // not permitted
+		}
+		if failed && cleanUp.MatchString(c.Query) {
+			cleaned++
+			if end, ok := c.Ctx.Deadline(); !ok || time.Until(end) > 10*time.Second {
+				t.Errorf("%s: got the deadline %v, want one of a few seconds", c.Query, end)
+			}
+		}
+		return nil
+	}})
+	err := e.run(set)
+	e.Switch.Set(nil)
+	if err == nil || cleaned == 0 {
+		t.Errorf("got error %v and cleaned up %d times, want an error and once or more", err, cleaned)
 	}
 }
 
