@@ -17,12 +17,15 @@ import (
 // though reads on a cluster lag behind.
 //
 // The row's owner is the name of its node and a random text. It outlives its
-// process, and is void after lockLease, unless holdOn was called. On one node
+// process, and is void after lockLease, unless holdOn was called. Nobody calls that
+// during a statement: one that takes longer than lockLease, or clocks of two nodes
+// that are as far apart, let another node steal the row of a living process. On one node
 // nobody waits for that: there a named lock is taken first, which dies with its
 // connection, so that a row of the same node can only be one that was left.
 //
-// What the owner of a void row writes after that fails: each statement asks for
-// the owner.
+// Who lost the row to another writes no entry after that, and changes none that
+// the other took over: such statements ask for the owner. DDL can't ask: what is
+// being run when the row is lost, or starts right after the entry, is run.
 
 // locked does the steps under both locks.
 func (r *runner) locked(ctx context.Context) error {
@@ -73,15 +76,19 @@ func (s *Set) lockOf(schema string) string {
 // lockName takes the named lock; release gives it back. Where a cluster refuses
 // such locks, ok is false.
 func (r *runner) lockName(ctx context.Context, name string) (ok bool, release func(), err error) {
-	var got sql.NullInt64
-	err = r.conn.QueryRowContext(ctx, `SELECT GET_LOCK(?, ?)`, name, int(lockPatience.Seconds())).Scan(&got)
-	switch {
-	case err != nil && r.db.Unsupported(err):
-		return false, func() { r.commit(ctx) }, nil
-	case err != nil:
-		return false, nil, err
-	case got.Int64 != 1:
-		return false, nil, errLocked
+	deadline, cancel := context.WithTimeoutCause(ctx, lockPatience, errLocked)
+	defer cancel()
+	for got := (sql.NullInt64{}); got.Int64 != 1; {
+		// A wait in the statement would end by the readTimeout of the DSN.
+		err := r.again(ctx, func() error { return r.conn.QueryRowContext(ctx, `SELECT GET_LOCK(?, 0)`, name).Scan(&got) })
+		switch {
+		case err != nil && r.db.Unsupported(err):
+			return false, func() { r.commit(ctx) }, nil
+		case err != nil:
+			return false, nil, err
+		case got.Int64 != 1 && pause(deadline) != nil:
+			return false, nil, context.Cause(deadline)
+		}
 	}
 	return true, func() {
 		r.cleanUp(ctx, func(ctx context.Context) error { // with its connection the lock ends
@@ -101,7 +108,7 @@ func (r *runner) node(ctx context.Context) (name string, known bool) {
 		`SHOW GLOBAL VARIABLES LIKE 'server_uuid'`,   // MySQL, whose groups write on all members too
 	} {
 		var variable string
-		err := r.conn.QueryRowContext(ctx, show).Scan(&variable, &name)
+		err := r.again(ctx, func() error { return r.conn.QueryRowContext(ctx, show).Scan(&variable, &name) })
 		if !errors.Is(err, sql.ErrNoRows) {
 			return name, err == nil
 		}
@@ -119,7 +126,7 @@ func (r *runner) lockRow(ctx context.Context, node string, alone bool) error {
 	deadline, cancel := context.WithTimeoutCause(ctx, lockPatience+lockLease, errLocked)
 	defer cancel()
 	for {
-		err := r.insert(ctx, entry{0, 0}, started)
+		_, err := r.exec(ctx, `INSERT INTO {users_migrations} (version, step, started_at, owner) VALUES (0, 0, {now}, ?)`, r.owner)
 		if err == nil || !r.db.Taken(err) {
 			return err
 		}

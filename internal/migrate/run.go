@@ -14,7 +14,7 @@ import (
 // The lock that keeps two processes from migrating at once.
 const (
 	lockPatience = 60 * time.Second // how long Run waits for another process of the server
-	lockLease    = 60 * time.Second // after which the lock row of a dead process is void
+	lockLease    = 5 * time.Minute  // after which the lock row of a process that says nothing is void
 	lockPoll     = 100 * time.Millisecond
 )
 
@@ -23,7 +23,7 @@ const cleanUpTime = 5 * time.Second
 
 var (
 	errLocked = errors.New("another process has been migrating for too long")
-	errEntry  = errors.New("another process took over, or removed an entry of the table users_migrations")
+	errEntry  = errors.New("another process took over, or an entry of the table users_migrations was removed: run Migrate again")
 	// errBroken makes database/sql close a connection instead of keeping it.
 	errBroken = driver.ErrBadConn
 )
@@ -151,6 +151,9 @@ func (r *runner) inTransaction(ctx context.Context, begin ...string) (err error)
 			return err
 		}
 	}
+	if err := r.makeJournal(ctx); err != nil {
+		return err
+	}
 	if err := r.steps(ctx); err != nil {
 		return err
 	}
@@ -158,11 +161,8 @@ func (r *runner) inTransaction(ctx context.Context, begin ...string) (err error)
 	return err
 }
 
-// steps does the steps that are left. The caller holds the lock.
+// steps does the steps that are left. The caller holds the lock, and has made the journal.
 func (r *runner) steps(ctx context.Context) error {
-	if err := r.makeJournal(ctx); err != nil {
-		return err
-	}
 	entries, err := r.entries(ctx)
 	if err != nil {
 		return r.explainJournal(err)
@@ -333,18 +333,19 @@ func (r *runner) forget(ctx context.Context, id entry, step Step, cause error) {
 }
 
 func (r *runner) insert(ctx context.Context, id entry, at progress) error {
-	columns, values, args := `version, step, started_at, done_at`, `?, ?, {now}, NULL`, []any{id.version, id.step}
+	values := `?, ?, {now}, NULL`
 	if at == done {
 		values = `?, ?, {now}, {now}`
 	}
-	if r.db.implicitCommit() {
-		columns, values, args = columns+`, owner`, values+`, ?`, append(args, r.owner)
+	if r.db.implicitCommit() { // only the owner of the lock
+		return r.update(ctx, `INSERT INTO {users_migrations} (version, step, started_at, done_at, owner)
+			SELECT `+values+`, owner FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, id.version, id.step, r.owner)
 	}
-	_, err := r.exec(ctx, `INSERT INTO {users_migrations} (`+columns+`) VALUES (`+values+`)`, args...)
+	_, err := r.exec(ctx, `INSERT INTO {users_migrations} (version, step, started_at, done_at) VALUES (`+values+`)`, id.version, id.step)
 	return err
 }
 
-// update changes one entry, to other values than it had: MySQL counts no other change.
+// update writes one entry, with other values than it had: MySQL counts no other change.
 func (r *runner) update(ctx context.Context, template string, args ...any) error {
 	res, err := r.exec(ctx, template, args...)
 	if err != nil {
