@@ -495,7 +495,7 @@ func stopsAfter(t *testing.T, g *Target, word string, steps int) {
 		if strings.HasPrefix(c.Query, "ALTER") {
 			altered++
 		}
-		if strings.HasPrefix(c.Query, word) && !lost {
+		if c.Op == flaky.Exec && strings.HasPrefix(c.Query, word) && !lost {
 			lost = true
 			e.exec(t, e.lockRow("elsewhere"))
 		}
