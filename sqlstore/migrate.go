@@ -15,13 +15,14 @@ import (
 // Migrate brings the schema up to date. It is safe to call in many processes
 // at once: one works, the others wait (on MySQL for a minute, for six on different
 // nodes of a cluster; on SQLite for the connection's busy_timeout; and never past
-// the end of ctx, but for some seconds of cleaning up). When it was killed in the middle, the next call goes on where it
-// stopped; on another node of a cluster that takes five minutes. What is up to date is
-// left alone: then Migrate only reads, and needs no right to change tables.
+// the end of ctx, but for some seconds of cleaning up). When it was killed in the
+// middle, the next call goes on where it stopped; on another node of a cluster that
+// takes five minutes. What is up to date is left alone: then Migrate only reads, and
+// needs no right to change tables.
 //
 // On MariaDB Galera, and wherever MySQL writes on more than one node, a row of the
 // table users_migrations is what processes on different nodes wait for. A process is
-// taken for dead there when one statement of its takes more than five minutes: while
+// taken for dead there when one of its statements takes more than five minutes: while
 // large tables are changed, let only one node's processes call Migrate, and keep the
 // nodes' clocks together.
 //

@@ -17,11 +17,13 @@ import (
 // though reads on a cluster lag behind.
 //
 // The row's owner is the name of its node and a random text. It outlives its
-// process, and is void after lockLease, unless holdOn was called. Nobody calls that
-// during a statement: one that takes longer than lockLease, or clocks of two nodes
-// that are as far apart, let another node steal the row of a living process. On one node
+// process, and is void after lockLease, unless holdOn was called. On one node
 // nobody waits for that: there a named lock is taken first, which dies with its
 // connection, so that a row of the same node can only be one that was left.
+//
+// Nobody calls holdOn during a statement: one that takes longer than lockLease, or
+// clocks of two nodes that are as far apart, let another node take the row of a
+// living process.
 //
 // Who lost the row to another writes no entry after that, and changes none that
 // the other took over: such statements ask for the owner. DDL can't ask: what is

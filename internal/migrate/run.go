@@ -278,7 +278,8 @@ func (r *runner) resumable(ctx context.Context, id entry, at progress, step Step
 	case err != nil:
 		return err
 	case at == started:
-		err = r.update(ctx, `UPDATE {users_migrations} SET owner = ? WHERE version = ? AND step = ? AND done_at IS NULL`, r.owner, id.version, id.step)
+		err = r.update(ctx, `UPDATE {users_migrations} e, {users_migrations} l SET e.owner = l.owner
+			WHERE e.version = ? AND e.step = ? AND e.done_at IS NULL AND l.version = 0 AND l.step = 0 AND l.owner = ?`, id.version, id.step, r.owner)
 	case happened:
 		err = fmt.Errorf("found %s, which is not Migrate's doing: %s", step.done, WayOut)
 	default:
