@@ -13,14 +13,18 @@ import (
 )
 
 // Migrate brings the schema up to date. It is safe to call in many processes
-// at once: one works, the others wait (on MySQL for a minute, for two on different
+// at once: one works, the others wait (on MySQL for a minute, for six on different
 // nodes of a cluster; on SQLite for the connection's busy_timeout; and never past
-// the end of ctx). When it was killed in the middle, the next call goes on where it
-// stopped; on another node of a cluster that takes a minute. What is up to date is
-// left alone: then Migrate only reads, and needs no right to change tables.
+// the end of ctx, but for some seconds of cleaning up). When it was killed in the
+// middle, the next call goes on where it stopped; on another node of a cluster that
+// takes five minutes. What is up to date is left alone: then Migrate only reads, and
+// needs no right to change tables.
 //
 // On MariaDB Galera, and wherever MySQL writes on more than one node, a row of the
-// table users_migrations is what processes on different nodes wait for.
+// table users_migrations is what processes on different nodes wait for. A process is
+// taken for dead there when one of its statements takes more than five minutes: while
+// large tables are changed, let only one node's processes call Migrate, and keep the
+// nodes' clocks together.
 //
 // Migrate makes no schema (see [Options.Schema]), and it takes over no table that
 // it did not make: where one of the host's has a name that it needs, it fails,

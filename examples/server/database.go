@@ -28,10 +28,11 @@ import (
 )
 
 const (
-	maxConns        = 16
-	upDeadline      = 30 * time.Second // for a database to come up
-	upPause         = 500 * time.Millisecond
-	migrateDeadline = 30 * time.Second
+	maxConns   = 16
+	upDeadline = 30 * time.Second // for a database to come up
+	upPause    = 500 * time.Millisecond
+	// More than Migrate waits for a process that died on another node of a cluster.
+	migrateDeadline = 7 * time.Minute
 )
 
 // database says how to open what -db names. open is nil for memory.

@@ -21,8 +21,13 @@ import (
 // nobody waits for that: there a named lock is taken first, which dies with its
 // connection, so that a row of the same node can only be one that was left.
 //
-// What the owner of a void row writes after that fails: each statement asks for
-// the owner.
+// Nobody calls holdOn during a statement: one that takes longer than lockLease, or
+// clocks of two nodes that are as far apart, let another node take the row of a
+// living process.
+//
+// Who lost the row to another writes no entry after that, and changes none that
+// the other took over: such statements ask for the owner. DDL can't ask: what is
+// being run when the row is lost, or starts right after the entry, is run.
 
 // locked does the steps under both locks.
 func (r *runner) locked(ctx context.Context) error {
@@ -44,7 +49,10 @@ func (r *runner) locked(ctx context.Context) error {
 	if err := r.lockRow(ctx, node, named && known); err != nil {
 		return r.explainJournal(err)
 	}
-	defer r.exec(context.WithoutCancel(ctx), `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, r.owner)
+	defer r.cleanUp(ctx, func(ctx context.Context) error {
+		_, err := r.exec(ctx, `DELETE FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, r.owner)
+		return err
+	})
 	return r.steps(ctx)
 }
 
@@ -70,23 +78,26 @@ func (s *Set) lockOf(schema string) string {
 // lockName takes the named lock; release gives it back. Where a cluster refuses
 // such locks, ok is false.
 func (r *runner) lockName(ctx context.Context, name string) (ok bool, release func(), err error) {
-	var got sql.NullInt64
-	err = r.conn.QueryRowContext(ctx, `SELECT GET_LOCK(?, ?)`, name, int(lockPatience.Seconds())).Scan(&got)
-	switch {
-	case err != nil && r.db.Unsupported(err):
-		return false, func() { r.commit(ctx) }, nil
-	case err != nil:
-		return false, nil, err
-	case got.Int64 != 1:
-		return false, nil, errLocked
+	deadline, cancel := context.WithTimeoutCause(ctx, lockPatience, errLocked)
+	defer cancel()
+	for got := (sql.NullInt64{}); got.Int64 != 1; {
+		// A wait in the statement would end by the readTimeout of the DSN.
+		err := r.again(ctx, func() error { return r.conn.QueryRowContext(ctx, `SELECT GET_LOCK(?, 0)`, name).Scan(&got) })
+		switch {
+		case err != nil && r.db.Unsupported(err):
+			return false, func() { r.commit(ctx) }, nil
+		case err != nil:
+			return false, nil, err
+		case got.Int64 != 1 && pause(deadline) != nil:
+			return false, nil, context.Cause(deadline)
+		}
 	}
 	return true, func() {
-		ctx := context.WithoutCancel(ctx)
-		commit := r.commit(ctx) // of what was read
-		_, err := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(?)`, name)
-		if commit != nil || err != nil { // with its connection the lock ends
-			r.conn.Raw(func(any) error { return errBroken })
-		}
+		r.cleanUp(ctx, func(ctx context.Context) error { // with its connection the lock ends
+			commit := r.commit(ctx) // of what was read
+			_, err := r.conn.ExecContext(ctx, `DO RELEASE_LOCK(?)`, name)
+			return errors.Join(commit, err)
+		})
 	}, nil
 }
 
@@ -99,7 +110,7 @@ func (r *runner) node(ctx context.Context) (name string, known bool) {
 		`SHOW GLOBAL VARIABLES LIKE 'server_uuid'`,   // MySQL, whose groups write on all members too
 	} {
 		var variable string
-		err := r.conn.QueryRowContext(ctx, show).Scan(&variable, &name)
+		err := r.again(ctx, func() error { return r.conn.QueryRowContext(ctx, show).Scan(&variable, &name) })
 		if !errors.Is(err, sql.ErrNoRows) {
 			return name, err == nil
 		}
@@ -117,7 +128,7 @@ func (r *runner) lockRow(ctx context.Context, node string, alone bool) error {
 	deadline, cancel := context.WithTimeoutCause(ctx, lockPatience+lockLease, errLocked)
 	defer cancel()
 	for {
-		err := r.insert(ctx, entry{0, 0}, started)
+		_, err := r.exec(ctx, `INSERT INTO {users_migrations} (version, step, started_at, owner) VALUES (0, 0, {now}, ?)`, r.owner)
 		if err == nil || !r.db.Taken(err) {
 			return err
 		}

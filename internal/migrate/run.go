@@ -14,13 +14,16 @@ import (
 // The lock that keeps two processes from migrating at once.
 const (
 	lockPatience = 60 * time.Second // how long Run waits for another process of the server
-	lockLease    = 60 * time.Second // after which the lock row of a dead process is void
+	lockLease    = 5 * time.Minute  // after which the lock row of a process that says nothing is void
 	lockPoll     = 100 * time.Millisecond
 )
 
+// cleanUpTime is how long Run may outlive its context.
+const cleanUpTime = 5 * time.Second
+
 var (
 	errLocked = errors.New("another process has been migrating for too long")
-	errEntry  = errors.New("another process took over, or removed an entry of the table users_migrations")
+	errEntry  = errors.New("another process took over, or an entry of the table users_migrations was removed: run Migrate again")
 	// errBroken makes database/sql close a connection instead of keeping it.
 	errBroken = driver.ErrBadConn
 )
@@ -101,7 +104,25 @@ func (r *runner) commit(ctx context.Context) error {
 	if !r.db.implicitCommit() {
 		return nil
 	}
-	_, err := r.conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
+	commit := func(ctx context.Context) error {
+		_, err := r.conn.ExecContext(ctx, "COMMIT")
+		return err
+	}
+	if ctx.Err() != nil {
+		return r.cleanUp(ctx, commit)
+	}
+	return commit(ctx)
+}
+
+// cleanUp does what must be done also when ctx is over. Where that fails or takes
+// too long, the connection ends, and with it all that it holds.
+func (r *runner) cleanUp(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	err := do(ctx)
+	if err != nil {
+		r.conn.Raw(func(any) error { return errBroken })
+	}
 	return err
 }
 
@@ -120,14 +141,18 @@ func (r *runner) inTransaction(ctx context.Context, begin ...string) (err error)
 			return
 		}
 		// The connection goes back to the host's pool: clean, or not at all.
-		if _, undo := r.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
-			r.conn.Raw(func(any) error { return errBroken })
-		}
+		r.cleanUp(ctx, func(ctx context.Context) error {
+			_, err := r.conn.ExecContext(ctx, "ROLLBACK")
+			return err
+		})
 	}()
 	for _, statement := range begin {
 		if _, err := r.conn.ExecContext(ctx, statement); err != nil {
 			return err
 		}
+	}
+	if err := r.makeJournal(ctx); err != nil {
+		return err
 	}
 	if err := r.steps(ctx); err != nil {
 		return err
@@ -136,11 +161,8 @@ func (r *runner) inTransaction(ctx context.Context, begin ...string) (err error)
 	return err
 }
 
-// steps does the steps that are left. The caller holds the lock.
+// steps does the steps that are left. The caller holds the lock, and has made the journal.
 func (r *runner) steps(ctx context.Context) error {
-	if err := r.makeJournal(ctx); err != nil {
-		return err
-	}
 	entries, err := r.entries(ctx)
 	if err != nil {
 		return r.explainJournal(err)
@@ -256,7 +278,8 @@ func (r *runner) resumable(ctx context.Context, id entry, at progress, step Step
 	case err != nil:
 		return err
 	case at == started:
-		err = r.update(ctx, `UPDATE {users_migrations} SET owner = ? WHERE version = ? AND step = ? AND done_at IS NULL`, r.owner, id.version, id.step)
+		err = r.update(ctx, `UPDATE {users_migrations} e, {users_migrations} l SET e.owner = l.owner
+			WHERE e.version = ? AND e.step = ? AND e.done_at IS NULL AND l.version = 0 AND l.step = 0 AND l.owner = ?`, id.version, id.step, r.owner)
 	case happened:
 		err = fmt.Errorf("found %s, which is not Migrate's doing: %s", step.done, WayOut)
 	default:
@@ -311,18 +334,19 @@ func (r *runner) forget(ctx context.Context, id entry, step Step, cause error) {
 }
 
 func (r *runner) insert(ctx context.Context, id entry, at progress) error {
-	columns, values, args := `version, step, started_at, done_at`, `?, ?, {now}, NULL`, []any{id.version, id.step}
+	values := `?, ?, {now}, NULL`
 	if at == done {
 		values = `?, ?, {now}, {now}`
 	}
-	if r.db.implicitCommit() {
-		columns, values, args = columns+`, owner`, values+`, ?`, append(args, r.owner)
+	if r.db.implicitCommit() { // only the owner of the lock
+		return r.update(ctx, `INSERT INTO {users_migrations} (version, step, started_at, done_at, owner)
+			SELECT `+values+`, owner FROM {users_migrations} WHERE version = 0 AND step = 0 AND owner = ?`, id.version, id.step, r.owner)
 	}
-	_, err := r.exec(ctx, `INSERT INTO {users_migrations} (`+columns+`) VALUES (`+values+`)`, args...)
+	_, err := r.exec(ctx, `INSERT INTO {users_migrations} (version, step, started_at, done_at) VALUES (`+values+`)`, id.version, id.step)
 	return err
 }
 
-// update changes one entry, to other values than it had: MySQL counts no other change.
+// update writes one entry, with other values than it had: MySQL counts no other change.
 func (r *runner) update(ctx context.Context, template string, args ...any) error {
 	res, err := r.exec(ctx, template, args...)
 	if err != nil {

@@ -65,7 +65,7 @@ func (r *runner) seen(ctx context.Context, g sign) (bool, error) {
 	}
 	query := `SELECT count(*) FROM information_schema.` + catalog[g.kind] + ` AND table_schema = ` + schema
 	var n int
-	if err := r.conn.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+	if err := r.again(ctx, func() error { return r.conn.QueryRowContext(ctx, query, args...).Scan(&n) }); err != nil {
 		return false, err
 	}
 	return n > 0 != g.absent, nil

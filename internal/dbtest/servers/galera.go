@@ -36,7 +36,9 @@ func Galera(t testing.TB) (all []string) {
 			galera.dsns = strings.Split(named, ",")
 			return
 		}
-		galera.nodes, galera.err = startGalera(3)
+		if galera.nodes, galera.err = startGalera(3); galera.err != nil { // maybe another took a port of its
+			galera.nodes, galera.err = startGalera(3)
+		}
 		for _, n := range galera.nodes {
 			galera.dsns = append(galera.dsns, n.DSN)
 		}

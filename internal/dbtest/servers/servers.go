@@ -29,16 +29,24 @@ import (
 
 // Main runs the tests of a package and stops the throw-away servers that it
 // started: func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }.
-func Main(m *testing.M) int {
+// What it can't stop is a failure.
+func Main(m *testing.M) (code int) {
 	defer func() {
-		for _, f := range []*finder{&postgres, &mariadb} {
-			if f.started != nil {
-				f.started.Stop()
-			}
+		if err := stopAll(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the throw-away servers:", err)
+			code = max(code, 1)
 		}
-		galera.stop()
 	}()
 	return m.Run()
+}
+
+func stopAll() (err error) {
+	for _, f := range []*finder{&postgres, &mariadb} {
+		if f.started != nil {
+			err = errors.Join(err, f.started.Stop())
+		}
+	}
+	return errors.Join(err, galera.stop())
 }
 
 // finder looks for one server, once in a process.

@@ -120,13 +120,13 @@ func (s *Server) kill() error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	children := childrenOf(server)
+	descendants := descendantsOf(server)
 	err := s.process.Process.Kill()
 	<-s.died
-	for _, pid := range children {
+	for _, pid := range descendants {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	for _, pid := range children {
+	for _, pid := range descendants {
 		for syscall.Kill(pid, 0) == nil && running(pid) {
 			time.Sleep(time.Millisecond)
 		}
@@ -135,13 +135,14 @@ func (s *Server) kill() error {
 	return err
 }
 
-// childrenOf reads /proc; where there is none, the children end by themselves.
-func childrenOf(parent int) (pids []int) {
+// descendantsOf reads /proc; where there is none, they end by themselves. They are
+// more than children: a node of Galera starts a script, and that one rsync.
+func descendantsOf(parent int) (pids []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range stats {
 		if ppid, _ := stat(file); ppid == parent {
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-				pids = append(pids, pid)
+				pids = append(append(pids, pid), descendantsOf(pid)...)
 			}
 		}
 	}

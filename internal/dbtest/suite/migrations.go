@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -77,8 +78,10 @@ func Migrations(t *testing.T, g *Target, test string, rounds int) {
 		{"RefusesAnEncodingThatLacksLetters", refusesAnEncodingThatLacksLetters, sqlstore.Postgres},
 		{"TakesAnyCharsetOfTheConnection", takesAnyCharsetOfTheConnection, sqlstore.MySQL},
 		{"LockHasAShortName", lockHasAShortName, sqlstore.MySQL},
+		{"WaitOutlastsTheReadTimeout", waitOutlastsTheReadTimeout, sqlstore.MySQL},
 		{"RowOfADeadProcessHoldsUpNobody", rowOfADeadProcessHoldsUpNobody, sqlstore.MySQL},
 		{"RowOfAnotherNodeIsWaitedFor", rowOfAnotherNodeIsWaitedFor, sqlstore.MySQL},
+		{"CleansUpInBoundedTime", cleansUpInBoundedTime, ""},
 		{"LeaseThatWasLostStops", leaseThatWasLostStops, sqlstore.MySQL},
 		{"TakesBackOnlyItsOwnEntry", takesBackOnlyItsOwnEntry, sqlstore.MySQL},
 		{"RepeatsWhatAClusterAborts", repeatsWhatAClusterAborts, sqlstore.MySQL},
@@ -328,7 +331,7 @@ func refusesAnEncodingThatLacksLetters(t *testing.T, g *Target) {
 		e := g.Open(t)
 		name := "e" + strings.ToLower(encoding) + fmt.Sprint(os.Getpid())
 		e.exec(t, "CREATE DATABASE "+name+" ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-		t.Cleanup(func() { e.exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+		t.Cleanup(func() { e.exec(t, "DROP DATABASE "+name+"") })
 		u, err := url.Parse(e.DSN)
 		must(t, err)
 		u.Path = "/" + name
@@ -440,7 +443,7 @@ func waitsForRowOf(t *testing.T, g *Target, node string, show error) {
 		After: func(c flaky.Call) error {
 			if c.Op == flaky.Exec && strings.HasPrefix(c.Query, "DELETE") {
 				if looked++; looked == 2 { // the next one finds it void
-					e.exec(t, "UPDATE "+e.table("users_migrations")+" SET started_at = -61000000 WHERE version = 0")
+					e.exec(t, "UPDATE "+e.table("users_migrations")+" SET started_at = -601000000 WHERE version = 0")
 				}
 			}
 			return nil
@@ -452,29 +455,96 @@ func waitsForRowOf(t *testing.T, g *Target, node string, show error) {
 	}
 }
 
+// cleansUpInBoundedTime after a step that failed, also where ctx has no end.
+func cleansUpInBoundedTime(t *testing.T, g *Target) {
+	e, set, _ := beforeNext(t, g)
+	cleanUp := regexp.MustCompile(`^(ROLLBACK|DO RELEASE_LOCK|DELETE .* version = 0 AND step = 0 AND owner)`)
+	failed, cleaned := false, 0
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if strings.HasPrefix(c.Query, "ALTER") {
+			failed = true
+			return &numberError{Number: 1142} // not permitted
+		}
+		if failed && cleanUp.MatchString(c.Query) {
+			cleaned++
+			if end, ok := c.Ctx.Deadline(); !ok || time.Until(end) > 10*time.Second {
+				t.Errorf("%s: got the deadline %v, want one of a few seconds", c.Query, end)
+			}
+		}
+		return nil
+	}})
+	err := e.run(set)
+	e.Switch.Set(nil)
+	if err == nil || cleaned == 0 {
+		t.Errorf("got error %v and cleaned up %d times, want an error and once or more", err, cleaned)
+	}
+}
+
 // leaseThatWasLostStops whoever had it: it does no other step, and changes
 // nothing of the one that has it now.
 func leaseThatWasLostStops(t *testing.T, g *Target) {
+	t.Run("BeforeAStep", func(t *testing.T) { stopsAfter(t, g, "UPDATE", 0) })
+	t.Run("DuringAStep", func(t *testing.T) { stopsAfter(t, g, "ALTER", 1) })
+}
+
+// stopsAfter the statement that begins with word, during which the lease is lost.
+func stopsAfter(t *testing.T, g *Target, word string, steps int) {
 	e, set, _ := beforeNext(t, g)
-	altered := 0
+	lost, altered := false, 0
 	e.Switch.Set(&flaky.Hooks{After: func(c flaky.Call) error {
 		if strings.HasPrefix(c.Query, "ALTER") {
 			altered++
+		}
+		if c.Op == flaky.Exec && strings.HasPrefix(c.Query, word) && !lost {
+			lost = true
 			e.exec(t, e.lockRow("elsewhere"))
 		}
 		return nil
 	}})
 	err := e.run(set)
 	e.Switch.Set(nil)
-	if err == nil || !strings.Contains(err.Error(), "another process took over") || altered != 1 {
-		t.Errorf("got %v after %d steps, want an error after 1", err, altered)
+	if err == nil || !strings.Contains(err.Error(), "another process took over") || altered != steps {
+		t.Errorf("got %v after %d steps, want an error after %d", err, altered, steps)
 	}
 	if got := e.count(t, "users_migrations WHERE version = 0 AND owner = 'elsewhere/other'"); got != 1 {
 		t.Errorf("rows of the other process: got %d, want 1", got)
 	}
 
-	e.exec(t, "UPDATE "+e.table("users_migrations")+" SET started_at = -61000000 WHERE version = 0")
+	e.exec(t, "UPDATE "+e.table("users_migrations")+" SET started_at = -601000000 WHERE version = 0")
 	must(t, e.run(set))
+}
+
+// waitOutlastsTheReadTimeout of the DSN, which is for one statement.
+func waitOutlastsTheReadTimeout(t *testing.T, g *Target) {
+	e := g.Open(t)
+	c, err := mysql.ParseDSN(e.DSN)
+	must(t, err)
+	c.ReadTimeout = time.Second
+	db, sw := open(t, g.Driver, c.FormatDSN())
+	defer db.Close()
+	s, err := sqlstore.New(db, g.Dialect, &e.Options)
+	must(t, err)
+
+	other, err := e.DB.Conn(t.Context())
+	must(t, err)
+	defer other.Close()
+	looked := 0
+	sw.Set(&flaky.Hooks{Before: func(c flaky.Call) (err error) {
+		if c.Op != flaky.Query || !strings.Contains(c.Query, "GET_LOCK") {
+			return nil
+		}
+		switch looked++; looked {
+		case 1:
+			_, err = other.ExecContext(t.Context(), "DO GET_LOCK(?, 9)", c.Args[0].Value)
+		case 5: // the driver may see a look twice: as a query, and prepared
+			_, err = other.ExecContext(t.Context(), "DO RELEASE_LOCK(?)", c.Args[0].Value)
+		}
+		return err
+	}})
+	must(t, errors.Join(s.Migrate(t.Context()), s.Check(t.Context())))
+	if looked < 5 {
+		t.Errorf("looked for the lock %d times, want 5 or more", looked)
+	}
 }
 
 // takesBackOnlyItsOwnEntry where a step fails: another process may have gone on with it.
@@ -499,7 +569,7 @@ func repeatsWhatAClusterAborts(t *testing.T, g *Target) {
 	e := g.Open(t)
 	calls := 0
 	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
-		if word, _, _ := strings.Cut(c.Query, " "); slices.Contains([]string{"INSERT", "UPDATE", "DELETE", "CREATE"}, word) {
+		if word, _, _ := strings.Cut(c.Query, " "); slices.Contains([]string{"SHOW", "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE"}, word) {
 			if calls++; calls%8 == 0 {
 				return &numberError{Number: 1213}
 			}
