@@ -346,7 +346,7 @@ func TestManyRowsAreReleasedInTime(t *testing.T) {
 		var stopping atomic.Bool
 		svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
 			if m == storefake.Settle && stopping.Load() {
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(time.Second)
 			}
 			return do()
 		})
