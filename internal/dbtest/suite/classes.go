@@ -51,9 +51,10 @@ func Classes(t *testing.T, g *Target) {
 		for _, n := range []int{7, 8, 1544, 9, 10, 778, 13, 14, 15} {
 			cases[codeError(n)] = true
 		}
-		cases[codeError(275)] = false // CONSTRAINT_CHECK
-		cases[codeError(1)] = false   // ERROR
-		cases[codeError(11)] = false  // CORRUPT
+		repeated = append(repeated, codeError(262)) // LOCKED_SHAREDCACHE
+		cases[codeError(275)] = false               // CONSTRAINT_CHECK
+		cases[codeError(1)] = false                 // ERROR
+		cases[codeError(11)] = false                // CORRUPT
 	}
 	for cause, unavailable := range cases {
 		for shape, params := range shapes() {

@@ -20,6 +20,7 @@ func Outbox(t *testing.T, g *Target) {
 	t.Run("TwoAtOnce", func(t *testing.T) { twoNotifications(t, g.Fresh(t)) })
 	t.Run("TwoOfOneKindAreNone", func(t *testing.T) { twoOfOneKind(t, g.Fresh(t)) })
 	t.Run("DiscardedFromTheStart", func(t *testing.T) { discardedFromTheStart(t, g.Fresh(t)) })
+	t.Run("ClaimGoesOn", func(t *testing.T) { claimGoesOnBehindAFasterWorker(t, g.Fresh(t)) })
 	t.Run("BacklogHoldsUpNobody", func(t *testing.T) { backlogHoldsUpNobody(t, g.Fresh(t)) })
 	if g.Dialect != sqlstore.SQLite { // which has one writer, whatever it writes
 		t.Run("EnqueueWaitsForNobody", func(t *testing.T) { enqueueWaitsForNobody(t, g.Fresh(t)) })

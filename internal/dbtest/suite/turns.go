@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/internal/dbtest/flaky"
 	"github.com/gousers/users/sqlstore"
 )
 
@@ -50,6 +51,35 @@ func Turns(t *testing.T, g *Target) {
 			e.analyze(t)
 			e.claimsCheaply(t, "with statistics", c.most)
 		})
+	}
+}
+
+// claimGoesOnBehindAFasterWorker, which took what it had found, with the application
+// that comes next.
+func claimGoesOnBehindAFasterWorker(t *testing.T, e *Env) {
+	e.notify(t, "a", 1, time.Now().Add(-time.Hour))
+	e.notify(t, "b", 1, time.Now().Add(-time.Hour))
+	faster := e.New(t, e.Options)
+	claim := func(s *sqlstore.Store, worker string) (application string) {
+		rows, err := s.Claim(t.Context(), users.Claim{Worker: worker, Lease: time.Hour, Limit: 10})
+		if err != nil || len(rows) != 1 {
+			t.Errorf("Claim of %s: got %d rows, %v, want 1", worker, len(rows), err)
+			return ""
+		}
+		return rows[0].ApplicationID
+	}
+	taken := ""
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		leases := strings.Contains(c.Query, "lease_owner =") || strings.Contains(c.Query, "FOR UPDATE")
+		if taken == "" && leases {
+			taken = "by now"
+			taken = claim(faster, "the faster one")
+		}
+		return nil
+	}})
+	defer e.Switch.Set(nil)
+	if got := claim(e.Store, "the slower one"); got != "b" || taken != "a" {
+		t.Errorf("got a row of %q after another worker took that of %q, want b and a", got, taken)
 	}
 }
 
