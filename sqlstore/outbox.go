@@ -25,11 +25,11 @@ const notificationColumns = `application_id, id, user_id, kind, state, urgent, d
 
 const (
 	// enqueue adds a notification for each row of what follows it: oneUser and
-	// mayAdd. It is due by the database's clock.
+	// ifRare. It is due by the database's clock.
 	enqueue = intoNotifications + `
 		SELECT {t}, {t}, {t}, {t}, 'pending', 1, {b}, {now}, 0, '', {i}, {t}, COALESCE({i}, {now}) `
 	// hasten makes the notification that is in the way of another one due, and as
-	// urgent, if it is old enough for that. What follows is mayHasten.
+	// urgent, if it is old enough for that. What follows is ifQuiet.
 	hasten = `UPDATE {notifications}{locking notifications_pending} SET urgent = urgent OR {b}, due_at = CASE WHEN due_at > {now} THEN {now} ELSE due_at END
 		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND lease_until <= {now}
 		AND (due_at > {now} OR urgent < {b})
@@ -42,10 +42,11 @@ const (
 	isUser, isTaken = 1, 2
 
 	oneUser = `FROM {users} WHERE application_id = {t} AND id = {t}`
-	mayAdd  = `(SELECT COALESCE(max(date_created) + {i} * count(DISTINCT notification_id) * count(DISTINCT notification_id), 0)
+	// ifRare is that the user got few messages of late, ifQuiet that it got no token.
+	ifRare = `(SELECT COALESCE(max(date_created) + {i} * count(DISTINCT notification_id) * count(DISTINCT notification_id), 0)
 		FROM {password_tokens}
 		WHERE application_id = {t} AND user_id = {t} AND date_created > {now} - {i}) <= {now}`
-	mayHasten = `NOT EXISTS (SELECT 1 FROM {password_tokens}
+	ifQuiet = `NOT EXISTS (SELECT 1 FROM {password_tokens}
 		WHERE application_id = {t} AND user_id = {t} AND date_created > {now} - {i})`
 )
 
@@ -57,16 +58,16 @@ const (
 // tables, so there it is read before; a token that is made in between does not count.
 func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
 	user := condition{oneUser, []any{r.ApplicationID, r.UserID}}
-	add := condition{mayAdd, []any{minGap.Microseconds(), r.ApplicationID, r.UserID, users.RecoveryWindow.Microseconds()}}
-	hurry := condition{mayHasten, []any{r.ApplicationID, r.UserID, minGap.Microseconds()}}
+	rare := condition{ifRare, []any{minGap.Microseconds(), r.ApplicationID, r.UserID, users.RecoveryWindow.Microseconds()}}
+	quiet := condition{ifQuiet, []any{r.ApplicationID, r.UserID, minGap.Microseconds()}}
 	return s.retry(ctx, func(attempt int) error {
-		to, hurry := user.and(add), hurry
+		to, quiet := user.and(rare), quiet
 		if s.Dialect == MySQL {
-			mayAdd, mayHasten, err := s.mayEnqueue(ctx, user, add, hurry)
+			isRare, isQuiet, err := s.hold(ctx, user, rare, quiet)
 			if err != nil {
 				return err
 			}
-			to, hurry = condition{`FROM DUAL WHERE ?`, []any{mayAdd}}, condition{`?`, []any{mayHasten}}
+			to, quiet = condition{`FROM DUAL WHERE ?`, []any{isRare}}, condition{`?`, []any{isQuiet}}
 		}
 
 		repeated, err := s.statementOnce(ctx, attempt, func(run runner) error {
@@ -91,9 +92,9 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 		}
 		// Also for a user that is missing: its time would tell.
 		err = s.statement(ctx, func(run runner) error {
-			_, err := run.exec(ctx, s.text(hasten+hurry.text), append([]any{
+			_, err := run.exec(ctx, s.text(hasten+quiet.text), append([]any{
 				r.Urgent, r.ApplicationID, r.UserID, r.Kind, r.Urgent, minGap.Microseconds(),
-			}, hurry.args...)...)
+			}, quiet.args...)...)
 			return err
 		})
 		if err == nil && is&isUser == 0 {
@@ -103,14 +104,15 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 	})
 }
 
-// mayEnqueue reads the conditions of one user; both are false without that user.
-func (s *Store) mayEnqueue(ctx context.Context, user, add, hurry condition) (mayAdd, mayHasten bool, err error) {
-	text := s.text(`SELECT ` + add.text + `, ` + hurry.text + ` ` + user.text)
+// hold reports whether two conditions hold of one user; both are false without that
+// user.
+func (s *Store) hold(ctx context.Context, user, one, other condition) (first, second bool, err error) {
+	text := s.text(`SELECT ` + one.text + `, ` + other.text + ` ` + user.text)
 	err = s.look(ctx, func(run runner) error {
-		return run.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&mayAdd, &mayHasten) },
-			text, slices.Concat(add.args, hurry.args, user.args)...)
+		return run.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&first, &second) },
+			text, slices.Concat(one.args, other.args, user.args)...)
 	})
-	return mayAdd, mayHasten, err
+	return first, second, err
 }
 
 // condition is a part of a statement, with its arguments.
