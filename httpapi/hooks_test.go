@@ -198,7 +198,7 @@ func TestAdmitLimitsTheOpenRoutes(t *testing.T) {
 		}
 		slices.Sort(seen)
 		want := []string{
-			"{RecoverPassword demo Ann} from 192.0.2.7", "{RecoverPassword none Ann} from 192.0.2.7",
+			"{RecoverPassword demo ann} from 192.0.2.7", "{RecoverPassword none ann} from 192.0.2.7",
 			"{SetPassword demo } from 192.0.2.7", "{SetPassword none } from 192.0.2.7",
 		}
 		if !slices.Equal(seen, want) {
