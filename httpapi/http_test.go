@@ -551,11 +551,15 @@ func TestBodyLimit(t *testing.T) {
 	a := newAPI(t, nil)
 	fits := body("ann", "")
 	fits += strings.Repeat(" ", httpapi.MaxBody-len(fits))
-	for in, want := range map[string]int{fits: 201, fits + " ": 413} {
+	named := body("bob", "")
+	named += strings.Repeat(" ", httpapi.MaxBody-len(named))
+	for in, want := range map[string]int{fits: 201, fits + " ": 413, named: 201, named + " ": 413} {
 		r := request("POST", "/v1/demo/users", in)
-		r.ContentLength = -1 // chunked
+		if strings.HasPrefix(in, fits) {
+			r.ContentLength = -1 // chunked
+		}
 		if w := a.do(r); w.Code != want {
-			t.Errorf("%d bytes: got %d, want %d", len(in), w.Code, want)
+			t.Errorf("%d bytes, Content-Length %d: got %d, want %d", len(in), r.ContentLength, w.Code, want)
 		}
 	}
 }
@@ -851,7 +855,9 @@ func TestNewRefusesBadOptionsByName(t *testing.T) {
 		{"", httpapi.Options{Prefix: "/api/v1.0", BaseURL: "https://x:8443/y", ExtraMembers: many[1:]}},
 		{"", httpapi.Options{ExtraMembers: []string{"USERNAME", "a/b~c", "é", "description", " "}}},
 		{"Timeout", httpapi.Options{Timeout: -1}},
+		{"", httpapi.Options{Challenge: " ~"}}, // the ends of printing ASCII
 		{"Challenge", httpapi.Options{Challenge: "a\nb"}},
+		{"Challenge", httpapi.Options{Challenge: "a\x7f"}},
 		{"ExtraMembers", httpapi.Options{ExtraMembers: many}},
 		{"ExtraMembers", httpapi.Options{ExtraMembers: []string{"a", ""}}},
 		{"ExtraMembers", httpapi.Options{ExtraMembers: []string{"a", "b", "a"}}},

@@ -62,16 +62,26 @@ func killProcess(t *testing.T, b backend, rounds int) {
 	svc := prepare(t, b)
 	mailFile := filepath.Join(t.TempDir(), "mail")
 	l := newLedger()
-	for range rounds {
+	for round := range rounds {
 		addr, kill := start(t, b, mailFile)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond+rand.N(180*time.Millisecond))
+		select {
+		case <-l.news: // of the round before
+		default:
+		}
 		loaded := make(chan struct{})
 		go func() {
 			defer close(loaded)
 			l.load(t.Context(), addr, 0)
 		}()
-		<-ctx.Done()
-		cancel()
+		if round%2 == 1 { // else it may be killed before its first answer
+			select {
+			case <-l.news:
+			case <-time.After(settleDeadline):
+				kill()
+				t.Fatal("no user was acknowledged")
+			}
+		}
+		<-time.After(20*time.Millisecond + rand.N(180*time.Millisecond))
 		kill() // while the clients go on
 		<-loaded
 	}

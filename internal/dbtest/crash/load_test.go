@@ -45,10 +45,11 @@ type ledger struct {
 	unknown  []request
 	faults   []string
 	statuses map[int]int
+	news     chan struct{} // receives when one more is acknowledged
 }
 
 func newLedger() *ledger {
-	return &ledger{acked: map[string]string{}, requests: map[string]request{}, statuses: map[int]int{}}
+	return &ledger{acked: map[string]string{}, requests: map[string]request{}, statuses: map[int]int{}, news: make(chan struct{}, 1)}
 }
 
 // take returns a request whose outcome is unknown, to be repeated, or a new one.
@@ -81,6 +82,10 @@ func (l *ledger) settle(r request, status int, id string, err error) {
 		l.faults = append(l.faults, fmt.Sprintf("%s: acknowledged as %s and as %s", r.name, l.acked[r.name], id))
 	default:
 		l.acked[r.name] = id
+		select {
+		case l.news <- struct{}{}:
+		default:
+		}
 	}
 }
 
