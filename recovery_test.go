@@ -39,6 +39,17 @@ func slowly(store users.Store, more ...storefake.Method) (slow users.Store, look
 	}), looks, most
 }
 
+// slowService returns a Service on what slowly makes of store.
+func slowService(t *testing.T, store users.Store, more ...storefake.Method) (svc *users.Service, looks, most *atomic.Int64) {
+	t.Helper()
+	slow, looks, most := slowly(store, more...)
+	svc, err := users.New(slow, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc, looks, most
+}
+
 // However many ask at once for one user, the store is asked once, as for a user
 // that does not exist, and all get their answer at the same time.
 func TestConcurrentRecoveriesOfOneLoginAreOne(t *testing.T) {
@@ -47,11 +58,7 @@ func TestConcurrentRecoveriesOfOneLoginAreOne(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := memstore.New()
 			invite(t, newServiceOn(t, store, users.Options{}), "ann")
-			slow, looks, _ := slowly(store)
-			svc, err := users.New(slow, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			svc, looks, _ := slowService(t, store)
 			var all sync.WaitGroup
 			var took sync.Map
 			for range 250 {
@@ -80,11 +87,7 @@ func TestRecoveriesUseTheStoreAFewAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		newServiceOn(t, store, users.Options{})
-		slow, looks, most := slowly(store)
-		svc, err := users.New(slow, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		svc, looks, most := slowService(t, store)
 		var all sync.WaitGroup
 		for i := range 20 {
 			all.Go(func() {
@@ -119,11 +122,7 @@ func TestRecoveriesOfOneApplicationDoNotHoldUpAnother(t *testing.T) {
 			host := newServiceOn(t, store, users.Options{})
 			addApplication(t, host, users.Application{APIKey: "known"})
 			addApplication(t, host, users.Application{APIKey: "unseen"})
-			slow, _, most := slowly(store, storefake.FindApplication)
-			svc, err := users.New(slow, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			svc, _, most := slowService(t, store, storefake.FindApplication)
 			for _, seen := range []string{apiKey, "known"} {
 				if err := svc.RecoverPassword(t.Context(), seen, "ann"); err != nil {
 					t.Fatal(err)
@@ -163,11 +162,7 @@ func TestRecoveriesThatWaitTooLongAreOverloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		newServiceOn(t, store, users.Options{})
-		slow, looks, _ := slowly(store)
-		svc, err := users.New(slow, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		svc, looks, _ := slowService(t, store)
 		const crowd = 1000
 		var all sync.WaitGroup
 		var refused atomic.Int64
@@ -332,11 +327,7 @@ func TestRecoveriesShareAFailure(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := memstore.New()
 			newServiceOn(t, store, users.Options{})
-			slow, looks, _ := slowly(storefake.Failing(store, failure, storefake.Enqueue))
-			svc, err := users.New(slow, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			svc, looks, _ := slowService(t, storefake.Failing(store, failure, storefake.Enqueue))
 			start := time.Now()
 			var all sync.WaitGroup
 			for range 10 {
@@ -362,11 +353,7 @@ func TestRecoveryIsNotStarvedByCallersWhoHangUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		invite(t, newServiceOn(t, store, users.Options{}), "ann")
-		slow, _, _ := slowly(store)
-		svc, err := users.New(slow, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		svc, _, _ := slowService(t, store)
 		var all sync.WaitGroup
 		ask := func(patience time.Duration) {
 			all.Go(func() {

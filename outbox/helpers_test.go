@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,19 @@ func (f *fixture) service(store users.Store, now func() time.Time) *users.Servic
 func (f *fixture) around(i storefake.Interceptor) *users.Service {
 	f.t.Helper()
 	return f.service(storefake.Around(f.store, i), nil)
+}
+
+// countingClaims returns a Service on the fixture's store, and how often that is
+// asked for rows.
+func (f *fixture) countingClaims() (svc *users.Service, claims *atomic.Int64) {
+	f.t.Helper()
+	claims = new(atomic.Int64)
+	return f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.Claim {
+			claims.Add(1)
+		}
+		return do()
+	}), claims
 }
 
 // application adds an application.

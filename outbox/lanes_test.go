@@ -221,13 +221,7 @@ func TestClaimsThatFindNothingWait(t *testing.T) {
 		for range 1000 {
 			f.create(false)
 		}
-		var claims atomic.Int32
-		svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
-			if m == storefake.Claim {
-				claims.Add(1)
-			}
-			return do()
-		})
+		svc, claims := f.countingClaims()
 		d := &deliveries{hangs: map[string]bool{apiKey: true}}
 		stop := run(relay(t, svc, d, outbox.Options{}))
 		time.Sleep(10 * time.Minute)
@@ -291,13 +285,7 @@ func TestQuietApplicationDoesNotMakeTheClaimsOfOthersSmall(t *testing.T) {
 				for range 500 {
 					f.create(false)
 				}
-				var claims atomic.Int64
-				svc := f.around(func(_ context.Context, m storefake.Method, _ any, do func() error) error {
-					if m == storefake.Claim {
-						claims.Add(1)
-					}
-					return do()
-				})
+				svc, claims := f.countingClaims()
 				var got tally
 				drain(t, relay(t, svc, &got, outbox.Options{Workers: tt.workers}))
 				got.eachOnce(t, 502)
