@@ -33,7 +33,7 @@ import (
 //     order of ids is that of their bytes.
 //   - A back end that can't be reached is [ErrUnavailable], wrapped with its cause.
 //   - What processes must agree on, what is due and what has ended, is judged by the
-//     Store's own clock alone: it is told durations, not times.
+//     Store's own clock alone: a [Service] tells it durations, not times.
 //
 // # Capabilities
 //
@@ -165,8 +165,8 @@ type UserStore interface {
 	// is a *ConflictError that names every member in conflict, as CheckConflict
 	// does. A live n.Idempotency key is ErrIdempotencyKeyUsed, and that comes
 	// before a conflict; a record whose Lifetime has passed is dead and is replaced.
-	// A zero Created or Due of n.Notifications is now. An application that does not exist is
-	// ErrUnknownApplication, a role of n.Roles that does not exist in it is
+	// A zero Created or Due of n.Notifications is now. An application that does not
+	// exist is ErrUnknownApplication, a role of n.Roles that does not exist in it is
 	// ErrNotFound. An error of n.OnCreate rolls everything back and is returned
 	// wrapped. A Store that keeps no outbox returns ErrUnsupported for an n with
 	// Notifications.

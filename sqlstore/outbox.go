@@ -248,7 +248,7 @@ func (s *Store) turns(
 // claimPostgres finds the rows by ctid, as a join by the key may scan the table,
 // and by tableoid, as a ctid is unique within one partition only.
 const claimPostgres = `WITH due AS (
-		SELECT tableoid AS part, ctid AS row_at FROM {notifications} 
+		SELECT tableoid AS part, ctid AS row_at FROM {notifications}
 		WHERE ` + dueOfTurn + ` LIMIT {i} FOR UPDATE SKIP LOCKED)
 	UPDATE {notifications} SET lease_owner = {t}, lease_until = {now} + {i}, attempts = attempts + 1
 	WHERE ctid = ANY(ARRAY(SELECT row_at FROM due)) AND (tableoid, ctid) IN (SELECT part, row_at FROM due)
