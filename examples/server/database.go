@@ -156,7 +156,12 @@ func openStore(ctx context.Context, d database, log *slog.Logger) (store users.S
 		if err := db.PingContext(connecting); err != nil {
 			return err
 		}
-		return inTime(ctx, s.Migrate)
+		return inTime(ctx, func(ctx context.Context) error {
+			if err := s.Migrate(ctx); err != nil {
+				return err
+			}
+			return s.Check(ctx) // a table may have been changed, or made by a version that was never released
+		})
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -204,6 +205,23 @@ func TestADatabaseThatStaysDownIsGivenUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestATableThatLacksAColumnEndsTheServerAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start(t, dir).stop(t, syscall.SIGTERM)
+	path := filepath.Join(dir, "users.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("ALTER TABLE password_tokens DROP COLUMN notification_id"); err != nil {
+		t.Fatal(err)
+	}
+	cmd, stderr := launch(t, "sqlite:"+path)
+	wantFailure(t, cmd, stderr, "table password_tokens", 1)
 }
 
 // TestAMigrationThatTakesTooLongIsNoDatabaseThatIsDown also where it was down before.
