@@ -4,6 +4,7 @@ import "context"
 
 // The operations that [Options.Admit] judges.
 const (
+	OperationAuthenticate    = "Authenticate"
 	OperationRecoverPassword = "RecoverPassword"
 	OperationSetPassword     = "SetPassword"
 )

@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -31,6 +32,8 @@ type Application struct {
 	RequireApproval bool
 	// DateCreated is set by the Service.
 	DateCreated time.Time
+	// Version counts changes, from 1. It is set by the Service.
+	Version int64
 }
 
 // CreateApplication adds an application and returns it with ID and DateCreated
@@ -65,7 +68,7 @@ func (s *Service) CreateApplication(ctx context.Context, a Application) (*Applic
 	if a.ID, err = s.newID(); err != nil {
 		return nil, err
 	}
-	a.DateCreated = s.now()
+	a.DateCreated, a.Version = s.now(), 1
 	if err := s.store.CreateApplication(ctx, a); err != nil {
 		return nil, fmt.Errorf("users: create application: %w", err)
 	}
@@ -83,6 +86,90 @@ func (s *Service) Application(ctx context.Context, apiKey string) (*Application,
 		return nil, err
 	}
 	return &app, nil
+}
+
+// ApplicationList is a page of applications.
+type ApplicationList struct {
+	Applications []Application // in order of ID; never nil
+	Next         string        // Page.After of the next page; empty: this is the last
+}
+
+// Applications lists all applications in order of ID, a page at a time, also those that
+// are disabled. It is for the host: a Caller in ctx is ErrForbidden.
+func (s *Service) Applications(ctx context.Context, p Page) (*ApplicationList, error) {
+	if _, ok := CallerFrom(ctx); ok {
+		return nil, &ForbiddenError{}
+	}
+	editor, err := capability[ApplicationEditor](s, "ApplicationEditor")
+	if err != nil {
+		return nil, err
+	}
+	if p, err = p.checked(); err != nil {
+		return nil, err
+	}
+	apps, err := editor.ListApplications(ctx, p.more())
+	if err != nil {
+		return nil, stored("list applications", err)
+	}
+	apps, next := cut(apps, p, func(a Application) string { return a.ID })
+	return &ApplicationList{append([]Application{}, apps...), next}, nil
+}
+
+// ApplicationChange changes an application; nil members stay as they are.
+type ApplicationChange struct {
+	// IfVersion makes the change conditional on Application.Version; 0: whatever it is.
+	IfVersion int64
+
+	Name                      *string
+	Disabled, RequireApproval *bool
+}
+
+// UpdateApplication changes the application with this apiKey and returns it as it then
+// is. Without a change it writes nothing. It is for the host: a Caller in ctx is
+// ErrForbidden. Another version than IfVersion is ErrStale; without IfVersion changes
+// that race are applied one after the other, member by member.
+func (s *Service) UpdateApplication(ctx context.Context, apiKey string, c ApplicationChange) (*Application, error) {
+	if _, ok := CallerFrom(ctx); ok {
+		return nil, &ForbiddenError{}
+	}
+	editor, err := capability[ApplicationEditor](s, "ApplicationEditor")
+	if err != nil {
+		return nil, err
+	}
+
+	for tried := int64(0); ; {
+		was, err := s.application(ctx, apiKey)
+		if err != nil {
+			return nil, err
+		}
+		a := was
+		if c.Name != nil {
+			a.Name = blankAsNone(*c.Name)
+			if err := checkDisplayName(a.Name); err != nil {
+				return nil, &ValidationError{[]FieldError{fieldError("/name", err)}}
+			}
+		}
+		a.Disabled, a.RequireApproval = given(c.Disabled, a.Disabled), given(c.RequireApproval, a.RequireApproval)
+
+		switch {
+		case c.IfVersion != 0 && c.IfVersion != a.Version, a.Version == tried:
+			return nil, stored("update application", ErrStale)
+		case a == was:
+			return &a, nil
+		}
+		tried = a.Version
+		err = editor.UpdateApplication(ctx, a)
+		switch {
+		case err == nil:
+			a.Version++
+			return &a, nil
+		case !errors.Is(err, ErrStale):
+			return nil, stored("update application", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, stored("update application", err)
+		}
+	}
 }
 
 func (s *Service) application(ctx context.Context, apiKey string) (Application, error) {

@@ -19,24 +19,31 @@ type Permissions uint32
 const (
 	// CreateUsers: create users with unprivileged members, and read by id what it created.
 	CreateUsers Permissions = 1 << iota
-	// ReadUsers: read every user, and the list of roles.
+	// ReadUsers: find and read every user, and the list of roles.
 	ReadUsers
-	// ManageRoles: create and read roles.
+	// ManageRoles: create, read, change and delete roles.
 	ManageRoles
 	// AssignRoles: give users the roles in Caller.AssignableRoles, and no others.
 	AssignRoles
 	// AssignAnyRole: give users every role.
 	AssignAnyRole
-	// SetStatus: isApproved and isLockedOut, on creation and later.
+	// SetStatus: isApproved and isLockedOut, on creation and later of users that the
+	// caller governs.
 	SetStatus
 	// GrantDashboard: allowDashboardAccess and dashboardSettings.
 	GrantDashboard
 	// ImportUsers: choose the id and the creationDate.
 	ImportUsers
-	// IssueTokens: make set-password tokens.
+	// IssueTokens: make set-password tokens for users that the caller governs.
 	IssueTokens
 	// ManageNotifications: list notifications that are pending or discarded, and retry them.
 	ManageNotifications
+	// EditUsers: change userName, email and name of users that the caller governs.
+	EditUsers
+	// DeleteUsers: delete users that the caller governs.
+	DeleteUsers
+	// SetPasswords: change the passwords of users that the caller governs.
+	SetPasswords
 	// AllPermissions is every permission of this version; later ones have more. Store a
 	// caller's permissions by name.
 	AllPermissions Permissions = 1<<iota - 1
@@ -46,6 +53,7 @@ const (
 var permissionNames = [...]string{
 	"CreateUsers", "ReadUsers", "ManageRoles", "AssignRoles", "AssignAnyRole",
 	"SetStatus", "GrantDashboard", "ImportUsers", "IssueTokens", "ManageNotifications",
+	"EditUsers", "DeleteUsers", "SetPasswords",
 }
 
 // ParsePermissions returns the permissions that s names, separated by white
@@ -117,6 +125,9 @@ type Caller struct {
 	// AssignAnyRole does not need them. One named by ID stays assignable when it
 	// is renamed, one named by Name is whatever bears the name.
 	AssignableRoles []RoleRef
+	// UserID is the id of the user that the caller is; empty: none. It may read
+	// itself and, with its old password, change its own.
+	UserID string
 }
 
 type callerKey struct{}
@@ -170,6 +181,21 @@ func (s *Service) authorize(ctx context.Context, apiKey string, need Permissions
 		return Application{}, actor{}, &ForbiddenError{}
 	}
 	return app, c, nil
+}
+
+// governs reports whether a may act on u: nobody acts on somebody who may more.
+// Otherwise whoever may edit addresses could take over an administrator's account by
+// a recovery message.
+func (a actor) governs(u *User) bool {
+	g := a.assignable()
+	return (!u.AllowDashboardAccess || a.may(GrantDashboard)) &&
+		!slices.ContainsFunc(u.Roles, func(r Role) bool { return !g.covers(r) })
+}
+
+// is reports whether the user with this id is the caller.
+func (a actor) is(id string) bool {
+	own, ok := parseID(a.UserID)
+	return ok && own == id
 }
 
 func (a actor) may(p Permissions) bool { return a.Permissions&p == p }

@@ -38,6 +38,14 @@ var (
 	// ErrBadToken: a set-password token that is unknown, used or expired; the
 	// three can't be told apart. Nothing was written.
 	ErrBadToken = errors.New("users: bad token")
+	// ErrBadCredentials: no such user, a wrong password, a user without one, or too many
+	// failures; they can't be told apart.
+	ErrBadCredentials = errors.New("users: bad credentials")
+	// ErrLockedOut: the password was right, but the user is locked out (User.IsLockedOut).
+	ErrLockedOut = errors.New("users: locked out")
+	// ErrNotApproved: the password was right, but the user is not approved
+	// (User.IsApproved).
+	ErrNotApproved = errors.New("users: not approved")
 )
 
 // FieldError is one invalid member.

@@ -16,6 +16,8 @@ const (
 	// KindSetPassword sends the user a one-time link to set a password: the
 	// account was made without one, or the user asked to recover it.
 	KindSetPassword = "set_password"
+	// KindPasswordChanged tells the user that its password was changed.
+	KindPasswordChanged = "password_changed"
 )
 
 // Notification is one message to one user. Its secrets, the one-time token in
@@ -23,7 +25,7 @@ const (
 type Notification struct {
 	// ID is the same at every attempt: receivers drop repeats by it.
 	ID          string
-	Kind        string // KindAccountCreated or KindSetPassword
+	Kind        string // KindAccountCreated, KindSetPassword or KindPasswordChanged
 	Application Application
 	User        User            // as it is now, not as it was created
 	Token       password.Secret // zero unless Kind is KindSetPassword
@@ -121,7 +123,9 @@ func (s *Service) Outbox() (OutboxStore, error) {
 // ErrNotFound, an application ErrUnknownApplication, a disabled one ErrForbidden.
 // A kind that this version does not know is an error: a newer process knows it.
 func (s *Service) PrepareNotification(ctx context.Context, row NotificationRecord) (Notification, error) {
-	if row.Kind != KindAccountCreated && row.Kind != KindSetPassword {
+	switch row.Kind {
+	case KindAccountCreated, KindSetPassword, KindPasswordChanged:
+	default:
 		return Notification{}, errors.New("users: prepare notification: unknown kind")
 	}
 	app, err := s.store.FindApplication(ctx, ApplicationQuery{ID: row.ApplicationID})

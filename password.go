@@ -30,18 +30,24 @@ type Token struct {
 }
 
 // IssueSetPasswordToken makes a token for the user with this id, for a host
-// that delivers it by itself. It needs the permission IssueTokens. Earlier
-// tokens stay good until one is used.
+// that delivers it by itself. It needs the permission IssueTokens, and the caller must
+// govern the user, see UpdateUser: who has the token sets the password. Earlier tokens
+// stay good until one is used, or the user's address changes.
 func (s *Service) IssueSetPasswordToken(ctx context.Context, apiKey, userID string) (Token, error) {
-	app, _, err := s.authorize(ctx, apiKey, IssueTokens)
+	app, a, err := s.authorize(ctx, apiKey, IssueTokens)
 	if err != nil {
 		return Token{}, err
 	}
 	id, ok := parseID(userID)
 	if !ok {
-		return Token{}, ErrNotFound
+		_, err := a.governed(UserRecord{}, ErrNotFound)
+		return Token{}, err
 	}
-	return s.issueToken(ctx, TokenRecord{ApplicationID: app.ID, UserID: id})
+	rec, err := s.target(ctx, app, a, id)
+	if err != nil {
+		return Token{}, err
+	}
+	return s.issueToken(ctx, TokenRecord{ApplicationID: app.ID, UserID: rec.ID})
 }
 
 // issueToken stores rec, which says whose token it is, with a new secret.
@@ -95,7 +101,9 @@ func (s *Service) setPassword(ctx context.Context, apiKey string, token, pw pass
 		return ErrBadToken
 	}
 
-	if err := s.checkNewPassword(pw, app, &found[0].User); err != nil {
+	var f faults
+	s.checkNewPassword(&f, pw, app, &found[0].User)
+	if err := f.err(); err != nil {
 		return err
 	}
 	hash, err := s.hashPassword(ctx, passwordShare(app), pw)
@@ -142,14 +150,13 @@ func (s *Service) findToken(ctx context.Context, apiKey string, secret password.
 	return app, rec, nil
 }
 
-func (s *Service) checkNewPassword(pw password.Secret, app Application, u *User) error {
-	var f faults
+func (s *Service) checkNewPassword(f *faults, pw password.Secret, app Application, u *User) {
+	const at = "/newPassword"
 	if pw.IsZero() {
-		f.add(required("/newPassword"))
+		f.add(required(at))
 	} else {
-		s.checkPassword(&f, "/newPassword", pw, app, u.UserName, u.Email, u.Name)
+		s.checkPassword(f, at, pw, app, u.UserName, u.Email, u.Name)
 	}
-	return f.err()
 }
 
 func (s *Service) validatePassword(c *creation) {

@@ -73,14 +73,10 @@ func (s *Service) RecoverPassword(ctx context.Context, apiKey, login string) err
 	err = s.recoveries.do(ctx, apiKey, key, func(ctx context.Context) error {
 		return s.recoverPassword(ctx, box, apiKey, key)
 	})
-	wait := time.NewTimer(recoveryTick - time.Since(start)%recoveryTick)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("users: recover password: %w", ctx.Err())
+	if late := onTick(ctx, start, recoveryTick); late != nil {
+		return fmt.Errorf("users: recover password: %w", late)
 	}
+	return err
 }
 
 func (s *Service) recoverPassword(ctx context.Context, box OutboxStore, apiKey, key string) error {

@@ -1,6 +1,7 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -77,11 +78,8 @@ func (s *Service) newRole(ctx context.Context, apiKey string, r Role) (Applicati
 
 	var f faults
 	r.Description = blankAsNone(r.Description)
-	key, err := roleNameKey(r.Name)
-	switch {
-	case r.Name == "":
-		f.add(required("/name"))
-	case err != nil:
+	key, err := requiredRoleName(r.Name)
+	if err != nil {
 		f.addErr("/name", err)
 	}
 	if err := checkDescription(r.Description); err != nil {
@@ -91,6 +89,14 @@ func (s *Service) newRole(ctx context.Context, apiKey string, r Role) (Applicati
 		return Application{}, RoleRecord{}, err
 	}
 	return app, RoleRecord{Role: Role{Name: key, Description: r.Description}, NameKey: key}, nil
+}
+
+// requiredRoleName is roleNameKey of a name that must be there.
+func requiredRoleName(name string) (string, error) {
+	if name == "" {
+		return "", rule(codeRequired, "is required")
+	}
+	return roleNameKey(name)
 }
 
 // Role returns one role. It needs ReadUsers, ManageRoles, AssignAnyRole or
@@ -159,6 +165,159 @@ func (s *Service) Roles(ctx context.Context, apiKey string, p Page) (*RoleList, 
 	}
 	roles, next := cut(found, p, func(r Role) string { return r.ID })
 	return &RoleList{roles, next}, nil
+}
+
+// FindRolesParams asks for one numbered page of roles.
+type FindRolesParams struct {
+	Phrase string  // in the name or the description, without regard to case; at most MaxPhrase characters
+	Order  []Order // ByName, ByDateCreated, ByDateUpdated, ByID; empty: by ID
+	Page   int     // from 1; 0: 1
+	Limit  int     // up to MaxPage; 0: DefaultFoundPage
+}
+
+// RolePage is a numbered page of roles.
+type RolePage struct {
+	Roles       []Role // never nil
+	Page, Limit int    // as they were asked for
+	Total       int64  // roles on all pages
+}
+
+// FindRoles returns the roles that match, a page at a time. Who may see which is as of
+// Roles. It reads all of them, since an application has few. What makes no sense is a
+// *ValidationError as of FindUsers.
+func (s *Service) FindRoles(ctx context.Context, apiKey string, p FindRolesParams) (*RolePage, error) {
+	page := &RolePage{Page: cmp.Or(p.Page, 1), Limit: cmp.Or(p.Limit, DefaultFoundPage)}
+	var f faults
+	phrase := phraseKey(&f, p.Phrase)
+	checkOrder(&f, p.Order, roleOrders)
+	offset := checkPage(&f, page.Page, page.Limit)
+
+	matching := []Role{}
+	for part := (Page{Limit: MaxPage}); ; {
+		list, err := s.Roles(ctx, apiKey, part)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.err(); err != nil { // the caller is known
+			return nil, err
+		}
+		for _, r := range list.Roles {
+			if strings.Contains(displayKey(r.Name), phrase) || strings.Contains(displayKey(r.Description), phrase) {
+				matching = append(matching, r)
+			}
+		}
+		if part.After = list.Next; part.After == "" {
+			break
+		}
+	}
+	slices.SortFunc(matching, func(a, b Role) int { return compareRoles(p.Order, a, b) })
+
+	page.Total = int64(len(matching))
+	from := min(offset, len(matching))
+	page.Roles = matching[from:min(from+page.Limit, len(matching))]
+	return page, nil
+}
+
+// roleOrders are the members that roles can be ordered by. Never written to.
+var roleOrders = []Member{ByID, ByName, ByDateCreated, ByDateUpdated}
+
+// compareRoles compares by order and then by id, in the direction of the first member.
+func compareRoles(order []Order, a, b Role) int {
+	id := Order{By: ByID, Desc: len(order) > 0 && order[0].Desc}
+	for _, o := range append(slices.Clone(order), id) {
+		c := 0
+		switch o.By {
+		case ByName:
+			c = strings.Compare(a.Name, b.Name)
+		case ByDateCreated:
+			c = a.DateCreated.Compare(b.DateCreated)
+		case ByDateUpdated:
+			c = a.DateUpdated.Compare(b.DateUpdated)
+		case ByID:
+			c = strings.Compare(a.ID, b.ID)
+		}
+		switch {
+		case c != 0 && o.Desc:
+			return -c
+		case c != 0:
+			return c
+		}
+	}
+	return 0
+}
+
+// RoleChange changes a role; nil members stay as they are.
+type RoleChange struct{ Name, Description *string }
+
+// UpdateRole changes the role with this id and returns it as it then is. It needs the
+// permission ManageRoles. A taken name is a *ConflictError. What callers may assign by
+// name, see Caller.AssignableRoles, is then whatever bears that name.
+func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChange) (*Role, error) {
+	app, _, err := s.authorize(ctx, apiKey, ManageRoles)
+	if err != nil {
+		return nil, err
+	}
+	editor, err := capability[RoleEditor](s, "RoleEditor")
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.Role(ctx, apiKey, RoleRef{ID: id})
+	if err != nil {
+		return nil, err
+	}
+
+	u := RoleUpdate{ApplicationID: app.ID, ID: r.ID, DateUpdated: s.now()}
+	var f faults
+	if c.Name != nil {
+		name, err := requiredRoleName(*c.Name)
+		if err != nil {
+			f.addErr("/name", err)
+		}
+		if name != r.Name {
+			u.Name = &RoleName{Name: name, NameKey: name}
+			r.Name = name
+		}
+	}
+	if c.Description != nil {
+		text := blankAsNone(*c.Description)
+		if err := checkDescription(text); err != nil {
+			f.addErr("/description", err)
+		}
+		if text != r.Description {
+			u.Description, r.Description = &text, text
+		}
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	if u.Name == nil && u.Description == nil {
+		return r, nil
+	}
+
+	if err := editor.UpdateRole(ctx, u); err != nil {
+		return nil, stored("update role", err)
+	}
+	r.DateUpdated = u.DateUpdated
+	return r, nil
+}
+
+// DeleteRole deletes the role with this id and takes it from everybody who has it; that
+// changes no user's version. It costs the same however many had it. It needs the
+// permission ManageRoles.
+func (s *Service) DeleteRole(ctx context.Context, apiKey, id string) error {
+	app, _, err := s.authorize(ctx, apiKey, ManageRoles)
+	if err != nil {
+		return err
+	}
+	editor, err := capability[RoleEditor](s, "RoleEditor")
+	if err != nil {
+		return err
+	}
+	key, ok := parseID(id)
+	if !ok {
+		return ErrNotFound
+	}
+	return stored("delete role", editor.DeleteRole(ctx, app.ID, key))
 }
 
 func (s *Service) findRoles(ctx context.Context, q RoleQuery) ([]Role, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -21,6 +22,7 @@ type Service struct {
 
 	recoveries  *recoveries
 	redemptions *flights // calls of SetPassword, by token
+	dummy       *atomic.Pointer[password.Hash]
 
 	outbox OutboxStore // nil: the store has none
 	tokens TokenStore  // nil: the store has none
@@ -47,6 +49,8 @@ type Options struct {
 	// TokenLifetime is how long a set-password token is good; 0: 24 hours. A
 	// negative one is an error of New.
 	TokenLifetime time.Duration
+	// Lockout bounds guessing at passwords, for each user.
+	Lockout Lockout
 	// Now is the clock of what is dated, such as DateCreated; nil: time.Now. What
 	// ends and what is due is judged by that of the Store.
 	Now func() time.Time
@@ -54,7 +58,7 @@ type Options struct {
 	NewID func() (string, error)
 
 	// Admit limits the operations that need no caller. It runs first in each call of
-	// RecoverPassword and SetPassword, before the store is asked: in the same way
+	// Authenticate, RecoverPassword and SetPassword, before the store is asked: in the same way
 	// whether there is such an application or user, or not. Its error, such as a
 	// *TooManyRequestsError, ends the call; see [HookError]. ctx is that of the call,
 	// over HTTP the request's: what Admit must know of the client, such as its
@@ -147,6 +151,10 @@ func New(store Store, opts *Options) (*Service, error) {
 	if o.TokenLifetime == 0 {
 		o.TokenLifetime = DefaultTokenLifetime
 	}
+	var err error
+	if o.Lockout, err = o.Lockout.withDefaults(); err != nil {
+		return nil, err
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -154,7 +162,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		o.NewID = newULID
 	}
 
-	s := &Service{opts: o, shapes: newShapeValidator(), redemptions: new(flights), recoveries: &recoveries{lines: newLines()}}
+	s := &Service{opts: o, shapes: newShapeValidator(), redemptions: new(flights), dummy: new(atomic.Pointer[password.Hash]), recoveries: &recoveries{lines: newLines()}}
 	if h, ok := o.Hasher.(interface{ MaxBytes() int }); ok {
 		s.maxPwBytes = h.MaxBytes()
 	}

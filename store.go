@@ -38,7 +38,8 @@ import (
 // # Capabilities
 //
 // What not every Store can do is a small interface of its own, which a Store may
-// implement as well: [OutboxStore], [TokenStore]. Without it the methods of
+// implement as well: [OutboxStore], [TokenStore], [UserLister], [UserEditor],
+// [RoleEditor], [ApplicationEditor], [LoginStore]. Without it the methods of
 // [Service] that need it return [ErrUnsupported]. A Store that wraps another,
 // for logging or metrics, has a method
 //
@@ -78,7 +79,9 @@ type Store interface {
 // [*ConflictError].
 var (
 	// ErrStale: the row changed since it was read, or its lease belongs to another
-	// worker by now. Nothing was written.
+	// worker by now. Nothing was written. A [Service] returns it where its caller asked
+	// for a version, see UserChange.IfVersion, and inside the host's own transaction,
+	// where another writer's change is not visible: roll back and retry.
 	ErrStale = errors.New("users: changed by another writer")
 	// ErrIdempotencyKeyUsed is returned by [UserStore.CreateUser] when a live
 	// record of the same key exists. [Service.Create] turns it into the user of
@@ -188,7 +191,8 @@ type UserStore interface {
 
 // UserRecord is a user as it is stored. Times are UTC, truncated to microseconds.
 type UserRecord struct {
-	// User has its Roles in full, as they are now, in order of ID.
+	// User has its Roles in full, as they are now, in order of ID. The Service sets
+	// Version to 1 for a new user, the Store adds one for each change.
 	User
 	ApplicationID string
 	// NameKey and EmailKey are the canonical keys, each unique in the application.
@@ -202,11 +206,7 @@ type UserRecord struct {
 	// Hash is empty while the user has no usable password.
 	Hash            password.Hash
 	PasswordChanged time.Time // zero: never had one
-	EmailVerified   time.Time // zero: not verified
 	Login           LoginState
-	// Version counts changes; sign-ins are none. The Service sets it to 1 for a
-	// new user, the Store adds one for each change.
-	Version int64
 }
 
 // LoginState is what sign-ins leave behind.
@@ -279,8 +279,9 @@ type IdempotencyStore interface {
 	// that is left; ErrNotFound if there is none.
 	FindIdempotencyRecord(ctx context.Context, k IdempotencyKey) (IdempotencyRecord, error)
 	// Purge deletes up to limit of what is of no more use, of all applications, and
-	// returns how many: dead idempotency records and, in a [TokenStore], tokens that
-	// ended a RecoveryWindow ago or earlier. A limit of 0 or less deletes none.
+	// returns how many: dead idempotency records, in a [TokenStore] tokens that ended a
+	// RecoveryWindow ago or earlier, and in a [RoleEditor] what deleted roles left. A
+	// limit of 0 or less deletes none.
 	Purge(ctx context.Context, limit int) (int, error)
 }
 

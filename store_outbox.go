@@ -128,8 +128,9 @@ type TokenStore interface {
 	// ErrNotFound if there is none.
 	FindToken(ctx context.Context, applicationID string, sum [32]byte) (TokenRecord, error)
 	// RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login:
-	// Failures 0, LockedUntil zero; IsLockedOut stays), adds one to the version
-	// and deletes all tokens of the user, in one transaction, if the token exists,
+	// Failures 0, LockedUntil zero; IsLockedOut stays), sets EmailVerified to r.Now if
+	// the token has an EmailKey, adds one to the version and deletes all tokens of the
+	// user, in one transaction, if the token exists,
 	// is alive and has an EmailKey that is empty or still the user's:
 	// otherwise ErrBadToken and nothing changes. Of several calls with one token
 	// exactly one succeeds.

@@ -1,10 +1,7 @@
 package users
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -33,6 +30,12 @@ type User struct {
 	AllowDashboardAccess bool            `json:"-"`
 	DashboardSettings    json.RawMessage `json:"-"` // byte for byte as given; nil if none
 	CreatedBy            string          `json:"-"` // Caller.ID; empty if the host itself
+
+	// EmailVerified is when it was proved that the user gets mail at Email, by the use
+	// of a token that was sent there; zero: not yet.
+	EmailVerified time.Time `json:"-"`
+	// Version counts changes, from 1; sign-ins are none. See UserChange.IfVersion.
+	Version int64 `json:"-"`
 }
 
 // CreateUserParams is what Create takes. Decoding JSON into it binds only the
@@ -93,119 +96,4 @@ type CreateUserParams struct {
 	// but for telling whether a repeated IdempotencyKey has the same parameters. It
 	// prints, and a digest of it is stored with that key: it is not for secrets.
 	Extra map[string]json.RawMessage `json:"-"`
-}
-
-// User returns the user whose id or, failing that, user name is ref. A caller
-// without ReadUsers may read by id the users that it created; anything else is
-// ErrForbidden to it, whether it exists or not.
-func (s *Service) User(ctx context.Context, apiKey, ref string) (*User, error) {
-	app, c, err := s.authorize(ctx, apiKey, 0)
-	if err != nil {
-		return nil, err
-	}
-	q := UserQuery{ApplicationID: app.ID}
-	id, isID := parseID(ref)
-	ownOnly := !c.may(ReadUsers)
-	if ownOnly && (!isID || !c.may(CreateUsers) || c.ID == "") {
-		return nil, &ForbiddenError{}
-	}
-	if isID {
-		q.IDs = []string{id}
-	} else {
-		key, err := loginKey(ref)
-		if err != nil {
-			return nil, ErrNotFound
-		}
-		q.NameKeys = []string{key}
-	}
-	recs, err := s.findUsers(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	if ownOnly && (len(recs) == 0 || recs[0].CreatedBy != c.ID) {
-		return nil, &ForbiddenError{}
-	}
-	if len(recs) == 0 {
-		return nil, ErrNotFound
-	}
-	return answer(recs[0].User), nil
-}
-
-// Status is what SetStatus changes; nil members stay as they are. An empty one
-// changes nothing but the user's version.
-type Status struct{ IsApproved, IsLockedOut *bool }
-
-// SetStatus approves, disapproves, locks or unlocks the user with this id and
-// returns the user as it then is. It needs the permission SetStatus. Inside the
-// host's own transaction it can be ErrStale: another writer's change is not
-// visible there; roll back and retry.
-func (s *Service) SetStatus(ctx context.Context, apiKey, id string, st Status) (*User, error) {
-	app, _, err := s.authorize(ctx, apiKey, SetStatus)
-	if err != nil {
-		return nil, err
-	}
-	key, ok := parseID(id)
-	if !ok {
-		return nil, ErrNotFound
-	}
-	for tried := int64(0); ; {
-		recs, err := s.findUsers(ctx, UserQuery{ApplicationID: app.ID, IDs: []string{key}})
-		if err != nil {
-			return nil, err
-		}
-		if len(recs) == 0 {
-			return nil, ErrNotFound
-		}
-		u, version := recs[0].User, recs[0].Version
-		// A snapshot of the host's transaction shows one version forever.
-		if version == tried {
-			return nil, fmt.Errorf("users: set status: %w", ErrStale)
-		}
-		tried = version
-		if st.IsApproved != nil {
-			u.IsApproved = *st.IsApproved
-		}
-		if st.IsLockedOut != nil {
-			u.IsLockedOut = *st.IsLockedOut
-		}
-		u.DateUpdated = s.now()
-		err = s.store.SetUserStatus(ctx, StatusUpdate{
-			ApplicationID: app.ID, ID: u.ID, IfVersion: version,
-			IsApproved: st.IsApproved, IsLockedOut: st.IsLockedOut, DateUpdated: u.DateUpdated,
-		})
-		switch {
-		case err == nil:
-			return answer(u), nil
-		case !errors.Is(err, ErrStale):
-			return nil, fmt.Errorf("users: set status: %w", err)
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("users: set status: %w", err)
-		}
-	}
-}
-
-func (s *Service) findUsers(ctx context.Context, q UserQuery) ([]UserRecord, error) {
-	recs, err := s.store.FindUsers(ctx, q)
-	if err != nil {
-		return nil, fmt.Errorf("users: find user: %w", err)
-	}
-	return recs, nil
-}
-
-// loginKey is the key under which a name or an address is found. Not every
-// address can be a name.
-func loginKey(login string) (string, error) {
-	if key, err := userNameKey(login); err == nil {
-		return key, nil
-	}
-	return emailKey(login)
-}
-
-// answer returns u in the form that callers get: roles never nil.
-func answer(u User) *User {
-	if u.Roles == nil {
-		u.Roles = []Role{}
-	}
-	return &u
 }

@@ -170,12 +170,7 @@ func (c *creation) normalize() {
 			f.addErr("/email", err)
 		}
 	}
-	// A name that holds an @ lives in the namespace of addresses: there its
-	// owner is the only one who can have it. Without a valid address of the
-	// user's own there is nothing to compare it with.
-	if strings.Contains(c.record.NameKey, "@") && c.record.EmailKey != "" && c.record.NameKey != c.record.EmailKey {
-		f.addErr("/userName", errNameAddress)
-	}
+	c.checkNameAddress()
 	if id, ok := optionalID(p.ID); ok {
 		p.ID = id
 	} else {
@@ -188,6 +183,16 @@ func (c *creation) normalize() {
 	// kept without anybody having judged it.
 	if isNothing(p.DashboardSettings) && (!isEmptyObject(p.DashboardSettings) || !c.actor.may(GrantDashboard)) {
 		p.DashboardSettings = nil
+	}
+}
+
+// checkNameAddress judges a name that holds an @. It lives in the namespace of
+// addresses: there its owner is the only one who can have it. Without a valid address
+// of the user's own there is nothing to compare it with.
+func (c *creation) checkNameAddress() {
+	r := &c.record
+	if strings.Contains(r.NameKey, "@") && r.EmailKey != "" && r.NameKey != r.EmailKey {
+		c.faults.addErr("/userName", errNameAddress)
 	}
 }
 
