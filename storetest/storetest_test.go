@@ -21,11 +21,19 @@ import (
 	"github.com/gousers/users/storetest"
 )
 
-// brokenStores break one clause each; by is the case that is there for it.
-var brokenStores = []struct {
+// brokenStore breaks one clause; by is the case that is there for it.
+type brokenStore struct {
 	name, by string
 	spoil    func(*broken)
-}{
+}
+
+// allBroken returns the broken stores of all groups.
+func allBroken() []brokenStore {
+	return slices.Concat(brokenStores, brokenLists)
+}
+
+// brokenStores break what every store must do, and the outbox and the tokens.
+var brokenStores = []brokenStore{
 	{"application forgets that it is disabled", "ApplicationComesBack", func(b *broken) {
 		given(&b.createApplication, func(a *users.Application) { a.Disabled = false })
 	}},
@@ -907,7 +915,7 @@ func dead() users.Store {
 
 func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
 	t.Parallel()
-	for _, c := range brokenStores {
+	for _, c := range allBroken() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -927,7 +935,7 @@ func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
 func TestEveryCaseHasABrokenStore(t *testing.T) {
 	t.Parallel()
 	caught := map[string]bool{"NotificationWithoutOutbox": true} // TestStoresWithoutCapabilities
-	for _, c := range brokenStores {
+	for _, c := range allBroken() {
 		caught[c.by] = true
 	}
 	for _, name := range breached(check(dead)) {
