@@ -51,7 +51,7 @@ func SameAnswers(t *testing.T, targets ...*Target) {
 			return // what follows rests on it
 		}
 	}
-	d.compare(t, "in the end", call{"the whole state", wholeState})
+	d.compare(t, "in the end", call{"the whole state", d.wholeState})
 }
 
 func seed(t *testing.T) uint64 {
@@ -424,7 +424,7 @@ func state(ctx context.Context, s everything, id string) string {
 }
 
 // wholeState is everything that can be read, but for what the clocks say.
-func wholeState(ctx context.Context, s everything) string {
+func (d *differential) wholeState(ctx context.Context, s everything) string {
 	list, err := s.ListUsers(ctx, users.UserListing{ApplicationID: "app", Limit: users.MaxPage + 1, Count: true})
 	text := fmt.Sprint(class(err), " ", list.Total)
 	for i := range list.Users {
@@ -433,5 +433,10 @@ func wholeState(ctx context.Context, s everything) string {
 	roles, err := s.ListRoles(ctx, "app", users.Page{})
 	text += fmt.Sprintf("\n%s %+v", class(err), roles)
 	pending, err := s.ListNotifications(ctx, users.NotificationQuery{ApplicationID: "app"})
-	return text + fmt.Sprintf("\n%s %+v", class(err), pending)
+	text += fmt.Sprintf("\n%s %+v", class(err), pending)
+	for _, sum := range d.tokens {
+		k, err := s.FindToken(ctx, "app", sum)
+		text += fmt.Sprintf("\ntoken of %s %s", k.UserID, class(err))
+	}
+	return text
 }
