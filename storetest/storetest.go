@@ -193,6 +193,8 @@ func cases() []testCase {
 		outboxCases(),
 		tokenCases(),
 		listCases(),
+		editCases(),
+		deleteCases(),
 	} {
 		all = append(all, group...)
 	}
