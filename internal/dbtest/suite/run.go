@@ -31,6 +31,7 @@ var promises = [...]struct {
 	{"HostTransactions", HostTransactions, false},
 	{"Retries", Retries, false},
 	{"Races", Races, false},
+	{"EditRaces", EditRaces, false},
 	{"HostErrors", HostErrors, false},
 	{"Faults", Faults, false},
 	{"StoreFaults", StoreFaults, false},
