@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,20 +199,19 @@ func (e *Env) wantNothingOfUsers(t *testing.T) {
 // atCommit has f begin right before the next commit, which goes on when f has ended or,
 // by a while, is taken to wait for that commit. done waits for the end of f.
 func (e *Env) atCommit(f func()) (done func()) {
-	var once sync.Once
+	var begun atomic.Bool
 	ended := make(chan struct{})
 	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
-		if c.Op == flaky.Commit {
-			once.Do(func() {
-				go func() {
-					defer close(ended)
-					f()
-				}()
-				select {
-				case <-ended:
-				case <-time.After(150 * time.Millisecond):
-				}
-			})
+		if c.Op != flaky.Commit || !begun.CompareAndSwap(false, true) {
+			return nil
+		}
+		go func() {
+			defer close(ended)
+			f()
+		}()
+		select {
+		case <-ended:
+		case <-time.After(150 * time.Millisecond):
 		}
 		return nil
 	}})
