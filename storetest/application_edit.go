@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gousers/users"
 )
@@ -60,7 +61,7 @@ func applicationsListed(p *probe) {
 	ids := func(all []users.Application) []string {
 		return mapped(all, func(a users.Application) string { return a.ID })
 	}
-	slices.SortFunc(want, func(a, b users.Application) int { return slices.Compare([]byte(a.ID), []byte(b.ID)) })
+	slices.SortFunc(want, func(a, b users.Application) int { return strings.Compare(a.ID, b.ID) })
 
 	p.wantEqual("all applications", want, p.listApplications(users.Page{}))
 	page := users.Page{Limit: 10}
