@@ -195,6 +195,9 @@ func cases() []testCase {
 		listCases(),
 		editCases(),
 		deleteCases(),
+		roleEditCases(),
+		applicationEditCases(),
+		loginCases(),
 	} {
 		all = append(all, group...)
 	}

@@ -29,7 +29,7 @@ type brokenStore struct {
 
 // allBroken returns the broken stores of all groups.
 func allBroken() []brokenStore {
-	return slices.Concat(brokenStores, brokenLists, brokenEdits, brokenDeletes)
+	return slices.Concat(brokenStores, brokenLists, brokenEdits, brokenDeletes, brokenRoleEdits, brokenApplicationEdits, brokenLogins)
 }
 
 // brokenStores break what every store must do, and the outbox and the tokens.
@@ -452,6 +452,11 @@ var brokenStores = []brokenStore{
 	{"reads ignore the context", "CanceledBefore", func(b *broken) {
 		b.findRecord = func(ctx context.Context, k users.IdempotencyKey) (users.IdempotencyRecord, error) {
 			return b.Store.FindIdempotencyRecord(context.WithoutCancel(ctx), k)
+		}
+	}},
+	{"edits ignore the context", "CanceledBefore", func(b *broken) {
+		b.editUser = func(ctx context.Context, e *users.UserEdit) error {
+			return b.Store.EditUser(context.WithoutCancel(ctx), e)
 		}
 	}},
 	{"the context is asked at the start only", "CanceledInside", func(b *broken) {
