@@ -46,6 +46,7 @@ var promises = [...]struct {
 	{"Partitions", Partitions, true},
 	{"Isolation", Isolation, false},
 	{"Plans", Plans, true},
+	{"ListPlans", ListPlans, true},
 	{"Turns", Turns, true},
 	{"Indexes", Indexes, true},
 }
