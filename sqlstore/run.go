@@ -291,15 +291,17 @@ func (b *backend) snapshotSQLite(ctx context.Context, f func(r runner) error) er
 		return err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
-		return err
-	}
 	defer func() {
-		// Not on the call's context: it may be what ended f.
-		if _, err := conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`); err != nil {
+		// Not on the call's context: it may be what ended f. BEGIN may have taken effect
+		// whatever it returned; the error of the statement itself is that it did not.
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
+		if err != nil && b.classify(err) != missing {
 			conn.Raw(func(any) error { return driver.ErrBadConn }) // nobody gets it with the transaction open
 		}
 	}()
+	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
+		return err
+	}
 	return f(runner{b: b, q: conn, bare: true})
 }
 
