@@ -656,8 +656,11 @@ var brokenStores = []brokenStore{
 		}
 	}},
 	{"the gap does not grow", "EnqueueKeepsTheGap", func(b *broken) {
+		var mu sync.Mutex
 		youngest := map[string]time.Time{}
 		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if old := youngest[t.UserID]; old.After(t.Created) {
 				t.Created = time.Now().Add(-2 * users.RecoveryWindow)
 			} else {
