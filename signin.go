@@ -101,7 +101,7 @@ func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw passw
 	if len(found) > 0 {
 		rec = found[0]
 	}
-	logins, match, err := s.verify(ctx, apiKey, &rec, pw)
+	match, err := s.verify(ctx, apiKey, &rec, pw)
 	switch {
 	case err != nil:
 		return nil, err
@@ -119,7 +119,7 @@ func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw passw
 			end.Hash = fresh
 		}
 	}
-	if err := logins.EndLogin(ctx, end); err != nil {
+	if err := s.logins.EndLogin(ctx, end); err != nil {
 		return nil, stored("authenticate", err)
 	}
 	switch {
@@ -134,25 +134,23 @@ func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw passw
 // verify judges pw against rec, which may be nobody. The failure is counted before it
 // is known: guesses that arrive together would all be judged otherwise, before the
 // first of them counts. Where pw is right the caller ends the count.
-func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw password.Secret) (LoginStore, password.Match, error) {
-	logins, err := capability[LoginStore](s, "LoginStore")
-	if err != nil {
-		return nil, password.Match{}, err
+func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw password.Secret) (password.Match, error) {
+	if s.logins == nil {
+		return password.Match{}, lacks("LoginStore")
 	}
-	allowed, err := logins.BeginLogin(ctx, LoginAttempt{
+	allowed, err := s.logins.BeginLogin(ctx, LoginAttempt{
 		ApplicationID: rec.ApplicationID, UserID: cmp.Or(rec.ID, nobody),
 		Free: s.opts.Lockout.Free, First: s.opts.Lockout.First, Max: s.opts.Lockout.Max,
 	})
 	if err != nil {
-		return nil, password.Match{}, stored("authenticate", err)
+		return password.Match{}, stored("authenticate", err)
 	}
 
 	hash := rec.Hash
 	if !allowed {
 		hash = password.Hash{}
 	}
-	match, err := s.match(ctx, apiKey, hash, pw)
-	return logins, match, err
+	return s.match(ctx, apiKey, hash, pw)
 }
 
 // nobody is the id of no user: for the same work where there is none.
