@@ -87,6 +87,51 @@ var needCapabilities = map[string]func(context.Context, *users.Service) error{
 	"SetPassword": func(ctx context.Context, svc *users.Service) error {
 		return svc.SetPassword(ctx, "acme", password.New(strings.Repeat("A", 43)), password.New("correct horse battery"))
 	},
+	"FindUsers": func(ctx context.Context, svc *users.Service) error {
+		_, err := svc.FindUsers(ctx, "acme", users.FindUsersParams{})
+		return err
+	},
+	"EachUser": func(ctx context.Context, svc *users.Service) error {
+		for _, err := range svc.EachUser(ctx, "acme", users.UserFilter{}) {
+			return err
+		}
+		return nil
+	},
+	"UpdateUser": func(ctx context.Context, svc *users.Service) error {
+		_, err := svc.UpdateUser(ctx, "acme", contractID, users.UserChange{})
+		return err
+	},
+	"DeleteUser": func(ctx context.Context, svc *users.Service) error {
+		return svc.DeleteUser(ctx, "acme", contractID, 0)
+	},
+	"ChangePassword": func(ctx context.Context, svc *users.Service) error {
+		return svc.ChangePassword(ctx, "acme", contractID, users.ChangePasswordParams{
+			NewPassword: password.New("correct horse battery"),
+		})
+	},
+	"UpdateRole": func(ctx context.Context, svc *users.Service) error {
+		_, err := svc.UpdateRole(ctx, "acme", contractID, users.RoleChange{})
+		return err
+	},
+	"DeleteRole": func(ctx context.Context, svc *users.Service) error {
+		return svc.DeleteRole(ctx, "acme", contractID)
+	},
+	"Applications": func(ctx context.Context, svc *users.Service) error {
+		_, err := svc.Applications(ctx, users.Page{})
+		return err
+	},
+	"UpdateApplication": func(ctx context.Context, svc *users.Service) error {
+		_, err := svc.UpdateApplication(ctx, "acme", users.ApplicationChange{})
+		return err
+	},
+	"Authenticate": func(ctx context.Context, svc *users.Service) error {
+		_, err := svc.Authenticate(ctx, "acme", "ada", password.New("correct horse battery"))
+		return err
+	},
+	"Authenticate of nobody": func(ctx context.Context, svc *users.Service) error {
+		_, err := svc.Authenticate(ctx, "acme", "nobody", password.New("correct horse battery"))
+		return err
+	},
 }
 
 // A store that was written before a capability existed must never let an operation
@@ -128,6 +173,11 @@ func TestContractGrowsByNewInterfaces(t *testing.T) {
 		reflect.TypeFor[users.Store](),
 		reflect.TypeFor[users.OutboxStore](),
 		reflect.TypeFor[users.TokenStore](),
+		reflect.TypeFor[users.UserLister](),
+		reflect.TypeFor[users.UserEditor](),
+		reflect.TypeFor[users.RoleEditor](),
+		reflect.TypeFor[users.ApplicationEditor](),
+		reflect.TypeFor[users.LoginStore](),
 	} {
 		addContract(got, root)
 	}

@@ -44,7 +44,8 @@ func (s *Store) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyKe
 }
 
 // Purge implements [users.IdempotencyStore]: of idempotency records and tokens it
-// deletes what ended first. It costs O(log n) for each.
+// deletes what ended first, and then the links to roles that were deleted, each of
+// which counts. It costs O(log n) for each.
 func (s *Store) Purge(ctx context.Context, limit int) (int, error) {
 	if err := s.begin(ctx); err != nil {
 		return 0, err
@@ -59,5 +60,5 @@ func (s *Store) Purge(ctx context.Context, limit int) (int, error) {
 		}
 		del()
 	}
-	return n, nil
+	return n + s.unlink(limit-n), nil
 }

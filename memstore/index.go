@@ -2,7 +2,9 @@ package memstore
 
 import (
 	"cmp"
+	"iter"
 	"slices"
+	"strings"
 
 	"github.com/gousers/users"
 )
@@ -27,27 +29,39 @@ func matches[T any](id func(T) string, all ...lookup[T]) []T {
 	return slices.CompactFunc(found, func(a, b T) bool { return id(a) == id(b) })
 }
 
-// pageOf returns the ids of one page of m's values that pass keep, in order. It
-// holds no more than two pages at a time, however large m is.
+// pageOf returns the ids of one page of m's values that pass keep, in order.
 func pageOf[T any](m map[string]T, p users.Page, keep func(T) bool) []string {
-	var ids []string
+	wanted := func(yield func(string) bool) {
+		for id, v := range m {
+			if id > p.After && keep(v) && !yield(id) {
+				return
+			}
+		}
+	}
+	return first(wanted, p.Limit, strings.Compare)
+}
+
+// first returns the first n elements of all, or all if n is 0, in the order of
+// compare. It holds no more than two times n at a time, however many there are.
+func first[T any](all iter.Seq[T], n int, compare func(a, b T) int) []T {
+	var held []T
 	cut := func() {
-		slices.Sort(ids)
-		if p.Limit > 0 && len(ids) > p.Limit {
-			ids = ids[:p.Limit]
+		slices.SortFunc(held, compare)
+		if n > 0 && len(held) > n {
+			held = held[:n]
 		}
 	}
 
-	beyond := "" // what is greater can't be on the page; empty: not known yet
-	for id, v := range m {
-		if id <= p.After || beyond != "" && id > beyond || !keep(v) {
+	full := false // then the n-th is known, and what comes after it is not among them
+	for v := range all {
+		if full && compare(v, held[n-1]) > 0 {
 			continue
 		}
-		if ids = append(ids, id); p.Limit > 0 && len(ids) == 2*p.Limit {
+		if held = append(held, v); n > 0 && len(held) == 2*n {
 			cut()
-			beyond = ids[p.Limit-1]
+			full = true
 		}
 	}
 	cut()
-	return ids
+	return held
 }

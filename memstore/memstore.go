@@ -1,7 +1,9 @@
 // Package memstore keeps everything in the memory of one process: for unit
-// tests, demos and first steps. It is a [users.Store], a [users.OutboxStore] and
-// a [users.TokenStore], it passes package storetest as the SQL stores do, and it
-// forgets everything when the process ends.
+// tests, demos and first steps. It is a [users.Store] with every capability: a
+// [users.OutboxStore], [users.TokenStore], [users.UserLister], [users.UserEditor],
+// [users.RoleEditor], [users.ApplicationEditor] and [users.LoginStore]. It passes
+// package storetest as the SQL stores do, and it forgets everything when the process
+// ends.
 //
 //	svc, err := users.New(memstore.New(), nil)
 //
@@ -40,21 +42,27 @@ type Store struct {
 	leased    queue[*row]   // by the end of the lease
 	discarded queue[*row]   // by when they were given up
 	expiry    queue[func()] // what Purge may take, by when; the value deletes it
+	gone      []*role       // deleted roles that somebody is still linked to, for Purge
 
 	turns []*tenant // those with due rows, perhaps with none since, in order of id
 }
 
 var (
-	_ users.Store       = (*Store)(nil)
-	_ users.OutboxStore = (*Store)(nil)
-	_ users.TokenStore  = (*Store)(nil)
+	_ users.Store             = (*Store)(nil)
+	_ users.OutboxStore       = (*Store)(nil)
+	_ users.TokenStore        = (*Store)(nil)
+	_ users.UserLister        = (*Store)(nil)
+	_ users.UserEditor        = (*Store)(nil)
+	_ users.RoleEditor        = (*Store)(nil)
+	_ users.ApplicationEditor = (*Store)(nil)
+	_ users.LoginStore        = (*Store)(nil)
 )
 
 // New returns an empty store whose clock is [time.Now].
 func New() *Store { return NewWithClock(time.Now) }
 
 // NewWithClock returns an empty store with a clock of its own, which judges what
-// is due and what has ended: leases, tokens, idempotency keys. A test that moves the
+// is due and what has ended: leases, tokens, idempotency keys, locks. A test that moves the
 // time passes the same clock as [users.Options.Now]. now must be safe for concurrent
 // use.
 func NewWithClock(now func() time.Time) *Store {

@@ -24,16 +24,36 @@ type row struct {
 	node   *node[*row]
 }
 
+// checkRows judges whether the ids of rows are free.
+func (t *tenant) checkRows(rows []users.NotificationRecord) error {
+	for _, r := range rows {
+		if t.rows[r.ID] != nil {
+			return errRowTaken
+		}
+	}
+	return nil
+}
+
 // addRow adds o, whose id is free. It is claimed from o.Due on if it is pending.
 func (s *Store) addRow(t *tenant, u *user, o users.NotificationRecord) {
 	o.Created, o.Due = s.orNow(o.Created), s.orNow(o.Due)
 	r := &row{NotificationRecord: o, user: u}
 	t.rows[o.ID] = r
+	u.rows[o.ID] = r
 	if o.State == users.StatePending {
 		u.pending[o.Kind] = r
 		r.node = s.ready.add(o.Due, o.ID, r)
 	} else {
 		r.node = s.discarded.add(o.Due, o.ID, r)
+	}
+}
+
+// removeRow forgets r, which is in no queue any more.
+func (t *tenant) removeRow(r *row) {
+	delete(t.rows, r.ID)
+	delete(r.user.rows, r.ID)
+	if r.user.pending[r.Kind] == r {
+		delete(r.user.pending, r.Kind)
 	}
 }
 
@@ -190,8 +210,7 @@ func (s *Store) Settle(ctx context.Context, o users.Settlement) error {
 	r.LastError = o.LastError
 	switch o.Outcome {
 	case users.OutcomeDelivered:
-		delete(t.rows, r.ID)
-		delete(r.user.pending, r.Kind)
+		t.removeRow(r)
 	case users.OutcomeDiscarded:
 		r.State = users.StateDiscarded
 		delete(r.user.pending, r.Kind)
@@ -273,7 +292,7 @@ func (s *Store) PurgeDiscarded(ctx context.Context, age time.Duration, limit int
 		if !ok {
 			break
 		}
-		delete(s.tenants[r.ApplicationID].rows, r.ID)
+		s.tenants[r.ApplicationID].removeRow(r)
 	}
 	return n, nil
 }

@@ -101,18 +101,25 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 		return users.ErrBadToken
 	}
 
-	for sum, k := range u.tokens {
-		s.expiry.remove(k.node)
-		delete(t.tokens, sum)
-	}
-	clear(u.tokens)
+	s.dropTokens(t, u)
 
 	now := micros(r.Now)
 	u.Hash = r.Hash
 	u.PasswordChanged = now
 	u.DateUpdated = now
-	u.Login.Failures = 0
-	u.Login.LockedUntil = time.Time{}
+	if k.EmailKey != "" {
+		u.EmailVerified = now
+	}
+	u.endLock()
 	u.Version++
 	return nil
+}
+
+// dropTokens deletes all tokens of u.
+func (s *Store) dropTokens(t *tenant, u *user) {
+	for sum, k := range u.tokens {
+		s.expiry.remove(k.node)
+		delete(t.tokens, sum)
+	}
+	clear(u.tokens)
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/gousers/users"
 )
 
-// user is a user as it is kept: its roles by id, because what a role is called
+// user is a user as it is kept: its roles are shared, because what a role is called
 // may change.
 type user struct {
-	users.UserRecord          // without Roles
-	roles            []string // sorted ids
+	users.UserRecord         // without Roles
+	roles            []*role // in order of ID; some may be deleted
 	tokens           map[[32]byte]*token
-	pending          map[string]*row // pending notifications by kind
+	rows             map[string]*row // notifications by id
+	pending          map[string]*row // of rows, those that are pending, by kind
 }
 
 // CreateUser implements [users.UserStore]. n.OnCreate runs while no other call does;
@@ -68,23 +69,22 @@ func (t *tenant) check(n *users.NewUser, now time.Time) error {
 		return err
 	}
 
-	for _, r := range n.Roles {
-		if t.roles[r.ID] == nil {
-			return fmt.Errorf("memstore: role: %w", users.ErrNotFound)
-		}
+	if _, ok := t.rolesOf(n.Roles); !ok {
+		return fmt.Errorf("memstore: role: %w", users.ErrNotFound)
 	}
-	for _, r := range n.Notifications {
-		if t.rows[r.ID] != nil {
-			return errRowTaken
-		}
-	}
-	return nil
+	return t.checkRows(n.Notifications)
 }
 
 // prepare copies n and returns the function that writes the copy. What OnCreate does
 // to n comes too late.
 func (s *Store) prepare(t *tenant, n *users.NewUser) (write func()) {
-	u := copyUser(&n.UserRecord)
+	u := &user{
+		UserRecord: kept(&n.UserRecord),
+		tokens:     map[[32]byte]*token{},
+		rows:       map[string]*row{},
+		pending:    map[string]*row{},
+	}
+	roles, _ := t.rolesOf(n.Roles)
 	var rec *idempotencyRecord
 	if n.Idempotency != nil {
 		rec = &idempotencyRecord{IdempotencyRecord: *n.Idempotency}
@@ -92,9 +92,8 @@ func (s *Store) prepare(t *tenant, n *users.NewUser) (write func()) {
 	notifications := slices.Clone(n.Notifications)
 
 	return func() {
-		t.users[u.ID] = u
-		t.names[u.NameKey] = u
-		t.emails[u.EmailKey] = u
+		t.index(u)
+		u.setRoles(roles)
 		if rec != nil {
 			s.addIdempotency(t, rec)
 		}
@@ -104,21 +103,25 @@ func (s *Store) prepare(t *tenant, n *users.NewUser) (write func()) {
 	}
 }
 
-// copyUser returns rec as it is kept; they share no memory.
-func copyUser(rec *users.UserRecord) *user {
-	u := &user{
-		UserRecord: *rec,
-		tokens:     map[[32]byte]*token{},
-		pending:    map[string]*row{},
-	}
-	u.DashboardSettings = slices.Clone(rec.DashboardSettings)
+// index makes u found by its keys.
+func (t *tenant) index(u *user) {
+	t.users[u.ID] = u
+	t.names[u.NameKey] = u
+	t.emails[u.EmailKey] = u
+}
 
+// unindex is the opposite of index.
+func (t *tenant) unindex(u *user) {
+	delete(t.users, u.ID)
+	delete(t.names, u.NameKey)
+	delete(t.emails, u.EmailKey)
+}
+
+// kept returns rec as it is kept, without its roles; they share no memory.
+func kept(rec *users.UserRecord) users.UserRecord {
+	u := *rec
+	u.DashboardSettings = slices.Clone(rec.DashboardSettings)
 	u.Roles = nil
-	for _, r := range rec.Roles {
-		u.roles = append(u.roles, r.ID)
-	}
-	slices.Sort(u.roles)
-	u.roles = slices.Compact(u.roles)
 
 	for _, at := range []*time.Time{
 		&u.CreationDate, &u.DateCreated, &u.DateUpdated,
@@ -146,18 +149,20 @@ func (s *Store) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserR
 	byName := lookup[*user]{t.names, q.NameKeys}
 	byEmail := lookup[*user]{t.emails, q.EmailKeys}
 	for _, u := range matches(id, byID, byName, byEmail) {
-		found = append(found, t.record(u))
+		found = append(found, u.record())
 	}
 	return found, nil
 }
 
 // record returns u as the caller's own, with its roles as they are now.
-func (t *tenant) record(u *user) users.UserRecord {
+func (u *user) record() users.UserRecord {
 	rec := u.UserRecord
 	rec.DashboardSettings = slices.Clone(rec.DashboardSettings)
-	rec.Roles = make([]users.Role, len(u.roles))
-	for i, id := range u.roles {
-		rec.Roles[i] = t.roles[id].Role
+	rec.Roles = make([]users.Role, 0, len(u.roles))
+	for _, r := range u.roles {
+		if !r.deleted {
+			rec.Roles = append(rec.Roles, r.Role)
+		}
 	}
 	return rec
 }

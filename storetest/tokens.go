@@ -20,7 +20,8 @@ func tokenCases() []testCase {
 			"CreateToken adds t … A user that does not exist is ErrNotFound"},
 		{"TokenIsRedeemed", withTokens, tokenIsRedeemed,
 			"RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login: Failures 0, LockedUntil " +
-				"zero; IsLockedOut stays), adds one to the version and deletes all tokens of the user, in one transaction"},
+				"zero; IsLockedOut stays), sets EmailVerified to r.Now if the token has an EmailKey, adds one to the " +
+				"version and deletes all tokens of the user, in one transaction"},
 		{"RedeemedUserIsWrittenToAtOnce", withOutbox | withTokens, redeemedUserIsWrittenToAtOnce,
 			"and deletes all tokens of the user"},
 		{"BadTokenChangesNothing", withTokens, badTokenChangesNothing,
@@ -30,7 +31,7 @@ func tokenCases() []testCase {
 		{"RacingRedemptions", withTokens, racingRedemptions,
 			"Of several calls with one token exactly one succeeds"},
 		{"PurgeTakesTokens", withTokens, purgeTakesTokens,
-			"dead idempotency records and, in a TokenStore, tokens that ended a RecoveryWindow ago or earlier"},
+			"dead idempotency records, in a TokenStore tokens that ended a RecoveryWindow ago or earlier"},
 	}
 }
 
@@ -166,6 +167,7 @@ func tokenIsRedeemed(p *probe) {
 	want.Hash = password.NewHash("$chosen")
 	want.PasswordChanged = now
 	want.DateUpdated = now
+	want.EmailVerified = now
 	want.Login.Failures = 0
 	want.Login.LockedUntil = time.Time{}
 	want.Version = 2
@@ -248,6 +250,9 @@ func tokenOfAnotherAddress(p *probe) {
 	p.must("CreateToken", p.tokens.CreateToken(p.ctx, anywhere))
 	err := p.tokens.RedeemToken(p.ctx, redemption(anywhere, "$chosen", base))
 	p.must("RedeemToken of no address", err)
+	if got := p.byID(n); !got.EmailVerified.IsZero() {
+		p.errorf("a token that was sent to no address: got EmailVerified %v, want zero", got.EmailVerified)
+	}
 }
 
 // racingRedemptions is a link that is opened twice. Two passwords would be

@@ -3,7 +3,6 @@ package storefake
 
 import (
 	"context"
-	"time"
 
 	"github.com/gousers/users"
 )
@@ -11,7 +10,7 @@ import (
 // Method names a method of a store.
 type Method string
 
-// The methods of users.Store, users.OutboxStore and users.TokenStore.
+// The methods of users.Store and of its capabilities.
 const (
 	CreateApplication     Method = "CreateApplication"
 	FindApplication       Method = "FindApplication"
@@ -34,6 +33,16 @@ const (
 	CreateToken Method = "CreateToken"
 	FindToken   Method = "FindToken"
 	RedeemToken Method = "RedeemToken"
+
+	ListUsers         Method = "ListUsers"
+	EditUser          Method = "EditUser"
+	DeleteUser        Method = "DeleteUser"
+	UpdateRole        Method = "UpdateRole"
+	DeleteRole        Method = "DeleteRole"
+	ListApplications  Method = "ListApplications"
+	UpdateApplication Method = "UpdateApplication"
+	BeginLogin        Method = "BeginLogin"
+	EndLogin          Method = "EndLogin"
 )
 
 // Interceptor is called for each call of a method: arg is the argument that says
@@ -42,30 +51,26 @@ const (
 type Interceptor func(ctx context.Context, m Method, arg any, do func() error) error
 
 // Around returns s with f around each of its methods. It has the capabilities
-// that s has, and f is around these too; it does not unwrap.
+// that s has, and f is around these too. Each is a wrapper of its own that unwraps to
+// the next, as StoreAs follows them; the last does not unwrap to s.
 func Around(s users.Store, f Interceptor) users.Store {
-	b := base{s, f}
-	outbox, hasOutbox := users.StoreAs[users.OutboxStore](s)
-	tokens, hasTokens := users.StoreAs[users.TokenStore](s)
-	switch {
-	case hasOutbox && hasTokens:
-		return struct {
-			base
-			outboxStore
-			tokenStore
-		}{b, outboxStore{outbox, f}, tokenStore{tokens, f}}
-	case hasOutbox:
-		return struct {
-			base
-			outboxStore
-		}{b, outboxStore{outbox, f}}
-	case hasTokens:
-		return struct {
-			base
-			tokenStore
-		}{b, tokenStore{tokens, f}}
+	all := users.Store(base{s, f})
+	all = with(all, s, func(below users.Store, c users.OutboxStore) users.Store { return outboxStore{below, c, f} })
+	all = with(all, s, func(below users.Store, c users.TokenStore) users.Store { return tokenStore{below, c, f} })
+	all = with(all, s, func(below users.Store, c users.UserLister) users.Store { return userLister{below, c, f} })
+	all = with(all, s, func(below users.Store, c users.UserEditor) users.Store { return userEditor{below, c, f} })
+	all = with(all, s, func(below users.Store, c users.RoleEditor) users.Store { return roleEditor{below, c, f} })
+	all = with(all, s, func(below users.Store, c users.ApplicationEditor) users.Store { return applicationEditor{below, c, f} })
+	all = with(all, s, func(below users.Store, c users.LoginStore) users.Store { return loginStore{below, c, f} })
+	return all
+}
+
+// with returns below inside what wrap makes of the capability C of s, if s has it.
+func with[C any](below, s users.Store, wrap func(below users.Store, c C) users.Store) users.Store {
+	if c, ok := users.StoreAs[C](s); ok {
+		return wrap(below, c)
 	}
-	return b
+	return below
 }
 
 // Failing returns s with err as the outcome of the methods ms, which do not run.
@@ -158,50 +163,4 @@ func (b base) FindIdempotencyRecord(ctx context.Context, k users.IdempotencyKey)
 
 func (b base) Purge(ctx context.Context, limit int) (int, error) {
 	return call(b.f, ctx, Purge, limit, func() (int, error) { return b.s.Purge(ctx, limit) })
-}
-
-type outboxStore struct {
-	s users.OutboxStore
-	f Interceptor
-}
-
-func (o outboxStore) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
-	return o.f(ctx, Enqueue, r, func() error { return o.s.Enqueue(ctx, r, minGap) })
-}
-
-func (o outboxStore) Claim(ctx context.Context, c users.Claim) ([]users.NotificationRecord, error) {
-	return call(o.f, ctx, Claim, c, func() ([]users.NotificationRecord, error) { return o.s.Claim(ctx, c) })
-}
-
-func (o outboxStore) Settle(ctx context.Context, s users.Settlement) error {
-	return o.f(ctx, Settle, s, func() error { return o.s.Settle(ctx, s) })
-}
-
-func (o outboxStore) ListNotifications(ctx context.Context, q users.NotificationQuery) ([]users.NotificationRecord, error) {
-	return call(o.f, ctx, ListNotifications, q, func() ([]users.NotificationRecord, error) { return o.s.ListNotifications(ctx, q) })
-}
-
-func (o outboxStore) Retry(ctx context.Context, applicationID, id string) error {
-	return o.f(ctx, Retry, id, func() error { return o.s.Retry(ctx, applicationID, id) })
-}
-
-func (o outboxStore) PurgeDiscarded(ctx context.Context, age time.Duration, limit int) (int, error) {
-	return call(o.f, ctx, PurgeDiscarded, age, func() (int, error) { return o.s.PurgeDiscarded(ctx, age, limit) })
-}
-
-type tokenStore struct {
-	s users.TokenStore
-	f Interceptor
-}
-
-func (t tokenStore) CreateToken(ctx context.Context, r users.TokenRecord) error {
-	return t.f(ctx, CreateToken, r, func() error { return t.s.CreateToken(ctx, r) })
-}
-
-func (t tokenStore) FindToken(ctx context.Context, applicationID string, sum [32]byte) (users.TokenRecord, error) {
-	return call(t.f, ctx, FindToken, sum, func() (users.TokenRecord, error) { return t.s.FindToken(ctx, applicationID, sum) })
-}
-
-func (t tokenStore) RedeemToken(ctx context.Context, r users.Redemption) error {
-	return t.f(ctx, RedeemToken, r, func() error { return t.s.RedeemToken(ctx, r) })
 }

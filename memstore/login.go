@@ -1,0 +1,63 @@
+package memstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/gousers/users"
+)
+
+// BeginLogin implements [users.LoginStore]. Looking at the lock and counting are one
+// step, as every call is.
+func (s *Store) BeginLogin(ctx context.Context, a users.LoginAttempt) (allowed bool, err error) {
+	if err := s.begin(ctx); err != nil {
+		return false, err
+	}
+	defer s.end()
+
+	u := s.user(a.ApplicationID, a.UserID)
+	now := s.now()
+	if u == nil || u.Login.LockedUntil.After(now) {
+		return false, nil
+	}
+	u.Login.Failures++
+	if further := u.Login.Failures - a.Free; further >= 0 {
+		u.Login.LockedUntil = micros(now.Add(doubled(a.First, further, a.Max)))
+	}
+	return true, nil
+}
+
+// doubled returns d, doubled n times, at most limit.
+func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
+	for ; n > 0 && d > 0 && d < limit; n-- {
+		d += min(d, limit-d) // no further: the double might be too much for a Duration
+	}
+	return min(d, limit)
+}
+
+// EndLogin implements [users.LoginStore].
+func (s *Store) EndLogin(ctx context.Context, l users.LoginEnd) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+
+	u := s.user(l.ApplicationID, l.UserID)
+	if u == nil {
+		return nil
+	}
+	u.endLock()
+	if !l.Now.IsZero() {
+		u.Login.LastLogin = micros(l.Now)
+	}
+	if !l.Hash.IsZero() && u.Hash.Equal(l.OldHash) {
+		u.Hash = l.Hash
+	}
+	return nil
+}
+
+// endLock forgets failed sign-ins.
+func (u *user) endLock() {
+	u.Login.Failures = 0
+	u.Login.LockedUntil = time.Time{}
+}
