@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -18,7 +19,7 @@ type Lockout struct {
 	Free int
 	// First is how long that is; each further failure locks twice as long. 0: 1 minute.
 	First time.Duration
-	// Max is the longest lock; 0: 1 hour.
+	// Max is the longest lock; 0: 1 hour, or First if that is longer.
 	Max time.Duration
 }
 
@@ -40,6 +41,9 @@ func (l Lockout) withDefaults() (Lockout, error) {
 	if l.Max == 0 {
 		l.Max = max(time.Hour, l.First)
 	}
+	if l.Max < l.First {
+		return l, errors.New("users: New: Lockout.Max is less than First")
+	}
 	return l, nil
 }
 
@@ -47,8 +51,8 @@ func (l Lockout) withDefaults() (Lockout, error) {
 // of it. A success returns at once.
 const refusalTick = 100 * time.Millisecond
 
-// Authenticate returns the user whose user name or e-mail address is login if pw is its
-// password. The password is the authorization: a Caller in ctx is ignored.
+// Authenticate returns the user whose user name or e-mail address is login, with or
+// without blanks around it, if pw is its password. The password is the authorization: a Caller in ctx is ignored.
 // Options.Admit limits who may try.
 //
 // No such user, a wrong password, a user without one, too many failures and an
@@ -64,6 +68,7 @@ const refusalTick = 100 * time.Millisecond
 // application's sign-ins: ErrOverloaded.
 func (s *Service) Authenticate(ctx context.Context, apiKey, login string, pw password.Secret) (*User, error) {
 	start := time.Now()
+	login = strings.TrimSpace(login)
 	key, err := loginKey(login)
 	if err != nil {
 		key = ""
