@@ -141,19 +141,40 @@ type capability int
 const (
 	withOutbox capability = 1 << iota
 	withTokens
+	withLister
+	withEditor
+	withRoleEditor
+	withApplicationEditor
+	withLogins
 
 	anyStore capability = 0
 )
 
 // lackedBy names an interface that s does not have; empty if it has all.
 func (c capability) lackedBy(s users.Store) string {
-	if _, ok := users.StoreAs[users.OutboxStore](s); !ok && c&withOutbox != 0 {
-		return "OutboxStore"
-	}
-	if _, ok := users.StoreAs[users.TokenStore](s); !ok && c&withTokens != 0 {
-		return "TokenStore"
+	for _, k := range []struct {
+		needed capability
+		name   string
+		there  bool
+	}{
+		{withOutbox, "OutboxStore", has[users.OutboxStore](s)},
+		{withTokens, "TokenStore", has[users.TokenStore](s)},
+		{withLister, "UserLister", has[users.UserLister](s)},
+		{withEditor, "UserEditor", has[users.UserEditor](s)},
+		{withRoleEditor, "RoleEditor", has[users.RoleEditor](s)},
+		{withApplicationEditor, "ApplicationEditor", has[users.ApplicationEditor](s)},
+		{withLogins, "LoginStore", has[users.LoginStore](s)},
+	} {
+		if c&k.needed != 0 && !k.there {
+			return k.name
+		}
 	}
 	return ""
+}
+
+func has[T any](s users.Store) bool {
+	_, ok := users.StoreAs[T](s)
+	return ok
 }
 
 // cases returns all cases, the simple ones first: later ones rest on what earlier
@@ -171,6 +192,9 @@ func cases() []testCase {
 		contextCases(),
 		outboxCases(),
 		tokenCases(),
+		listCases(),
+		editCases(),
+		deleteCases(),
 	} {
 		all = append(all, group...)
 	}
