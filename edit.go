@@ -61,9 +61,8 @@ func (s *Service) UpdateUser(ctx context.Context, apiKey, ref string, c UserChan
 	if a.Permissions&(editing|ReadUsers) == 0 {
 		return nil, &ForbiddenError{}
 	}
-	editor, err := capability[UserEditor](s, "UserEditor")
-	if err != nil {
-		return nil, err
+	if s.editor == nil {
+		return nil, lacks("UserEditor")
 	}
 
 	find := func() (UserRecord, error) {
@@ -81,7 +80,7 @@ func (s *Service) UpdateUser(ctx context.Context, apiKey, ref string, c UserChan
 		if err := wanted(c.IfVersion, rec); err != nil || e == nil {
 			return err
 		}
-		if err := editor.EditUser(ctx, e); err != nil {
+		if err := s.editor.EditUser(ctx, e); err != nil {
 			return stored("update user", err)
 		}
 		*rec = e.UserRecord
@@ -146,9 +145,8 @@ func (s *Service) DeleteUser(ctx context.Context, apiKey, ref string, ifVersion 
 	if err != nil {
 		return err
 	}
-	editor, err := capability[UserEditor](s, "UserEditor")
-	if err != nil {
-		return err
+	if s.editor == nil {
+		return lacks("UserEditor")
 	}
 
 	// By the version that was judged: roles that the user got since could be such that
@@ -158,7 +156,7 @@ func (s *Service) DeleteUser(ctx context.Context, apiKey, ref string, ifVersion 
 		if err := wanted(ifVersion, rec); err != nil {
 			return err
 		}
-		return stored("delete user", editor.DeleteUser(ctx, UserDeletion{ApplicationID: app.ID, ID: rec.ID, IfVersion: rec.Version}))
+		return stored("delete user", s.editor.DeleteUser(ctx, UserDeletion{ApplicationID: app.ID, ID: rec.ID, IfVersion: rec.Version}))
 	})
 	return err
 }
@@ -215,6 +213,9 @@ func wanted(ifVersion int64, rec *UserRecord) error {
 	}
 	return nil
 }
+
+// lacks says which capability the store has not.
+func lacks(capability string) error { return fmt.Errorf("%w: it is no %s", ErrUnsupported, capability) }
 
 // stored says of an error of the store what failed.
 func stored(operation string, err error) error {

@@ -118,9 +118,8 @@ func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParam
 	if err != nil {
 		return nil, err
 	}
-	lister, err := capability[UserLister](s, "UserLister")
-	if err != nil {
-		return nil, err
+	if s.lister == nil {
+		return nil, lacks("UserLister")
 	}
 	q, err := s.listing(ctx, app, &p)
 	if err != nil {
@@ -131,7 +130,7 @@ func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParam
 	if p.Page == 0 {
 		q.Limit++ // to learn whether there is a next page
 	}
-	list, err := lister.ListUsers(ctx, q)
+	list, err := s.lister.ListUsers(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("users: find users: %w", err)
 	}
@@ -387,13 +386,4 @@ func answer(u User) *User {
 		u.Roles = []Role{}
 	}
 	return &u
-}
-
-// capability returns what the store can do beside what every store does.
-func capability[T any](s *Service, name string) (T, error) {
-	c, ok := StoreAs[T](s.store)
-	if !ok {
-		return c, fmt.Errorf("%w: it is no %s", ErrUnsupported, name)
-	}
-	return c, nil
 }

@@ -257,9 +257,8 @@ func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChang
 	if err != nil {
 		return nil, err
 	}
-	editor, err := capability[RoleEditor](s, "RoleEditor")
-	if err != nil {
-		return nil, err
+	if s.roleEditor == nil {
+		return nil, lacks("RoleEditor")
 	}
 	r, err := s.Role(ctx, apiKey, RoleRef{ID: id})
 	if err != nil {
@@ -294,7 +293,7 @@ func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChang
 		return r, nil
 	}
 
-	if err := editor.UpdateRole(ctx, u); err != nil {
+	if err := s.roleEditor.UpdateRole(ctx, u); err != nil {
 		return nil, stored("update role", err)
 	}
 	r.DateUpdated = u.DateUpdated
@@ -309,15 +308,14 @@ func (s *Service) DeleteRole(ctx context.Context, apiKey, id string) error {
 	if err != nil {
 		return err
 	}
-	editor, err := capability[RoleEditor](s, "RoleEditor")
-	if err != nil {
-		return err
+	if s.roleEditor == nil {
+		return lacks("RoleEditor")
 	}
 	key, ok := parseID(id)
 	if !ok {
 		return ErrNotFound
 	}
-	return stored("delete role", editor.DeleteRole(ctx, app.ID, key))
+	return stored("delete role", s.roleEditor.DeleteRole(ctx, app.ID, key))
 }
 
 func (s *Service) findRoles(ctx context.Context, q RoleQuery) ([]Role, error) {

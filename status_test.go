@@ -34,6 +34,7 @@ func TestSetStatusChangesWhatItNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		u.IsApproved, u.IsLockedOut, u.DateUpdated = st.approved, st.locked, c.Now()
+		u.Version++
 		equal(t, "answer", got, u)
 		stored, err := svc.User(t.Context(), apiKey, u.ID)
 		if err != nil {
@@ -41,7 +42,7 @@ func TestSetStatusChangesWhatItNames(t *testing.T) {
 		}
 		equal(t, "what is read back", stored, u)
 	}
-	for _, id := range []string{"", "alice", unknownID, u.ID + " "} {
+	for _, id := range []string{"", "bob", unknownID, u.ID + " "} {
 		_, err := svc.SetStatus(t.Context(), apiKey, id, users.Status{IsApproved: ptr(true)})
 		equal(t, fmt.Sprintf("%q", id), class(err), "not found")
 	}
@@ -125,9 +126,9 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 	}
 }
 
-// An id wins over a name, and no name looks like an id, so that a reference
-// means one user for ever.
-func TestUserIsFoundByIdThenByName(t *testing.T) {
+// No name looks like an id, and a name with an @ is its user's own address, so that a
+// reference means one user.
+func TestUserIsFoundByIDNameOrAddress(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{})
 	p := params("Alice")
@@ -151,7 +152,9 @@ func TestUserIsFoundByIdThenByName(t *testing.T) {
 		"bob@example.com":                      bob.UserName, // its name is its address
 		"BOB@EXAMPLE.COM":                      bob.UserName,
 		"Ｂob＠Ｅxample.com":                      bob.UserName,
-		"alice@example.com":                    "", // an address is no reference
+		"alice@example.com":                    "Alice",
+		"ALICE@Example.com":                    "Alice",
+		"bob":                                  "",
 		"abcdefab-0000-4000-8000-000000000002": "",
 		"abcdefab000040008000000000000001":     "",
 		"00000000-0000-0000-0000-000000000000": "",
