@@ -312,3 +312,27 @@ func TestLocksFollowTheStoresClock(t *testing.T) {
 	now = now.Add(time.Microsecond)
 	begin("when it ends", true)
 }
+
+func TestPurgedNotificationsLeaveThePendingOne(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, func() time.Time { return epoch })
+	mustCreate(t, s, newNotifiedUser("1"))
+	claim := users.Claim{Worker: "w", Lease: time.Hour, Limit: 10}
+	if rows, err := s.Claim(t.Context(), claim); err != nil || len(rows) != 1 {
+		t.Fatalf("Claim: got %d rows and error %v, want 1", len(rows), err)
+	}
+	mustSettle(t, s, "1", users.OutcomeDiscarded, 0)
+	again := newNotifiedUser("1").Notifications[0]
+	again.ID = "2"
+	mustDo(t, s.Enqueue(t.Context(), again, 0))
+	if n, err := s.PurgeDiscarded(t.Context(), 0, 10); n != 1 || err != nil {
+		t.Errorf("PurgeDiscarded: got %d and error %v, want 1", n, err)
+	}
+
+	again.ID = "3"
+	mustDo(t, s.Enqueue(t.Context(), again, 0))
+	rows, err := s.ListNotifications(t.Context(), users.NotificationQuery{ApplicationID: "app"})
+	if err != nil || len(rows) != 1 || rows[0].ID != "2" {
+		t.Errorf("got %v and error %v, want the one that is pending alone", rows, err)
+	}
+}
