@@ -54,6 +54,18 @@ const editing = EditUsers | SetStatus | AssignRoles | AssignAnyRole | GrantDashb
 // Inside the host's own transaction it can be ErrStale all the same: another writer's
 // change is not visible there; roll back and retry.
 func (s *Service) UpdateUser(ctx context.Context, apiKey, ref string, c UserChange) (*User, error) {
+	return s.updateUser(ctx, apiKey, ref, c, true)
+}
+
+// CheckUpdateUser reports what UpdateUser would refuse in c before it writes: a
+// *ValidationError or what comes before it. It does not look at IfVersion, and does
+// not say whether names and addresses are free.
+func (s *Service) CheckUpdateUser(ctx context.Context, apiKey, ref string, c UserChange) error {
+	_, err := s.updateUser(ctx, apiKey, ref, c, false)
+	return err
+}
+
+func (s *Service) updateUser(ctx context.Context, apiKey, ref string, c UserChange, write bool) (*User, error) {
 	app, a, err := s.authorize(ctx, apiKey, 0)
 	if err != nil {
 		return nil, err
@@ -74,7 +86,7 @@ func (s *Service) UpdateUser(ctx context.Context, apiKey, ref string, c UserChan
 	}
 	rec, err := s.change(ctx, c.IfVersion, find, func(rec *UserRecord) error {
 		e, err := s.edit(ctx, app, a, rec, &c)
-		if err != nil {
+		if err != nil || !write {
 			return err
 		}
 		// The last of the judgements: RFC 9110 section 13.2.1.

@@ -253,17 +253,42 @@ type RoleChange struct{ Name, Description *string }
 // permission ManageRoles. A taken name is a *ConflictError. What callers may assign by
 // name, see Caller.AssignableRoles, is then whatever bears that name.
 func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChange) (*Role, error) {
-	app, _, err := s.authorize(ctx, apiKey, ManageRoles)
+	editor, r, u, err := s.changedRole(ctx, apiKey, id, c)
 	if err != nil {
 		return nil, err
+	}
+	if u.Name == nil && u.Description == nil {
+		return r, nil
+	}
+
+	if err := editor.UpdateRole(ctx, u); err != nil {
+		return nil, stored("update role", err)
+	}
+	r.DateUpdated = u.DateUpdated
+	return r, nil
+}
+
+// CheckUpdateRole reports what UpdateRole would refuse in c before it writes: a
+// *ValidationError or what comes before it. It does not say whether the name is free.
+func (s *Service) CheckUpdateRole(ctx context.Context, apiKey, id string, c RoleChange) error {
+	_, _, _, err := s.changedRole(ctx, apiKey, id, c)
+	return err
+}
+
+// changedRole returns the role with this id as c wants it, and what is to be stored.
+func (s *Service) changedRole(ctx context.Context, apiKey, id string, c RoleChange) (RoleEditor, *Role, RoleUpdate, error) {
+	var none RoleUpdate
+	app, _, err := s.authorize(ctx, apiKey, ManageRoles)
+	if err != nil {
+		return nil, nil, none, err
 	}
 	editor, err := capability[RoleEditor](s, "RoleEditor")
 	if err != nil {
-		return nil, err
+		return nil, nil, none, err
 	}
 	r, err := s.Role(ctx, apiKey, RoleRef{ID: id})
 	if err != nil {
-		return nil, err
+		return nil, nil, none, err
 	}
 
 	u := RoleUpdate{ApplicationID: app.ID, ID: r.ID, DateUpdated: s.now()}
@@ -288,17 +313,9 @@ func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChang
 		}
 	}
 	if err := f.err(); err != nil {
-		return nil, err
+		return nil, nil, none, err
 	}
-	if u.Name == nil && u.Description == nil {
-		return r, nil
-	}
-
-	if err := editor.UpdateRole(ctx, u); err != nil {
-		return nil, stored("update role", err)
-	}
-	r.DateUpdated = u.DateUpdated
-	return r, nil
+	return editor, r, u, nil
 }
 
 // DeleteRole deletes the role with this id and takes it from everybody who has it; that
