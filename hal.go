@@ -111,20 +111,20 @@ func RolePath(base, id string) string { return base + "/roles/" + id }
 
 // userLinks returns the links of a user. All are cut from one string.
 func userLinks(base, id string) halLinks {
-	self := UserPath(base, id)
-	all := self + "/lock" + self + "/unlock" + self + "/approve" + self + "/disapprove" + base + "/roles"
-	next := func(length int) link {
-		l := link{Href: all[:length]}
-		all = all[length:]
+	const users = "/users/"
+	all := base + users + id + "/lock" + base + users + id + "/unlock" +
+		base + users + id + "/approve" + base + users + id + "/disapprove" + base + "/roles"
+	n := len(base) + len(users) + len(id)
+	self := link{Href: all[:n]}
+	next := func(more string) link {
+		l := link{Href: all[:n+len(more)]}
+		all = all[n+len(more):]
 		return l
 	}
-
-	n, at := len(self), link{Href: self}
 	return halLinks{
-		Self: at, Put: at, Delete: at,
-		Lock: next(n + len("/lock")), Unlock: next(n + len("/unlock")),
-		Approve: next(n + len("/approve")), Disapprove: next(n + len("/disapprove")),
-		Roles: next(len(all)),
+		Self: self, Put: self, Delete: self,
+		Lock: next("/lock"), Unlock: next("/unlock"), Approve: next("/approve"), Disapprove: next("/disapprove"),
+		Roles: link{Href: all},
 	}
 }
 
