@@ -260,7 +260,7 @@ type exchange struct {
 	drained bool      // it sends no more of it, or nobody waits for that
 	begun   bool      // the answer is being sent
 	values  []string  // of the headers of the answer, each its own slice
-	room    [6]string // for them: one allocation instead of one for each
+	room    [8]string // for them: one allocation instead of one for each
 }
 
 func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {
