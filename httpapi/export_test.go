@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/url"
 	"slices"
 	"sync"
 
@@ -81,4 +82,16 @@ func ReadBody(operation, body string, extra ...string) (got Read, found []users.
 		found = err.Fields
 	}
 	return got, found
+}
+
+// ParseSort, IfMatch and Fields read one parameter or header.
+var (
+	ParseSort = parseSort
+	IfMatch   = ifMatch
+)
+
+func Fields(s string) (fields []string, ok bool) {
+	q := query{values: url.Values{"fields": {s}}}
+	fields = q.fields()
+	return fields, q.err() == nil
 }

@@ -592,7 +592,10 @@ func TestBodyThatEndsTooSoonIsTheClientsFault(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	a := newAPI(t, func(s *setup) { s.http.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	for _, target := range []string{"POST /v1/demo/users", "POST /v1/demo/roles", "POST /v1/demo/recover-password", "PUT /v1/demo/recover-password"} {
+	for _, target := range []string{
+		"PUT /v1/demo/users/ann", "PUT /v1/demo/users/ann/change-password", "PUT /v1/demo/roles/x",
+		"POST /v1/demo/users", "POST /v1/demo/roles", "POST /v1/demo/recover-password", "PUT /v1/demo/recover-password",
+	} {
 		method, path, _ := strings.Cut(target, " ")
 		ctx, cancel := context.WithCancel(t.Context())
 		r := request(method, path, "x").WithContext(ctx)

@@ -65,11 +65,11 @@ func (x *exchange) findRoles() (answer, error) {
 		q.exclude("searchQuery", "sort")
 	}
 	l, next, err := x.roles(page, p)
-	if err != nil {
-		return answer{}, refuse(false, q.err(), err)
-	}
 	if found := q.err(); found != nil {
-		return answer{}, users.JoinValidation(found)
+		return answer{}, refuse(false, found, err)
+	}
+	if err != nil {
+		return answer{}, err
 	}
 
 	l.Sort = sort
