@@ -29,7 +29,7 @@ type brokenStore struct {
 
 // allBroken returns the broken stores of all groups.
 func allBroken() []brokenStore {
-	return slices.Concat(brokenStores, brokenLists, brokenEdits, brokenDeletes)
+	return slices.Concat(brokenStores, brokenLists, brokenEdits, brokenDeletes, brokenRoleEdits, brokenApplicationEdits, brokenLogins)
 }
 
 // brokenStores break what every store must do, and the outbox and the tokens.
@@ -454,6 +454,11 @@ var brokenStores = []brokenStore{
 			return b.Store.FindIdempotencyRecord(context.WithoutCancel(ctx), k)
 		}
 	}},
+	{"edits ignore the context", "CanceledBefore", func(b *broken) {
+		b.editUser = func(ctx context.Context, e *users.UserEdit) error {
+			return b.Store.EditUser(context.WithoutCancel(ctx), e)
+		}
+	}},
 	{"the context is asked at the start only", "CanceledInside", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
 			if ctx.Err() != nil {
@@ -651,8 +656,11 @@ var brokenStores = []brokenStore{
 		}
 	}},
 	{"the gap does not grow", "EnqueueKeepsTheGap", func(b *broken) {
+		var mu sync.Mutex
 		youngest := map[string]time.Time{}
 		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if old := youngest[t.UserID]; old.After(t.Created) {
 				t.Created = time.Now().Add(-2 * users.RecoveryWindow)
 			} else {
