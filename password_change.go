@@ -29,6 +29,17 @@ type ChangePasswordParams struct {
 // A password that the policy refuses is a *ValidationError at "/newPassword", a missing
 // old one at "/oldPassword". Other errors are those of UpdateUser and ErrOverloaded.
 func (s *Service) ChangePassword(ctx context.Context, apiKey, ref string, p ChangePasswordParams) error {
+	return s.changePassword(ctx, apiKey, ref, p, true)
+}
+
+// CheckChangePassword reports what ChangePassword would refuse in p before it looks at
+// the old password: a *ValidationError or what comes before it. It hashes and writes
+// nothing, and does not look at IfVersion.
+func (s *Service) CheckChangePassword(ctx context.Context, apiKey, ref string, p ChangePasswordParams) error {
+	return s.changePassword(ctx, apiKey, ref, p, false)
+}
+
+func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p ChangePasswordParams, write bool) error {
 	app, a, err := s.authorize(ctx, apiKey, 0)
 	if err != nil {
 		return err
@@ -49,7 +60,7 @@ func (s *Service) ChangePassword(ctx context.Context, apiKey, ref string, p Chan
 	_, err = s.change(ctx, p.IfVersion, find, func(rec *UserRecord) error {
 		own := a.is(rec.ID)
 		if hash.IsZero() {
-			if err := s.checkChange(p, own, app, &rec.User); err != nil {
+			if err := s.checkChange(p, own, app, &rec.User); err != nil || !write {
 				return err
 			}
 			if err := wanted(p.IfVersion, rec); err != nil {

@@ -247,7 +247,7 @@ const (
 func (p Page) checked() (Page, error) {
 	var f faults
 	if p.Limit < 0 || p.Limit > MaxPage {
-		f.add(FieldError{Code: "invalid_limit", Detail: fmt.Sprintf("limit must be between 1 and %d", MaxPage), Limit: MaxPage})
+		f.add(FieldError{Pointer: "/limit", Code: "invalid_limit", Detail: fmt.Sprintf("must be between 1 and %d", MaxPage), Limit: MaxPage})
 	}
 	if p.Limit == 0 {
 		p.Limit = DefaultPage
@@ -255,7 +255,7 @@ func (p Page) checked() (Page, error) {
 	if p.After != "" {
 		id, ok := parseID(p.After)
 		if !ok {
-			f.add(FieldError{Code: "invalid_after", Detail: "after must be taken from the link to the next page"})
+			f.add(FieldError{Pointer: "/after", Code: "invalid_after", Detail: "must be taken from the page before"})
 		}
 		p.After = id
 	}
