@@ -58,7 +58,7 @@ func deleteTakesAll(p *probe) {
 	}
 	if p.outbox != nil {
 		p.wantStrings("notifications of another user", rowIDs(p.rowsOf(other)), rowIDs(kept.rows))
-		p.wantErr("Settle of what was claimed", p.settle(what.rows[0], "w", users.Settlement{}), users.ErrStale)
+		p.wantErr("Settle of what was claimed", p.settle(what.rows[0], "w", users.Settlement{Outcome: users.OutcomeDelivered}), users.ErrStale)
 		p.wantErr("Retry of what was discarded", p.outbox.Retry(p.ctx, a.ID, what.rows[1].ID), users.ErrNotFound)
 	}
 
