@@ -114,16 +114,11 @@ type UserPage struct {
 // is a *ValidationError whose pointers name members of the query that package httpapi
 // takes: "/searchQuery", "/userIds", "/roleIds", "/sort", "/page", "/after", "/rpp".
 func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParams) (*UserPage, error) {
-	app, _, err := s.authorize(ctx, apiKey, ReadUsers)
+	q, err := s.listing(ctx, apiKey, &p)
 	if err != nil {
 		return nil, err
 	}
-	lister, err := capability[UserLister](s, "UserLister")
-	if err != nil {
-		return nil, err
-	}
-	q, err := s.listing(ctx, app, &p)
-	if err != nil {
+	if err := s.narrow(ctx, &q, p.UserFilter); err != nil {
 		return nil, err
 	}
 
@@ -131,7 +126,7 @@ func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParam
 	if p.Page == 0 {
 		q.Limit++ // to learn whether there is a next page
 	}
-	list, err := lister.ListUsers(ctx, q)
+	list, err := s.lister.ListUsers(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("users: find users: %w", err)
 	}
@@ -141,6 +136,13 @@ func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParam
 		page.Users[i] = *answer(r.User)
 	}
 	return page, nil
+}
+
+// CheckFindUsers reports what FindUsers would refuse in p: a *ValidationError or what
+// comes before it. It looks for nobody.
+func (s *Service) CheckFindUsers(ctx context.Context, apiKey string, p FindUsersParams) error {
+	_, err := s.listing(ctx, apiKey, &p)
+	return err
 }
 
 // EachUser returns every user that matches, in order of ID. It reads MaxPage of them
@@ -166,8 +168,17 @@ func (s *Service) EachUser(ctx context.Context, apiKey string, f UserFilter) ite
 	}
 }
 
-// listing checks p and makes of it what a store understands.
-func (s *Service) listing(ctx context.Context, app Application, p *FindUsersParams) (UserListing, error) {
+// listing authorizes and checks p and makes of it what a store understands, but for
+// what narrow adds.
+func (s *Service) listing(ctx context.Context, apiKey string, p *FindUsersParams) (UserListing, error) {
+	app, _, err := s.authorize(ctx, apiKey, ReadUsers)
+	if err != nil {
+		return UserListing{}, err
+	}
+	if s.lister == nil {
+		return UserListing{}, lacks("UserLister")
+	}
+
 	q := UserListing{
 		ApplicationID: app.ID,
 		UserMatch:     UserMatch{IsApproved: p.IsApproved, IsLockedOut: p.IsLockedOut},
@@ -188,34 +199,40 @@ func (s *Service) listing(ctx context.Context, app Application, p *FindUsersPara
 	if err := f.err(); err != nil {
 		return UserListing{}, err
 	}
+	return q, nil
+}
 
-	if p.IDs != nil {
+// narrow restricts q to the ids and the roles of f.
+func (s *Service) narrow(ctx context.Context, q *UserListing, f UserFilter) error {
+	if f.IDs != nil {
 		q.IDs = []string{} // what is no id matches nobody
-		for _, id := range p.IDs {
+		for _, id := range f.IDs {
 			if id, ok := parseID(id); ok {
 				q.IDs = append(q.IDs, id)
 			}
 		}
 	}
-	if p.Roles != nil {
-		var g grant
-		for _, ref := range p.Roles {
-			if ref, err := canonicalRef(ref); err == nil {
-				g.refs = append(g.refs, ref)
-			}
-		}
-		roles, err := s.findRoles(ctx, g.query(app))
-		if err != nil {
-			return UserListing{}, err
-		}
-		q.RoleIDs = []string{}
-		for _, r := range roles {
-			if g.covers(r) {
-				q.RoleIDs = append(q.RoleIDs, r.ID)
-			}
+	if f.Roles == nil {
+		return nil
+	}
+
+	var g grant
+	for _, ref := range f.Roles {
+		if ref, err := canonicalRef(ref); err == nil && ref != (RoleRef{}) { // which would name every role
+			g.refs = append(g.refs, ref)
 		}
 	}
-	return q, nil
+	roles, err := s.findRoles(ctx, g.query(Application{ID: q.ApplicationID}))
+	if err != nil {
+		return err
+	}
+	q.RoleIDs = []string{}
+	for _, r := range roles {
+		if g.covers(r) {
+			q.RoleIDs = append(q.RoleIDs, r.ID)
+		}
+	}
+	return nil
 }
 
 // userOrders are the members that users can be ordered by. Never written to.
@@ -387,13 +404,4 @@ func answer(u User) *User {
 		u.Roles = []Role{}
 	}
 	return &u
-}
-
-// capability returns what the store can do beside what every store does.
-func capability[T any](s *Service, name string) (T, error) {
-	c, ok := StoreAs[T](s.store)
-	if !ok {
-		return c, fmt.Errorf("%w: it is no %s", ErrUnsupported, name)
-	}
-	return c, nil
 }

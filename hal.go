@@ -24,31 +24,26 @@ func (f Form) MediaType() string {
 }
 
 // User returns u in this form, for a JSON encoder; with embedRoles, with its
-// roles in full. There is a link to the roles only where there are roles: who sees
-// a user with roles may also read these.
+// roles in full. Its links name all that can be done to it, whoever asks: what the
+// caller may do is said where it tries.
 func (f Form) User(u *User, base string, embedRoles bool) any {
 	members := userMembers{
 		u.ID, u.UserName, u.Email, u.Name, u.IsApproved, u.IsLockedOut, u.CreationDate, u.DateCreated, u.DateUpdated,
 	}
-	self := link{Href: UserPath(base, u.ID)}
-	roles := link{Href: base + "/roles"}
+	at := userLinks(base, u.ID)
 
 	// The encoder would copy a value: both return pointers.
 	if f == HAL {
-		v := &halUser{userMembers: members, Roles: roleNames(u.Roles), Links: halLinks{Self: self}}
-		if len(u.Roles) > 0 {
-			v.Links.Roles = &roles
-		}
+		v := &halUser{userMembers: members, Roles: roleNames(u.Roles), Links: at}
 		if embedRoles {
 			v.Embed, v.Embedded = []string{"roles"}, &halEmbedded{halRoles(u.Roles, base)}
 		}
 		return v
 	}
-	v := &plainUser{userMembers: members, Links: make([]relLink, 1, 2)}
-	v.Links[0] = relLink{"self", self}
-	if len(u.Roles) > 0 {
-		v.Links = append(v.Links, relLink{"roles", roles})
-	}
+	v := &plainUser{userMembers: members, Links: []relLink{
+		{"self", at.Self}, {"put", at.Put}, {"delete", at.Delete}, {"lock", at.Lock}, {"unlock", at.Unlock},
+		{"approve", at.Approve}, {"disapprove", at.Disapprove}, {"roles", at.Roles},
+	}}
 	if embedRoles {
 		v.Embed, v.Roles = []string{"roles"}, plainRoles(u.Roles, base)
 	} else {
@@ -65,19 +60,44 @@ func (f Form) Role(r Role, base string) any {
 	return newPlainRole(r, base)
 }
 
-// Roles returns a page of roles in this form, for a JSON encoder. self is the
-// URL of the page, next that of the one after it or empty.
-func (f Form) Roles(roles []Role, base, self, next string) any {
-	if f == HAL {
-		v := halRolePage{halLinks{Self: link{Href: self}}, halEmbedded{halRoles(roles, base)}}
-		if next != "" {
-			v.Links.Next = &link{Href: next}
-		}
-		return v
+// List is a page of a list, and what an answer says of it.
+type List struct {
+	Items []any // users or roles, as User and Role of the same Form return them
+	// Page is the number of the page, from 1, and Total how many there are on all
+	// pages. With Page 0, a page without a number, neither is shown.
+	Page  int
+	Total int64
+	Limit int // the most items on a page
+	// SearchQuery, Sort and Embed are what was asked for; empty: nothing.
+	SearchQuery, Sort, Embed string
+	// Self is the URL of the page; Previous and Next are those of the pages around
+	// it, empty where there is none.
+	Self, Previous, Next string
+}
+
+// List returns a page in this form, for a JSON encoder.
+func (f Form) List(l List) any {
+	about := listMembers{
+		Page: l.Page, RecordsPerPage: l.Limit, SearchQuery: l.SearchQuery, Sort: l.Sort, Embed: l.Embed,
 	}
-	v := plainRolePage{plainRoles(roles, base), []relLink{{"self", link{Href: self}}}}
-	if next != "" {
-		v.Links = append(v.Links, relLink{"next", link{Href: next}})
+	if l.Page > 0 {
+		about.TotalRecords = &l.Total
+	}
+	items := l.Items
+	if items == nil {
+		items = []any{}
+	}
+
+	at := halLinks{Self: link{Href: l.Self}, Previous: link{Href: l.Previous}, Next: link{Href: l.Next}}
+	if f == HAL {
+		return &halList{listMembers: about, Links: at, Embedded: halItems{items}}
+	}
+	v := &plainList{listMembers: about, Item: items, Links: []relLink{{"self", at.Self}}}
+	if l.Previous != "" {
+		v.Links = append(v.Links, relLink{"previous", at.Previous})
+	}
+	if l.Next != "" {
+		v.Links = append(v.Links, relLink{"next", at.Next})
 	}
 	return v
 }
@@ -88,6 +108,25 @@ func UserPath(base, id string) string { return base + "/users/" + id }
 
 // RolePath is where the role with this id is found below base.
 func RolePath(base, id string) string { return base + "/roles/" + id }
+
+// userLinks returns the links of a user. All are cut from one string.
+func userLinks(base, id string) halLinks {
+	const users = "/users/"
+	all := base + users + id + "/lock" + base + users + id + "/unlock" +
+		base + users + id + "/approve" + base + users + id + "/disapprove" + base + "/roles"
+	n := len(base) + len(users) + len(id)
+	self := link{Href: all[:n]}
+	next := func(more string) link {
+		l := link{Href: all[:n+len(more)]}
+		all = all[n+len(more):]
+		return l
+	}
+	return halLinks{
+		Self: self, Put: self, Delete: self,
+		Lock: next("/lock"), Unlock: next("/unlock"), Approve: next("/approve"), Disapprove: next("/disapprove"),
+		Roles: link{Href: all},
+	}
+}
 
 // link is a HAL link object (draft-kelly-json-hal section 5).
 type link struct {
@@ -101,11 +140,20 @@ type relLink struct {
 	link
 }
 
-// halLinks are the links of a resource in HAL. Each relation is one object.
+// halLinks are the links of a resource in HAL. Each relation is one object. Those
+// that change something bear the name of the method or of what they do, which is
+// asked for by PUT.
 type halLinks struct {
-	Self  link  `json:"self"`
-	Roles *link `json:"roles,omitempty"`
-	Next  *link `json:"next,omitempty"`
+	Self       link `json:"self"`
+	Put        link `json:"put,omitzero"`
+	Delete     link `json:"delete,omitzero"`
+	Lock       link `json:"lock,omitzero"`
+	Unlock     link `json:"unlock,omitzero"`
+	Approve    link `json:"approve,omitzero"`
+	Disapprove link `json:"disapprove,omitzero"`
+	Roles      link `json:"roles,omitzero"`
+	Previous   link `json:"previous,omitzero"`
+	Next       link `json:"next,omitzero"`
 }
 
 // userMembers are the members of a user that both forms show.
@@ -138,9 +186,25 @@ type halRole struct {
 	Links halLinks `json:"_links"`
 }
 
-type halRolePage struct {
-	Links    halLinks    `json:"_links"`
-	Embedded halEmbedded `json:"_embedded"`
+// listMembers are the members of a list that both forms show. TotalRecords is a
+// pointer: 0 is shown on a page with a number, and nothing on one without.
+type listMembers struct {
+	Page           int    `json:"page,omitzero"`
+	RecordsPerPage int    `json:"recordsPerPage"`
+	TotalRecords   *int64 `json:"totalRecords,omitzero"`
+	SearchQuery    string `json:"searchQuery"`
+	Sort           string `json:"sort"`
+	Embed          string `json:"embed"`
+}
+
+type halList struct {
+	listMembers
+	Links    halLinks `json:"_links"`
+	Embedded halItems `json:"_embedded"`
+}
+
+type halItems struct {
+	Item []any `json:"item"`
 }
 
 type plainUser struct {
@@ -155,9 +219,10 @@ type plainRole struct {
 	Links []relLink `json:"links"`
 }
 
-type plainRolePage struct {
-	Roles []plainRole `json:"roles"`
-	Links []relLink   `json:"links"`
+type plainList struct {
+	listMembers
+	Item  []any     `json:"item"`
+	Links []relLink `json:"links"`
 }
 
 // roleName is a role in short, as every user shows it.
@@ -175,7 +240,8 @@ func roleNames(roles []Role) []roleName {
 }
 
 func newHALRole(r Role, base string) halRole {
-	return halRole{r, halLinks{Self: link{Href: RolePath(base, r.ID)}}}
+	at := link{Href: RolePath(base, r.ID)}
+	return halRole{r, halLinks{Self: at, Put: at, Delete: at}}
 }
 
 func halRoles(roles []Role, base string) []halRole {
@@ -187,7 +253,8 @@ func halRoles(roles []Role, base string) []halRole {
 }
 
 func newPlainRole(r Role, base string) plainRole {
-	return plainRole{r, []relLink{{"self", link{Href: RolePath(base, r.ID)}}}}
+	at := link{Href: RolePath(base, r.ID)}
+	return plainRole{r, []relLink{{"self", at}, {"put", at}, {"delete", at}}}
 }
 
 func plainRoles(roles []Role, base string) []plainRole {

@@ -89,10 +89,30 @@ func TestRepresentations(t *testing.T) {
 	self := func(path string) string { return `"self":{"href":"` + path + `","templated":false}` }
 	rel := func(rel, path string) string { return `{"rel":"` + rel + `","href":"` + path + `","templated":false}` }
 	const user, role2, role3 = base + "/users/00000000-0000-4000-8000-000000000001", base + "/roles/00000000-0000-4000-8000-000000000002", base + "/roles/00000000-0000-4000-8000-000000000003"
-	halLinks := `"_links":{` + self(user) + `,"roles":{"href":"/v1/acme/roles","templated":false}}`
-	plainLinks := `"links":[` + rel("self", user) + `,` + rel("roles", base+"/roles") + `]`
-	halRoles := `[{` + editor + `"_links":{` + self(role2) + `}},{` + chief + `"_links":{` + self(role3) + `}}]`
-	plainRoles := `[{` + editor + `"links":[` + rel("self", role2) + `]},{` + chief + `"links":[` + rel("self", role3) + `]}]`
+	var hals, plains []string
+	for _, l := range [][2]string{
+		{"self", user}, {"put", user}, {"delete", user}, {"lock", user + "/lock"}, {"unlock", user + "/unlock"},
+		{"approve", user + "/approve"}, {"disapprove", user + "/disapprove"}, {"roles", base + "/roles"},
+	} {
+		hals = append(hals, `"`+l[0]+`":{"href":"`+l[1]+`","templated":false}`)
+		plains = append(plains, rel(l[0], l[1]))
+	}
+	halLinks := `"_links":{` + strings.Join(hals, ",") + `}`
+	plainLinks := `"links":[` + strings.Join(plains, ",") + `]`
+	halRole := func(at string) string {
+		return `"_links":{` + self(at) + `,"put":{"href":"` + at + `","templated":false},"delete":{"href":"` + at + `","templated":false}}`
+	}
+	plainRole := func(at string) string {
+		return `"links":[` + rel("self", at) + `,` + rel("put", at) + `,` + rel("delete", at) + `]`
+	}
+	halRoles := `[{` + editor + halRole(role2) + `},{` + chief + halRole(role3) + `}]`
+	plainRoles := `[{` + editor + plainRole(role2) + `},{` + chief + plainRole(role3) + `}]`
+	numbered := users.List{
+		Items: []any{map[string]int{"a": 1}}, Page: 2, Total: 30, Limit: 10, SearchQuery: "ann", Sort: "-email", Embed: "roles",
+		Self: "/here", Previous: "/previous", Next: "/next",
+	}
+	none := users.List{Page: 1, Limit: 10, Self: "/here"}
+	after := users.List{Limit: 10, Total: 5, Self: "/here"}
 	for _, c := range []struct {
 		name string
 		got  any
@@ -100,18 +120,22 @@ func TestRepresentations(t *testing.T) {
 	}{
 		{"HAL", users.HAL.User(&u, base, false), `{` + members + short + halLinks + `}`},
 		{"HAL, embedded", users.HAL.User(&u, base, true), `{` + members + short + `"embed":["roles"],` + halLinks + `,"_embedded":{"roles":` + halRoles + `}}`},
-		{"HAL, no roles", users.HAL.User(&bare, base, false), `{` + bareMembers + `"roles":[],"_links":{` + self(user) + `}}`},
-		{"HAL, none embedded", users.HAL.User(&bare, base, true), `{` + bareMembers + `"roles":[],"embed":["roles"],"_links":{` + self(user) + `},"_embedded":{"roles":[]}}`},
+		{"HAL, no roles", users.HAL.User(&bare, base, false), `{` + bareMembers + `"roles":[],` + halLinks + `}`},
+		{"HAL, none embedded", users.HAL.User(&bare, base, true), `{` + bareMembers + `"roles":[],"embed":["roles"],` + halLinks + `,"_embedded":{"roles":[]}}`},
 		{"plain", users.Plain.User(&u, base, false), `{` + members + short + plainLinks + `}`},
 		{"plain, embedded", users.Plain.User(&u, base, true), `{` + members + `"roles":` + plainRoles + `,"embed":["roles"],` + plainLinks + `}`},
-		{"plain, no roles", users.Plain.User(&bare, base, false), `{` + bareMembers + `"roles":[],"links":[` + rel("self", user) + `]}`},
-		{"plain, none embedded", users.Plain.User(&bare, base, true), `{` + bareMembers + `"roles":[],"embed":["roles"],"links":[` + rel("self", user) + `]}`},
-		{"HAL role", users.HAL.Role(u.Roles[0], base), `{` + editor + `"_links":{` + self(role2) + `}}`},
-		{"plain role", users.Plain.Role(u.Roles[0], base), `{` + editor + `"links":[` + rel("self", role2) + `]}`},
-		{"HAL roles", users.HAL.Roles(u.Roles, base, "/here", "/next"), `{"_links":{` + self("/here") + `,"next":{"href":"/next","templated":false}},"_embedded":{"roles":` + halRoles + `}}`},
-		{"HAL roles, last page", users.HAL.Roles(nil, base, "/here", ""), `{"_links":{` + self("/here") + `},"_embedded":{"roles":[]}}`},
-		{"plain roles", users.Plain.Roles(u.Roles, base, "/here", "/next"), `{"roles":` + plainRoles + `,"links":[` + rel("self", "/here") + `,` + rel("next", "/next") + `]}`},
-		{"plain roles, last page", users.Plain.Roles(nil, base, "/here", ""), `{"roles":[],"links":[` + rel("self", "/here") + `]}`},
+		{"plain, no roles", users.Plain.User(&bare, base, false), `{` + bareMembers + `"roles":[],` + plainLinks + `}`},
+		{"plain, none embedded", users.Plain.User(&bare, base, true), `{` + bareMembers + `"roles":[],"embed":["roles"],` + plainLinks + `}`},
+		{"HAL role", users.HAL.Role(u.Roles[0], base), `{` + editor + halRole(role2) + `}`},
+		{"plain role", users.Plain.Role(u.Roles[0], base), `{` + editor + plainRole(role2) + `}`},
+		{"HAL list", users.HAL.List(numbered), `{"page":2,"recordsPerPage":10,"totalRecords":30,"searchQuery":"ann","sort":"-email","embed":"roles",` +
+			`"_links":{` + self("/here") + `,"previous":{"href":"/previous","templated":false},"next":{"href":"/next","templated":false}},"_embedded":{"item":[{"a":1}]}}`},
+		{"HAL list of none", users.HAL.List(none), `{"page":1,"recordsPerPage":10,"totalRecords":0,"searchQuery":"","sort":"","embed":"","_links":{` + self("/here") + `},"_embedded":{"item":[]}}`},
+		{"HAL list without a number", users.HAL.List(after), `{"recordsPerPage":10,"searchQuery":"","sort":"","embed":"","_links":{` + self("/here") + `},"_embedded":{"item":[]}}`},
+		{"plain list", users.Plain.List(numbered), `{"page":2,"recordsPerPage":10,"totalRecords":30,"searchQuery":"ann","sort":"-email","embed":"roles",` +
+			`"item":[{"a":1}],"links":[` + rel("self", "/here") + `,` + rel("previous", "/previous") + `,` + rel("next", "/next") + `]}`},
+		{"plain list of none", users.Plain.List(none), `{"page":1,"recordsPerPage":10,"totalRecords":0,"searchQuery":"","sort":"","embed":"","item":[],"links":[` + rel("self", "/here") + `]}`},
+		{"plain list without a number", users.Plain.List(after), `{"recordsPerPage":10,"searchQuery":"","sort":"","embed":"","item":[],"links":[` + rel("self", "/here") + `]}`},
 	} {
 		got, err := json.Marshal(c.got)
 		if err != nil {

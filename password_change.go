@@ -29,6 +29,17 @@ type ChangePasswordParams struct {
 // A password that the policy refuses is a *ValidationError at "/newPassword", a missing
 // old one at "/oldPassword". Other errors are those of UpdateUser and ErrOverloaded.
 func (s *Service) ChangePassword(ctx context.Context, apiKey, ref string, p ChangePasswordParams) error {
+	return s.changePassword(ctx, apiKey, ref, p, true)
+}
+
+// CheckChangePassword reports what ChangePassword would refuse in p before it looks at
+// the old password: a *ValidationError or what comes before it. It hashes and writes
+// nothing, and does not look at IfVersion.
+func (s *Service) CheckChangePassword(ctx context.Context, apiKey, ref string, p ChangePasswordParams) error {
+	return s.changePassword(ctx, apiKey, ref, p, false)
+}
+
+func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p ChangePasswordParams, write bool) error {
 	app, a, err := s.authorize(ctx, apiKey, 0)
 	if err != nil {
 		return err
@@ -36,9 +47,8 @@ func (s *Service) ChangePassword(ctx context.Context, apiKey, ref string, p Chan
 	if !a.may(SetPasswords) && a.UserID == "" {
 		return &ForbiddenError{}
 	}
-	editor, err := capability[UserEditor](s, "UserEditor")
-	if err != nil {
-		return err
+	if s.editor == nil {
+		return lacks("UserEditor")
 	}
 	notifications, err := s.passwordChanged(app, p.SendEmailNotification)
 	if err != nil {
@@ -50,7 +60,7 @@ func (s *Service) ChangePassword(ctx context.Context, apiKey, ref string, p Chan
 	_, err = s.change(ctx, p.IfVersion, find, func(rec *UserRecord) error {
 		own := a.is(rec.ID)
 		if hash.IsZero() {
-			if err := s.checkChange(p, own, app, &rec.User); err != nil {
+			if err := s.checkChange(p, own, app, &rec.User); err != nil || !write {
 				return err
 			}
 			if err := wanted(p.IfVersion, rec); err != nil {
@@ -77,7 +87,7 @@ func (s *Service) ChangePassword(ctx context.Context, apiKey, ref string, p Chan
 		for i := range e.Notifications {
 			e.Notifications[i].UserID = rec.ID
 		}
-		return stored("change password", editor.EditUser(ctx, e))
+		return stored("change password", s.editor.EditUser(ctx, e))
 	})
 	return err
 }
@@ -108,7 +118,7 @@ func (s *Service) checkChange(p ChangePasswordParams, own bool, app Application,
 // proveOld makes sure that old is the password of rec. Right or wrong, it counts as a
 // sign-in does, but is none.
 func (s *Service) proveOld(ctx context.Context, apiKey string, rec *UserRecord, old password.Secret) error {
-	logins, match, err := s.verify(ctx, apiKey, rec, old)
+	match, err := s.verify(ctx, apiKey, rec, old)
 	if err != nil {
 		return err
 	}
@@ -116,7 +126,7 @@ func (s *Service) proveOld(ctx context.Context, apiKey string, rec *UserRecord, 
 		return ErrBadCredentials
 	}
 	end := LoginEnd{ApplicationID: rec.ApplicationID, UserID: rec.ID}
-	return stored("change password", logins.EndLogin(ctx, end))
+	return stored("change password", s.logins.EndLogin(ctx, end))
 }
 
 // passwordChanged returns the message about it, if one is asked for, but for whom it

@@ -102,6 +102,11 @@ func TestRolesAreListedInPages(t *testing.T) {
 	for _, p := range []users.Page{{Limit: -1}, {Limit: users.MaxPage + 1}, {After: "r0"}, {Limit: -1, After: "x"}} {
 		_, err := svc.Roles(t.Context(), apiKey, p)
 		equal(t, fmt.Sprint(p), class(err), "invalid")
+		if invalid, ok := errors.AsType[*users.ValidationError](err); ok {
+			for _, f := range invalid.Fields { // as package httpapi calls the parameter
+				equal(t, fmt.Sprint(p), f.Pointer+" "+f.Code, map[string]string{"/limit": "/limit invalid_limit", "/after": "/after invalid_after"}[f.Pointer])
+			}
+		}
 		_, err = svc.Notifications(t.Context(), apiKey, users.NotificationQuery{Page: p})
 		equal(t, fmt.Sprint(p), class(err), "invalid")
 	}

@@ -13,12 +13,16 @@ import (
 type answer struct {
 	status   int
 	location string
+	etag     string
 	body     any // nil: no content
 }
 
 func (x *exchange) write(a answer) {
 	if a.location != "" {
 		x.set("Location", a.location)
+	}
+	if a.etag != "" {
+		x.set("Etag", a.etag)
 	}
 	x.send(a.status, x.form.MediaType(), a.body)
 }
@@ -56,7 +60,7 @@ func (x *exchange) send(status int, contentType string, body any) {
 		// Only what a Store made up can be unfit: a 500, which itself is fit,
 		// whatever text of the host's a problem holds.
 		_, isProblem := body.(*problem)
-		if err := json.MarshalWrite(buf, body, jsontext.AllowInvalidUTF8(isProblem)); err != nil {
+		if err := json.MarshalWrite(buf, body, jsontext.AllowInvalidUTF8(isProblem), json.Deterministic(true)); err != nil {
 			panic(err)
 		}
 		x.set("Content-Type", contentType)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/url"
 	"slices"
 	"sync"
 
@@ -12,7 +13,10 @@ import (
 func KnownMembers() map[string][]string {
 	return map[string][]string{
 		"createUser":      createUserMembers.names(),
+		"updateUser":      updateUserMembers.names(),
+		"changePassword":  changePasswordMembers.names(),
 		"createRole":      createRoleMembers.names(),
+		"updateRole":      updateRoleMembers.names(),
 		"recoverPassword": recoverMembers.names(),
 		"setPassword":     setPasswordMembers.names(),
 	}
@@ -30,8 +34,12 @@ type Read struct {
 	User               users.CreateUserParams
 	Embed              bool
 	Role               users.Role
+	Change             users.UserChange
+	RoleChange         users.RoleChange
+	Tell               bool
 	Login              string
 	Token, NewPassword password.Secret
+	OldPassword        password.Secret
 }
 
 // ReadBody reads a body as an operation does, with extra as the additional
@@ -53,6 +61,14 @@ func ReadBody(operation, body string, extra ...string) (got Read, found []users.
 		got.User, got.Embed = q.params, q.embed
 	case "createRole":
 		createRoleMembers.read(d, &got.Role)
+	case "updateUser":
+		updateUserMembers.read(d, &got.Change)
+	case "updateRole":
+		updateRoleMembers.read(d, &got.RoleChange)
+	case "changePassword":
+		var p users.ChangePasswordParams
+		changePasswordMembers.read(d, &p)
+		got.NewPassword, got.OldPassword, got.Tell = p.NewPassword, p.OldPassword, p.SendEmailNotification
 	case "recoverPassword":
 		var q recoverRequest
 		recoverMembers.read(d, &q)
@@ -66,4 +82,16 @@ func ReadBody(operation, body string, extra ...string) (got Read, found []users.
 		found = err.Fields
 	}
 	return got, found
+}
+
+// ParseSort, IfMatch and Fields read one parameter or header.
+var (
+	ParseSort = parseSort
+	IfMatch   = ifMatch
+)
+
+func Fields(s string) (fields []string, ok bool) {
+	q := query{values: url.Values{"fields": {s}}}
+	fields = q.fields()
+	return fields, q.err() == nil
 }

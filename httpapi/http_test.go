@@ -33,12 +33,28 @@ func TestPathsAreMatchedExactlyAndNeverRedirected(t *testing.T) {
 		status       int
 		allow        string
 	}{
-		{"GET", "/v1/demo/users", 405, "POST, OPTIONS"},
-		{"DELETE", "/v1/demo/users/x", 405, "GET, HEAD, OPTIONS"},
+		{"PUT", "/v1/demo/users", 405, "GET, HEAD, POST, OPTIONS"},
+		{"POST", "/v1/demo/users/x", 405, "GET, HEAD, PUT, DELETE, OPTIONS"},
+		{"PUT", "/v1/demo/users/x/exists", 405, "GET, HEAD, OPTIONS"},
+		{"GET", "/v1/demo/users/x/lock", 405, "PUT, OPTIONS"},
+		{"POST", "/v1/demo/users/x/unlock/", 405, "PUT, OPTIONS"},
+		{"DELETE", "/v1/demo/users/x/approve", 405, "PUT, OPTIONS"},
+		{"HEAD", "/v1/demo/users/x/disapprove", 405, "PUT, OPTIONS"},
+		{"PATCH", "/v1/demo/users/x/change-password/", 405, "PUT, OPTIONS"},
+		{"POST", "/v1/demo/lookups/roles/x", 405, "GET, HEAD, PUT, DELETE, OPTIONS"},
 		{"PATCH", "/v1/demo/roles/", 405, "GET, HEAD, POST, OPTIONS"},
 		{"GET", "/v1/demo/recover-password", 405, "POST, PUT, OPTIONS"},
-		{"OPTIONS", "/v1/demo/users/", 204, "POST, OPTIONS"},
-		{"OPTIONS", "/v1/demo/roles/x", 204, "GET, HEAD, OPTIONS"},
+		{"OPTIONS", "/v1/demo/users/", 204, "GET, HEAD, POST, OPTIONS"},
+		{"OPTIONS", "/v1/demo/roles/x", 204, "GET, HEAD, PUT, DELETE, OPTIONS"},
+		{"OPTIONS", "/v1/demo/users/x/lock/", 204, "PUT, OPTIONS"},
+		{"GET", "/v1/demo/users/", 200, ""},
+		{"HEAD", "/v1/demo/users", 200, ""},
+		{"GET", "/v1/demo/lookups/roles", 200, ""},
+		{"HEAD", "/v1/demo/lookups/roles/", 200, ""},
+		{"GET", "/v1/demo/lookups/roles/nothing/", 404, ""},
+		{"GET", "/v1/demo/lookups", 404, ""}, {"GET", "/v1/demo/lookups/users", 404, ""}, {"GET", "/v1/demo/lookups/roles/a/b", 404, ""},
+		{"GET", "/v1/demo/roles/roles/x", 404, ""}, {"PUT", "/v1/demo/users/x/Lock", 404, ""}, {"PUT", "/v1/demo/users/x/lock/y", 404, ""},
+		{"GET", "/v1/demo/users/x/y", 404, ""}, {"PUT", "/v1/demo/roles/x/lock", 404, ""},
 		{"GET", "/v1/demo/roles", 200, ""},
 		{"GET", "/v1/demo/roles/", 200, ""},
 		{"HEAD", "/v1/demo/roles", 200, ""},
@@ -328,8 +344,8 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%.40s: got %d %s, want 400 %s", in, w.Code, w.Body, want)
 		}
 	}
-	if r := decode[struct{ Roles []struct{} }](t, a.get("/v1/demo/roles")); len(r.Roles) != 3 {
-		t.Errorf("%d roles after refused requests, want 3", len(r.Roles))
+	if r := decode[struct{ Item []struct{} }](t, a.get("/v1/demo/roles")); len(r.Item) != 3 {
+		t.Errorf("%d roles after refused requests, want 3", len(r.Item))
 	}
 	if w := a.do(request("POST", "/v1/demo/roles", `{"name":"author"}`)); w.Code != 409 || codes(t, w) != "/name taken" {
 		t.Errorf("taken: got %d %s", w.Code, w.Body)
@@ -350,7 +366,7 @@ func TestNextLeadsThroughAllRolesAndToNoEmptyPage(t *testing.T) {
 	next := map[string]func(*httptest.ResponseRecorder) (roles int, next string){
 		"application/json": func(w *httptest.ResponseRecorder) (roles int, next string) {
 			p := decode[struct {
-				Roles []struct{}
+				Item  []struct{}
 				Links []link
 			}](t, w)
 			for _, l := range p.Links {
@@ -358,14 +374,14 @@ func TestNextLeadsThroughAllRolesAndToNoEmptyPage(t *testing.T) {
 					next = l.Href
 				}
 			}
-			return len(p.Roles), next
+			return len(p.Item), next
 		},
 		"application/hal+json": func(w *httptest.ResponseRecorder) (roles int, next string) {
 			p := decode[struct {
-				Links struct{ Next link }        `json:"_links"`
-				In    struct{ Roles []struct{} } `json:"_embedded"`
+				Links struct{ Next link }       `json:"_links"`
+				In    struct{ Item []struct{} } `json:"_embedded"`
 			}](t, w)
-			return len(p.In.Roles), p.Links.Next.Href
+			return len(p.In.Item), p.Links.Next.Href
 		},
 	}
 	for _, tt := range []struct {
@@ -379,8 +395,10 @@ func TestNextLeadsThroughAllRolesAndToNoEmptyPage(t *testing.T) {
 		{4, "?limit=4", []int{4}},
 		{4, "?limit=5", []int{4}},
 		{4, "", []int{4}},
-		{users.DefaultPage, "", []int{users.DefaultPage}},
-		{users.DefaultPage + 1, "", []int{users.DefaultPage, 1}},
+		{11, "", []int{10, 1}},
+		{11, "?rpp=4", []int{4, 4, 3}},
+		{11, "?rpp=11&sort=-name", []int{11}},
+		{11, "?page=2&rpp=5&searchQuery=role", []int{4}},
 	} {
 		a := newAPI(t, nil)
 		for i := range tt.roles - 2 { // editor and viewer are there
@@ -574,7 +592,10 @@ func TestBodyThatEndsTooSoonIsTheClientsFault(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	a := newAPI(t, func(s *setup) { s.http.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	for _, target := range []string{"POST /v1/demo/users", "POST /v1/demo/roles", "POST /v1/demo/recover-password", "PUT /v1/demo/recover-password"} {
+	for _, target := range []string{
+		"PUT /v1/demo/users/ann", "PUT /v1/demo/users/ann/change-password", "PUT /v1/demo/roles/x",
+		"POST /v1/demo/users", "POST /v1/demo/roles", "POST /v1/demo/recover-password", "PUT /v1/demo/recover-password",
+	} {
 		method, path, _ := strings.Cut(target, " ")
 		ctx, cancel := context.WithCancel(t.Context())
 		r := request(method, path, "x").WithContext(ctx)

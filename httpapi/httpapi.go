@@ -1,19 +1,28 @@
-// Package httpapi serves a [users.Service] over HTTP: creating a user, reading it
-// back, the roles of an application, and setting a password by a one-time link.
+// Package httpapi serves a [users.Service] over HTTP: creating, finding, changing
+// and deleting users, the roles of an application, and setting a password, also by a
+// one-time link.
 //
 // [New] returns a plain [http.Handler] for any router. It strips nothing and
 // needs nothing stripped: [Options.Prefix] is where it is mounted.
 //
-//	POST /{apiKey}/users              create a user: 201 with Location
-//	GET  /{apiKey}/users/{ref}        a user by id or user name
-//	GET  /{apiKey}/roles              the roles; ?limit=N and, from the link to the next page, &after=
-//	POST /{apiKey}/roles              create a role: 201 with Location
-//	GET  /{apiKey}/roles/{id}         a role
-//	POST /{apiKey}/recover-password   {"userName"}: 201, whether the user exists or not
-//	PUT  /{apiKey}/recover-password   {"passwordRecoveryToken","newPassword"}: 200
+//	POST   /{apiKey}/users              create a user: 201 with Location
+//	GET    /{apiKey}/users              find users; see Lists
+//	GET    /{apiKey}/users/{ref}        a user by id, user name or e-mail address; ?fields=, ?embed=roles
+//	PUT    /{apiKey}/users/{ref}        change it: 204; what is absent or null stays
+//	DELETE /{apiKey}/users/{ref}        delete it: 204
+//	GET    /{apiKey}/users/{ref}/exists            204 or 404
+//	PUT    /{apiKey}/users/{ref}/lock              204; likewise unlock, approve and disapprove
+//	PUT    /{apiKey}/users/{ref}/change-password   {"newPassword","oldPassword"}: 200
+//	GET    /{apiKey}/roles              find roles; see Lists
+//	POST   /{apiKey}/roles              create a role: 201 with Location
+//	GET    /{apiKey}/roles/{id}         a role
+//	PUT    /{apiKey}/roles/{id}         change it: 204
+//	DELETE /{apiKey}/roles/{id}         delete it: 204
+//	POST   /{apiKey}/recover-password   {"userName"}: 201, whether the user exists or not
+//	PUT    /{apiKey}/recover-password   {"passwordRecoveryToken","newPassword"}: 200
 //
-// A path may end in a slash. HEAD goes where GET goes, OPTIONS everywhere.
-// [OpenAPI] describes all of it.
+// A path may end in a slash. HEAD goes where GET goes, OPTIONS everywhere. Roles are
+// found at lookups/roles as well. [OpenAPI] describes all of it.
 //
 // # Callers
 //
@@ -40,6 +49,30 @@
 // The header Idempotency-Key makes POST users repeatable; see
 // [users.CreateUserParams].
 //
+// A user that was fetched, in either form, can be sent back whole to PUT
+// users/{ref}: a member that is as it was asks for nothing, and what can't be changed
+// is skipped. The body of lock, unlock, approve and disapprove is not looked at.
+//
+// # Lists
+//
+// GET users takes searchQuery, userIds, roleIds, roleNames, isApproved and isLocked,
+// which must all match, embed and fields. Lists have commas or repeat the parameter.
+// GET roles takes searchQuery. Both take sort, as in userName|desc,email or
+// -userName,email, and page and rpp, by default 1 and 10: such a page tells how many
+// there are on all pages. With limit instead, and from then on with the after of its
+// link to the next page, a page costs the same at any depth and nothing is counted;
+// see [users.FindUsersParams]. A parameter without a value is absent, one that is
+// unknown is skipped.
+//
+// # Versions
+//
+// Answers with one user have an ETag, a strong one for each form, that names its
+// version (RFC 9110 section 8.8). With it in If-Match, PUT and DELETE of that user
+// and of what is below it are done only if it still has this version: otherwise they
+// are 412. Of several tags one must match; weak tags, unknown ones and a header that
+// is malformed never do. Without If-Match nothing that another client changed meanwhile
+// is undone either: changes are applied member by member.
+//
 // # Answers
 //
 // Answers are application/json with links as an array, or application/hal+json
@@ -55,18 +88,22 @@
 // # Errors
 //
 // Errors are problem details (RFC 9457). Their member errors names every fault:
-// pointer (RFC 6901), code for programs, detail for people, and limit where the
-// rule is one.
+// pointer (RFC 6901), to a member of the body or a parameter of the query, code for
+// programs, detail for people, and limit where the rule is one. A refusal of the
+// caller comes before a 404, that before what is wrong with the members, and a
+// precondition that fails comes last (RFC 9110 section 13.2.1).
 //
 //	400  the request is not valid
 //	401  no credentials, or bad ones; with the challenge
 //	403  the caller may not do this; errors names privileged members
 //	404, 405, 406, 413, 415  with their usual HTTP meaning
 //	409  conflict: errors names every member that is already taken
+//	412  the user has no version that If-Match names
 //	422  the idempotency key was used before with another request
 //	429  the host wants this client to wait; with Retry-After (RFC 6585 section 4)
 //	500  internal error; instance names the record in the log
-//	503  too busy, or the store is not available; with Retry-After
+//	503  too busy, the store is not available, or, in the host's own transaction,
+//	     another one changed the same; with Retry-After
 //
 // A hook of [users.Options] refuses with a [*users.ForbiddenError] or a
 // [*users.ValidationError], whose own sentences the client gets, or with a
@@ -260,7 +297,7 @@ type exchange struct {
 	drained bool      // it sends no more of it, or nobody waits for that
 	begun   bool      // the answer is being sent
 	values  []string  // of the headers of the answer, each its own slice
-	room    [6]string // for them: one allocation instead of one for each
+	room    [8]string // for them: one allocation instead of one for each
 }
 
 func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {

@@ -322,6 +322,13 @@ func (d *jsonReader) str(to *string) {
 	}
 }
 
+// optionalStr tells an empty string from absent.
+func (d *jsonReader) optionalStr(to **string) {
+	var s string
+	d.str(&s)
+	*to = &s
+}
+
 func (d *jsonReader) secret(to *password.Secret) {
 	if b, ok := d.text(); ok {
 		*to = password.New(string(b))

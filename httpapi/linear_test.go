@@ -87,6 +87,30 @@ func TestWorkGrowsInProportionToTheRequest(t *testing.T) {
 		{"query of many parameters", a, func(n int) *http.Request {
 			return request("GET", "/v1/demo/roles?"+strings.ReplaceAll(list(n, numbered("embed", "=x")), ",", "&"), "")
 		}},
+		{"sort", a, func(n int) *http.Request {
+			return request("GET", "/v1/demo/users?sort="+list(n, same("email|desc")), "")
+		}},
+		{"sort of many", a, func(n int) *http.Request {
+			return request("GET", "/v1/demo/users?sort="+strings.ReplaceAll(list(n, same("email")), ",", "&sort="), "")
+		}},
+		{"userIds", a, func(n int) *http.Request {
+			return request("GET", "/v1/demo/users?userIds="+list(n, numbered("", "")), "")
+		}},
+		{"roleNames of one page", a, func(n int) *http.Request {
+			return request("GET", "/v1/demo/users?roleNames="+strings.Repeat("x", n), "")
+		}},
+		{"searchQuery", a, func(n int) *http.Request {
+			return request("GET", "/v1/demo/users?searchQuery="+strings.Repeat("a", n), "")
+		}},
+		{"fields", a, func(n int) *http.Request { return request("GET", "/v1/demo/users?fields="+list(n, same("email")), "") }},
+		{"after", a, func(n int) *http.Request {
+			return request("GET", "/v1/demo/users?after="+strings.Repeat("eyJi", n/4), "")
+		}},
+		{"If-Match", a, func(n int) *http.Request {
+			return request("DELETE", "/v1/demo/users/ann", "", "If-Match", list(n, numbered(`"`, `.j"`)))
+		}},
+		{"roles of a change", a, inBody("PUT", "/v1/demo/users/ann", `{"roles":[`, numbered(`"r`, `"`), `]}`)},
+		{"new password", a, inBody("PUT", "/v1/demo/users/ann/change-password", `{"newPassword":"`, same(`a\u0301`), `"}`)},
 		{"path of many segments", a, func(n int) *http.Request { return request("GET", "/v1/demo"+strings.Repeat("/%41", n/4), "") }},
 		{"path of one segment", a, func(n int) *http.Request { return request("GET", "/v1/demo/users/"+strings.Repeat("%41", n/3), "") }},
 		{"Accept of many types", a, header("Accept", numbered("application/x", ""), ",")},

@@ -68,6 +68,7 @@ func (x *exchange) recoverPanic() {
 		panic(http.ErrAbortHandler)
 	}
 	x.w.Header().Del("Location")
+	x.w.Header().Del("Etag")
 	x.fail(err)
 }
 

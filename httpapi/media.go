@@ -89,8 +89,7 @@ func (m *preferences) add(element string) bool {
 	return true
 }
 
-// checkMedia refuses a body of another kind, and a client that reads nothing
-// that is offered. A body without a Content-Type is refused too: a browser sends
+// checkMedia refuses a body of another kind. A body without a Content-Type is refused too: a browser sends
 // one across origins without asking first.
 func (x *exchange) checkMedia() error {
 	for _, coding := range x.r.Header["Content-Encoding"] {
@@ -104,9 +103,10 @@ func (x *exchange) checkMedia() error {
 		x.w.Header().Set("Accept", typeJSON+", "+typeHAL)
 		return errMediaType
 	}
-	return x.checkAccept()
+	return nil
 }
 
+// checkAccept refuses a client that reads nothing that is offered.
 func (x *exchange) checkAccept() error {
 	if !x.acceptable {
 		return errNotAcceptable

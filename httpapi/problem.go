@@ -66,6 +66,7 @@ var classes = []class{
 	{err: errNoRoute, status: 404, detail: "there is nothing at this path"},
 	{err: errMethod, status: 405, detail: "this resource does not support the method; see the header Allow"},
 	{err: errNotAcceptable, status: 406, detail: "answers are application/json or application/hal+json"},
+	{err: errPrecondition, status: 412, detail: "the user has no version that If-Match names; nothing was changed"},
 	{err: errTooLarge, status: 413, detail: "the body must be at most " + strconv.Itoa(MaxBody) + " bytes"},
 	{err: errMediaType, status: 415, detail: "send the body as JSON with the header Content-Type: application/json"},
 	{err: errCoding, status: 415, detail: "send the body without a content coding"},
@@ -76,6 +77,9 @@ var classes = []class{
 	{err: users.ErrForbidden, status: 403, detail: "the caller may not do this"},
 	{err: users.ErrValidation, status: 400, detail: notValid},
 	{err: users.ErrBadToken, status: 400, detail: notValid},
+	{err: users.ErrBadCredentials, status: 400, detail: "the user name or the password is wrong"},
+	{err: users.ErrLockedOut, status: 403, detail: "the user is locked out"},
+	{err: users.ErrNotApproved, status: 403, detail: "the user is not approved"},
 	{err: users.ErrConflict, status: 409, detail: "a unique member is already taken"},
 	{err: users.ErrIdempotencyMismatch, status: 422, detail: "the idempotency key was used before with another request"},
 	{err: users.ErrNotFound, status: 404, detail: "there is nothing at this path"},
@@ -262,6 +266,12 @@ func errorList(c class, err error) (list []fieldError) {
 		}
 	case users.ErrBadToken:
 		list = []fieldError{{Pointer: "/passwordRecoveryToken", Code: "bad_token", Detail: "is unknown, used or expired"}}
+	case users.ErrBadCredentials:
+		list = []fieldError{{Code: "bad_credentials", Detail: c.detail}}
+	case users.ErrLockedOut:
+		list = []fieldError{{Code: "locked_out", Detail: c.detail}}
+	case users.ErrNotApproved:
+		list = []fieldError{{Code: "not_approved", Detail: c.detail}}
 	case users.ErrForbidden:
 		if forbidden, ok := errors.AsType[*users.ForbiddenError](err); ok {
 			for _, m := range forbidden.Members {

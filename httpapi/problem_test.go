@@ -36,8 +36,8 @@ func TestLimitStandsBesideTheRule(t *testing.T) {
 		{a.post(`{"x":` + strings.Repeat("[", 100)), map[string]int{"too_deep": httpapi.MaxDepth}},
 		{a.post(strings.Repeat(" ", httpapi.MaxBody+1)), map[string]int{"too_large": httpapi.MaxBody}},
 		{a.post(body("ann", ""), "Idempotency-Key", strings.Repeat("k", 256)), map[string]int{"invalid_idempotency_key": users.MaxIdempotencyKey}},
-		{a.get("/v1/demo/roles?limit=0"), map[string]int{"invalid_limit": users.MaxPage}},
-		{a.get("/v1/demo/roles?limit=1001"), map[string]int{"invalid_limit": users.MaxPage}},
+		{a.get("/v1/demo/roles?limit=0"), map[string]int{"/limit invalid_limit": users.MaxPage}},
+		{a.get("/v1/demo/roles?limit=1001"), map[string]int{"/limit invalid_limit": users.MaxPage}},
 	} {
 		if got := limits(tt.w); fmt.Sprint(got) != fmt.Sprint(tt.want) {
 			t.Errorf("got %v, want %v", got, tt.want)

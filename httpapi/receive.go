@@ -26,6 +26,17 @@ func (x *exchange) receive() (*jsonReader, error) {
 	if err := x.checkMedia(); err != nil {
 		return nil, err
 	}
+	if err := x.checkAccept(); err != nil {
+		return nil, err
+	}
+	return x.readBody()
+}
+
+// receiveOnly is receive where there is nothing to answer.
+func (x *exchange) receiveOnly() (*jsonReader, error) {
+	if err := x.checkMedia(); err != nil {
+		return nil, err
+	}
 	return x.readBody()
 }
 
@@ -86,19 +97,20 @@ func (x *exchange) drain() {
 	_, _ = io.CopyN(io.Discard, x.r.Body, maxDrain) // net/http ends the limit with the body
 }
 
-// refuse answers a request whose body has faults. found is what reading found,
+// refuse answers a request that has faults, with a body that is broken where it is
+// not one object. found is what reading found,
 // judged what the Service says of the rest: a refusal of the caller as a whole
 // goes before both, faults of other members are added to them.
-func refuse(d *jsonReader, found *users.ValidationError, judged error) error {
+func refuse(broken bool, found *users.ValidationError, judged error) error {
 	var hook *users.HookError
 	var invalid *users.ValidationError
 	var forbidden *users.ForbiddenError
 	switch {
 	case judged == nil:
-	case d.broken != nil && errors.As(judged, &hook):
+	case broken && errors.As(judged, &hook):
 		// A hook can't judge members that were not read.
 	case errors.As(judged, &invalid):
-		if d.broken == nil { // else what it misses may be in what was not read
+		if !broken { // else what it misses may be in what was not read
 			return users.JoinValidation(found, invalid)
 		}
 	case errors.As(judged, &forbidden) && len(forbidden.Members) > 0:

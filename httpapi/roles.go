@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"net/url"
-	"strconv"
 
 	"github.com/gousers/users"
 )
@@ -26,14 +24,14 @@ func (x *exchange) createRole() (answer, error) {
 	var r users.Role
 	createRoleMembers.read(d, &r)
 	if found := d.err(); found != nil {
-		return answer{}, refuse(d, found, x.h.svc.CheckCreateRole(x.r.Context(), x.apiKey, r))
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckCreateRole(x.r.Context(), x.apiKey, r))
 	}
 
 	made, err := x.h.svc.CreateRole(x.r.Context(), x.apiKey, r)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.RolePath(x.base, made.ID), x.form.Role(*made, x.base)}, nil
+	return answer{http.StatusCreated, users.RolePath(x.base, made.ID), "", x.form.Role(*made, x.base)}, nil
 }
 
 // readRole answers GET roles/{id}.
@@ -48,61 +46,94 @@ func (x *exchange) readRole() (answer, error) {
 	return answer{status: http.StatusOK, body: x.form.Role(*r, x.base)}, nil
 }
 
-// listRoles answers GET roles, a page at a time.
-func (x *exchange) listRoles() (answer, error) {
+// findRolesQuery are the parameters of GET roles that its links repeat. Never
+// written to.
+var findRolesQuery = []string{"searchQuery", "page", "rpp", "after", "limit", "sort"}
+
+// findRoles answers GET roles, a page at a time: with its number or, where the
+// query says after or limit, by what came before.
+func (x *exchange) findRoles() (answer, error) {
 	if err := x.checkAccept(); err != nil {
 		return answer{}, err
 	}
 
-	var f faults
-	page := x.page(&f)
-	list, err := x.h.svc.Roles(x.r.Context(), x.apiKey, page)
+	q := x.query()
+	p, sort := q.findRoles()
+	page := q.paging(users.DefaultPage)
+	p.Page, p.Limit = page.page, page.limit
+	if page.page == 0 {
+		q.exclude("searchQuery", "sort")
+	}
+	l, next, err := x.roles(page, p)
+	if found := q.err(); found != nil {
+		return answer{}, refuse(false, found, err)
+	}
 	if err != nil {
 		return answer{}, err
 	}
-	if found := f.err(); found != nil {
-		return answer{}, found
-	}
 
-	at := x.base + "/roles"
-	self, next := at+pageQuery(page), ""
-	if list.Next != "" {
-		next = at + pageQuery(users.Page{After: list.Next, Limit: page.Limit})
-	}
-	return answer{status: http.StatusOK, body: x.form.Roles(list.Roles, x.base, self, next)}, nil
+	l.Sort = sort
+	q.around(&l, x.base+"/roles", findRolesQuery, next)
+	return answer{status: http.StatusOK, body: x.form.List(l)}, nil
 }
 
-// page reads ?after=ID&limit=N. Whether they make sense is the Service's to say.
-func (x *exchange) page(f *faults) (p users.Page) {
-	q := x.query(f)
-	p.After = q.Get("after")
-	if !q.Has("limit") {
-		return p
-	}
-
-	n, err := strconv.Atoi(q.Get("limit"))
-	if err != nil || n < 1 {
-		f.add(users.FieldError{
-			Code: "invalid_limit", Limit: users.MaxPage,
-			Detail: "limit must be between 1 and " + strconv.Itoa(users.MaxPage),
-		})
-		return p
-	}
-	p.Limit = n
-	return p
+func (q *query) findRoles() (p users.FindRolesParams, sort string) {
+	p.Phrase = q.one("searchQuery")
+	p.Order, sort = q.sort()
+	return p, sort
 }
 
-// pageQuery returns the query that asks for p.
-func pageQuery(p users.Page) string {
-	q := url.Values{}
-	if p.After != "" {
-		q.Set("after", p.After)
+// roles returns a page of roles, and the cursor of the next one where it has no number.
+func (x *exchange) roles(page paging, p users.FindRolesParams) (l users.List, next string, err error) {
+	var roles []users.Role
+	if page.page == 0 {
+		list, err := x.h.svc.Roles(x.r.Context(), x.apiKey, users.Page{After: page.after, Limit: page.limit})
+		if err != nil {
+			return l, "", err
+		}
+		roles, next, l.Limit = list.Roles, list.Next, page.limit
+	} else {
+		found, err := x.h.svc.FindRoles(x.r.Context(), x.apiKey, p)
+		if err != nil {
+			return l, "", err
+		}
+		roles, l.Page, l.Limit, l.Total, l.SearchQuery = found.Roles, found.Page, found.Limit, found.Total, p.Phrase
 	}
-	if p.Limit != 0 {
-		q.Set("limit", strconv.Itoa(p.Limit))
+
+	l.Items = make([]any, len(roles))
+	for i, r := range roles {
+		l.Items[i] = x.form.Role(r, x.base)
 	}
-	if len(q) == 0 {
-		return ""
+	return l, next, nil
+}
+
+// updateRoleMembers are what is read of PUT roles/{id}. What is absent or null stays
+// as it is. Never written to.
+var updateRoleMembers = members[users.RoleChange]{
+	known("name", func(d *jsonReader, c *users.RoleChange) { d.optionalStr(&c.Name) }),
+	known("description", func(d *jsonReader, c *users.RoleChange) { d.optionalStr(&c.Description) }),
+}
+
+// updateRole answers PUT roles/{id}. A request with faults asks the Service for the
+// rest of them and changes nothing.
+func (x *exchange) updateRole() (answer, error) {
+	d, err := x.receiveOnly()
+	if err != nil {
+		return answer{}, err
 	}
-	return "?" + q.Encode()
+	defer d.release()
+
+	var c users.RoleChange
+	updateRoleMembers.read(d, &c)
+	if found := d.err(); found != nil {
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckUpdateRole(x.r.Context(), x.apiKey, x.ref, c))
+	}
+
+	_, err = x.h.svc.UpdateRole(x.r.Context(), x.apiKey, x.ref, c)
+	return answer{status: http.StatusNoContent}, err
+}
+
+// deleteRole answers DELETE roles/{id}.
+func (x *exchange) deleteRole() (answer, error) {
+	return answer{status: http.StatusNoContent}, x.h.svc.DeleteRole(x.r.Context(), x.apiKey, x.ref)
 }

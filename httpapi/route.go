@@ -10,10 +10,10 @@ import (
 
 // resource is what one path names.
 type resource struct {
-	pattern        string
-	allow          string
-	open           bool // needs no caller
-	get, post, put func(*exchange) (answer, error)
+	pattern                string
+	allow                  string
+	open                   bool // needs no caller
+	get, post, put, delete func(*exchange) (answer, error)
 }
 
 func (res *resource) action(method string) func(*exchange) (answer, error) {
@@ -24,16 +24,28 @@ func (res *resource) action(method string) func(*exchange) (answer, error) {
 		return res.post
 	case http.MethodPut:
 		return res.put
+	case http.MethodDelete:
+		return res.delete
 	}
 	return nil
 }
 
 // The resources, under {apiKey}; never written to.
 var (
-	usersResource   = &resource{pattern: "/{apiKey}/users", allow: "POST, OPTIONS", post: (*exchange).createUser}
-	userResource    = &resource{pattern: "/{apiKey}/users/{ref}", allow: "GET, HEAD, OPTIONS", get: (*exchange).readUser}
-	rolesResource   = &resource{pattern: "/{apiKey}/roles", allow: "GET, HEAD, POST, OPTIONS", get: (*exchange).listRoles, post: (*exchange).createRole}
-	roleResource    = &resource{pattern: "/{apiKey}/roles/{id}", allow: "GET, HEAD, OPTIONS", get: (*exchange).readRole}
+	usersResource = &resource{pattern: "/{apiKey}/users", allow: "GET, HEAD, POST, OPTIONS",
+		get: (*exchange).findUsers, post: (*exchange).createUser}
+	userResource = &resource{pattern: "/{apiKey}/users/{ref}", allow: "GET, HEAD, PUT, DELETE, OPTIONS",
+		get: (*exchange).readUser, put: (*exchange).updateUser, delete: (*exchange).deleteUser}
+	existsResource     = &resource{pattern: "/{apiKey}/users/{ref}/exists", allow: "GET, HEAD, OPTIONS", get: (*exchange).userExists}
+	lockResource       = &resource{pattern: "/{apiKey}/users/{ref}/lock", allow: "PUT, OPTIONS", put: (*exchange).lockUser}
+	unlockResource     = &resource{pattern: "/{apiKey}/users/{ref}/unlock", allow: "PUT, OPTIONS", put: (*exchange).unlockUser}
+	approveResource    = &resource{pattern: "/{apiKey}/users/{ref}/approve", allow: "PUT, OPTIONS", put: (*exchange).approveUser}
+	disapproveResource = &resource{pattern: "/{apiKey}/users/{ref}/disapprove", allow: "PUT, OPTIONS", put: (*exchange).disapproveUser}
+	changeResource     = &resource{pattern: "/{apiKey}/users/{ref}/change-password", allow: "PUT, OPTIONS", put: (*exchange).changePassword}
+	rolesResource      = &resource{pattern: "/{apiKey}/roles", allow: "GET, HEAD, POST, OPTIONS",
+		get: (*exchange).findRoles, post: (*exchange).createRole}
+	roleResource = &resource{pattern: "/{apiKey}/roles/{id}", allow: "GET, HEAD, PUT, DELETE, OPTIONS",
+		get: (*exchange).readRole, put: (*exchange).updateRole, delete: (*exchange).deleteRole}
 	recoverResource = &resource{pattern: "/{apiKey}/recover-password", allow: "POST, PUT, OPTIONS", open: true,
 		post: (*exchange).recoverPassword, put: (*exchange).setPassword}
 )
@@ -47,7 +59,7 @@ func (h *Handler) route(path string) (res *resource, apiKey, ref string) {
 		return nil, "", ""
 	}
 	path = strings.TrimSuffix(path, "/")
-	var segs [3]string
+	var segs [4]string
 	n := 0
 	for more := true; more; n++ {
 		var seg string
@@ -58,19 +70,57 @@ func (h *Handler) route(path string) (res *resource, apiKey, ref string) {
 		}
 		segs[n] = seg
 	}
-	switch {
-	case n == 2 && segs[1] == "users":
-		res = usersResource
-	case n == 3 && segs[1] == "users":
-		res = userResource
-	case n == 2 && segs[1] == "roles":
-		res = rolesResource
-	case n == 3 && segs[1] == "roles":
-		res = roleResource
-	case n == 2 && segs[1] == "recover-password":
-		res = recoverResource
+	if n < 2 {
+		return nil, "", ""
 	}
-	return res, segs[0], segs[2]
+
+	at, rest := segs[1], segs[2:n]
+	if at == "lookups" && n > 2 && segs[2] == "roles" { // where public clients find them
+		at, rest = "roles", segs[3:n]
+	}
+	if len(rest) > 0 {
+		ref = rest[0]
+	}
+	return resourceAt(at, rest), segs[0], ref
+}
+
+// resourceAt returns the resource at a path below an application: its first segment
+// and the rest.
+func resourceAt(first string, rest []string) *resource {
+	switch n := len(rest); {
+	case first == "users" && n == 0:
+		return usersResource
+	case first == "users" && n == 1:
+		return userResource
+	case first == "users" && n == 2:
+		return userAction(rest[1])
+	case first == "roles" && n == 0:
+		return rolesResource
+	case first == "roles" && n == 1:
+		return roleResource
+	case first == "recover-password" && n == 0:
+		return recoverResource
+	}
+	return nil
+}
+
+// userAction returns what may stand behind users/{ref}.
+func userAction(name string) *resource {
+	switch name {
+	case "exists":
+		return existsResource
+	case "lock":
+		return lockResource
+	case "unlock":
+		return unlockResource
+	case "approve":
+		return approveResource
+	case "disapprove":
+		return disapproveResource
+	case "change-password":
+		return changeResource
+	}
+	return nil
 }
 
 // validSegment reports whether a decoded segment can name anything: no key, id

@@ -100,6 +100,15 @@ func TestNoSecretComesOutOfAnyFailure(t *testing.T) {
 		{name: "used idempotency key", status: 422, headers: []string{"Idempotency-Key", "taken"}},
 		{name: "used recovery token", status: 400, request: []string{"PUT", "/v1/demo/recover-password"},
 			body: `{"passwordRecoveryToken":"` + strings.Repeat("A", 43) + `","newPassword":"` + member + `"}`},
+		{name: "in a query", status: 400, request: []string{"GET", "/v1/demo/users?sort=" + url.QueryEscape(secretPassword) + "&fields=" + url.QueryEscape(secretPassword) +
+			"&after=" + url.QueryEscape(secretPassword) + "&rpp=" + url.QueryEscape(secretPassword) + "&isLocked=" + url.QueryEscape(secretPassword)}},
+		{name: "in a version", status: 412, request: []string{"DELETE", "/v1/demo/users/taken"}, headers: []string{"If-Match", `"` + secretPassword + `"`}},
+		{name: "in a change", status: 400, request: []string{"PUT", "/v1/demo/users/taken"}, body: `{"userName":"` + member + `/","email":"` + member + `","roles":["` + member + `"],"password":"` + member + `"}`},
+		{name: "new password", status: 200, request: []string{"PUT", "/v1/demo/users/taken/change-password"}, body: `{"newPassword":"` + member + `"}`},
+		{name: "new password of the wrong type", status: 400, request: []string{"PUT", "/v1/demo/users/taken/change-password"}, body: `{"newPassword":["` + member + `"],"oldPassword":{"` + member + `":1}}`},
+		{name: "new password, cut off", status: 400, request: []string{"PUT", "/v1/demo/users/taken/change-password"}, body: `{"newPassword":"` + member},
+		{name: "Hasher fails with a new password", status: 500, request: []string{"PUT", "/v1/demo/users/taken/change-password"}, body: `{"newPassword":"` + member + `"}`,
+			setup: hashes(func(pw []byte) (password.Hash, error) { return password.Hash{}, quotes(pw) })},
 		{name: "Hasher fails", status: 500, setup: hashes(func(pw []byte) (password.Hash, error) { return password.Hash{}, quotes(pw) })},
 		{name: "Hasher fails with text", status: 500, setup: hashes(func(pw []byte) (password.Hash, error) { return password.Hash{}, tells{string(pw)} })},
 		{name: "Hasher is overloaded", status: 503, setup: hashes(func(pw []byte) (password.Hash, error) {

@@ -215,7 +215,76 @@ func strictly(operation, body string, extra ...string) (want httpapi.Read, fault
 		return list
 	}
 
+	settings := func() json.RawMessage {
+		raw, ok := all["dashboardSettings"]
+		if ok && raw[0] != '{' {
+			fault("dashboardSettings", "invalid_type")
+			return nil
+		}
+		return raw
+	}
+	roles := func() (refs []users.RoleRef) {
+		for i, raw := range elements("roles") {
+			at := fmt.Sprint("roles/", i)
+			var ref users.RoleRef
+			var members map[string]json.RawMessage
+			switch {
+			case i > users.MaxRoles:
+				continue
+			case raw[0] == '"':
+				ref.Name = str(raw, at)
+			case raw[0] == '{' && json.Unmarshal(raw, &members) == nil:
+				ref = users.RoleRef{Name: str(members["name"], at+"/name"), ID: str(members["id"], at+"/id")}
+			default:
+				fault(at, "invalid_type")
+			}
+			refs = append(refs, ref)
+		}
+		return refs
+	}
+
 	switch operation {
+	case "updateUser":
+		given := func(name string) *string {
+			if _, ok := all[name]; !ok {
+				return nil
+			}
+			s := text(name)
+			return &s
+		}
+		c := users.UserChange{
+			UserName: given("userName"), Email: given("email"), Name: given("name"), AllowDashboardAccess: boolean("allowDashboardAccess"),
+			IsApproved: boolean("isApproved"), IsLockedOut: boolean("isLockedOut"), DashboardSettings: settings(),
+		}
+		if raw, ok := all["username"]; ok {
+			s := str(raw, "userName")
+			if c.UserName != nil && *c.UserName != "" {
+				if s != "" {
+					fault("userName", "duplicate_member")
+				}
+				s = *c.UserName
+			}
+			c.UserName = &s
+		}
+		if _, ok := all["roles"]; ok {
+			list := roles()
+			if list == nil {
+				list = []users.RoleRef{}
+			}
+			c.Roles = &list
+		}
+		want.Change = c
+	case "updateRole":
+		for name, to := range map[string]**string{"name": &want.RoleChange.Name, "description": &want.RoleChange.Description} {
+			if _, ok := all[name]; ok {
+				s := text(name)
+				*to = &s
+			}
+		}
+	case "changePassword":
+		want.NewPassword, want.OldPassword = secret("newPassword"), secret("oldPassword")
+		mail, email := flag("sendMailNotification"), flag("sendEmailNotification")
+		want.Tell = mail || email
 	case "createRole":
 		want.Role = users.Role{Name: text("name"), Description: text("description")}
 	case "recoverPassword":
@@ -231,29 +300,8 @@ func strictly(operation, body string, extra ...string) (want httpapi.Read, fault
 		}
 		date("dateCreated")
 		date("dateUpdated")
-		if raw, ok := all["dashboardSettings"]; ok {
-			if raw[0] == '{' {
-				want.User.DashboardSettings = raw
-			} else {
-				fault("dashboardSettings", "invalid_type")
-			}
-		}
-		for i, raw := range elements("roles") {
-			at := fmt.Sprint("roles/", i)
-			var ref users.RoleRef
-			var members map[string]json.RawMessage
-			switch {
-			case i > users.MaxRoles:
-				continue
-			case raw[0] == '"':
-				ref.Name = str(raw, at)
-			case raw[0] == '{' && json.Unmarshal(raw, &members) == nil:
-				ref = users.RoleRef{Name: str(members["name"], at+"/name"), ID: str(members["id"], at+"/id")}
-			default:
-				fault(at, "invalid_type")
-			}
-			want.User.Roles = append(want.User.Roles, ref)
-		}
+		want.User.DashboardSettings = settings()
+		want.User.Roles = roles()
 		unknown := false
 		for i, raw := range elements("embed") {
 			switch {
@@ -292,15 +340,21 @@ func differs(got, want httpapi.Read) string {
 		{"confirmPassword", &got.User.ConfirmPassword, &want.User.ConfirmPassword},
 		{"passwordRecoveryToken", &got.Token, &want.Token},
 		{"newPassword", &got.NewPassword, &want.NewPassword},
+		{"oldPassword", &got.OldPassword, &want.OldPassword},
 	} {
 		if s.got.Reveal() != s.want.Reveal() {
 			return fmt.Sprintf("%s: got %q, want %q", s.name, s.got.Reveal(), s.want.Reveal())
 		}
 		*s.got, *s.want = password.Secret{}, password.Secret{}
 	}
-	if a, b := got.User.DashboardSettings, want.User.DashboardSettings; !bytes.Equal(a, b) {
-		return fmt.Sprintf("dashboardSettings: got %q, want %q", a, b)
+	for _, s := range [][2]json.RawMessage{
+		{got.User.DashboardSettings, want.User.DashboardSettings}, {got.Change.DashboardSettings, want.Change.DashboardSettings},
+	} {
+		if !bytes.Equal(s[0], s[1]) {
+			return fmt.Sprintf("dashboardSettings: got %q, want %q", s[0], s[1])
+		}
 	}
+	got.Change.DashboardSettings, want.Change.DashboardSettings = nil, nil // unlike bytes.Equal, JSON doesn't keep them
 	for name, raw := range want.User.Extra {
 		if !bytes.Equal(raw, got.User.Extra[name]) {
 			return fmt.Sprintf("%s: got %q, want %q", name, got.User.Extra[name], raw)
@@ -320,5 +374,6 @@ func flat(r httpapi.Read) []any {
 	return []any{
 		u.UserName, u.Email, u.AutoCreatePassword, u.SendEmailNotification, u.AllowDashboardAccess, u.CreationDate,
 		u.IsApproved, u.IsLockedOut, u.Name, u.Roles, u.ID, len(u.Extra), r.Embed, r.Role, r.Login,
+		r.Change, r.RoleChange, r.Tell,
 	}
 }

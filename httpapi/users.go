@@ -2,10 +2,9 @@ package httpapi
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gousers/users"
@@ -29,12 +28,12 @@ var createUserMembers = members[createUserRequest]{
 	known("autoCreatePassword", func(d *jsonReader, q *createUserRequest) { d.flag(&q.params.AutoCreatePassword) }),
 	known("sendEmailNotification", func(d *jsonReader, q *createUserRequest) { d.flag(&q.params.SendEmailNotification) }),
 	known("allowDashboardAccess", func(d *jsonReader, q *createUserRequest) { d.flag(&q.params.AllowDashboardAccess) }),
-	known("dashboardSettings", (*jsonReader).dashboardSettings),
+	known("dashboardSettings", func(d *jsonReader, q *createUserRequest) { d.dashboardSettings(&q.params.DashboardSettings) }),
 	known("creationDate", func(d *jsonReader, q *createUserRequest) { d.date(&q.params.CreationDate) }),
 	known("isApproved", func(d *jsonReader, q *createUserRequest) { d.optional(&q.params.IsApproved) }),
 	known("isLockedOut", func(d *jsonReader, q *createUserRequest) { d.optional(&q.params.IsLockedOut) }),
 	known("name", func(d *jsonReader, q *createUserRequest) { d.str(&q.params.Name) }),
-	known("roles", (*jsonReader).roles),
+	known("roles", func(d *jsonReader, q *createUserRequest) { d.roles(&q.params.Roles) }),
 	known("dateCreated", (*jsonReader).ignoredDate),
 	known("dateUpdated", (*jsonReader).ignoredDate),
 	known("id", func(d *jsonReader, q *createUserRequest) { d.str(&q.params.ID) }),
@@ -56,34 +55,18 @@ func (x *exchange) createUser() (answer, error) {
 	var q createUserRequest
 	x.h.createUser.read(d, &q)
 	q.params.IdempotencyKey = x.idempotencyKey(&d.faults)
-	q.embed = x.embedQuery(&d.faults) || q.embed
+	asked := x.query()
+	q.embed = asked.embed() || q.embed
+	d.faults = append(d.faults, asked.faults...)
 	if found := d.err(); found != nil {
-		return answer{}, refuse(d, found, x.h.svc.CheckCreate(x.r.Context(), x.apiKey, q.params))
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckCreate(x.r.Context(), x.apiKey, q.params))
 	}
 
 	u, err := x.h.svc.Create(x.r.Context(), x.apiKey, q.params)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.UserPath(x.base, u.ID), x.form.User(u, x.base, q.embed)}, nil
-}
-
-// readUser answers GET users/{ref}.
-func (x *exchange) readUser() (answer, error) {
-	if err := x.checkAccept(); err != nil {
-		return answer{}, err
-	}
-
-	var f faults
-	embed := x.embedQuery(&f)
-	u, err := x.h.svc.User(x.r.Context(), x.apiKey, x.ref)
-	if err != nil {
-		return answer{}, err
-	}
-	if found := f.err(); found != nil {
-		return answer{}, found
-	}
-	return answer{status: http.StatusOK, body: x.form.User(u, x.base, embed)}, nil
+	return answer{http.StatusCreated, users.UserPath(x.base, u.ID), x.etag(u), x.form.User(u, x.base, q.embed)}, nil
 }
 
 // login reads a user name, which must not be given in both spellings.
@@ -99,11 +82,20 @@ func (d *jsonReader) login(to *string) {
 	}
 }
 
+// optionalLogin is login where an empty name is not absent.
+func (d *jsonReader) optionalLogin(to **string) {
+	if *to != nil && **to != "" {
+		d.login(*to)
+		return
+	}
+	d.optionalStr(to)
+}
+
 // dashboardSettings takes the bytes of an object as they are. What they must
 // be like is the Service's to say.
-func (d *jsonReader) dashboardSettings(q *createUserRequest) {
+func (d *jsonReader) dashboardSettings(to *json.RawMessage) {
 	if d.is('{', "must be a JSON object") {
-		q.params.DashboardSettings = bytes.Clone(d.raw())
+		*to = bytes.Clone(d.raw())
 	}
 }
 
@@ -114,13 +106,13 @@ func (d *jsonReader) ignoredDate(*createUserRequest) {
 
 // roles reads references to roles. Those beyond the limit are counted by one
 // more than the limit, so that a long list costs no memory.
-func (d *jsonReader) roles(q *createUserRequest) {
+func (d *jsonReader) roles(to *[]users.RoleRef) {
 	d.list(func(i int) {
 		if i > users.MaxRoles {
 			d.skip()
 			return
 		}
-		q.params.Roles = append(q.params.Roles, d.role(i))
+		*to = append(*to, d.role(i))
 	})
 }
 
@@ -161,11 +153,6 @@ func (d *jsonReader) role(i int) (ref users.RoleRef) {
 	return ref
 }
 
-const (
-	embedRoles       = "roles"
-	codeUnknownEmbed = "unknown_embed"
-)
-
 // embed reads what to embed. Of the names that are unknown the first is noted.
 func (d *jsonReader) embed(q *createUserRequest) {
 	unknown := false
@@ -179,37 +166,6 @@ func (d *jsonReader) embed(q *createUserRequest) {
 			d.faults.add(users.FieldError{Pointer: d.at + "/" + strconv.Itoa(i), Code: codeUnknownEmbed, Detail: `must be "roles"`})
 		}
 	})
-}
-
-// embedQuery reads ?embed=roles, repeated or with commas, and notes other names once.
-func (x *exchange) embedQuery(f *faults) (embed bool) {
-	unknown := false
-	for _, v := range x.query(f)["embed"] {
-		for name := range strings.SplitSeq(v, ",") {
-			switch name {
-			case "":
-			case embedRoles:
-				embed = true
-			default:
-				unknown = true
-			}
-		}
-	}
-	if unknown {
-		f.add(users.FieldError{Code: codeUnknownEmbed, Detail: `the query parameter embed must be "roles"`})
-	}
-	return embed
-}
-
-func (x *exchange) query(f *faults) url.Values {
-	if x.r.URL.RawQuery == "" {
-		return nil
-	}
-	q, err := url.ParseQuery(x.r.URL.RawQuery)
-	if err != nil {
-		f.add(users.FieldError{Code: "invalid_query", Detail: "the query is not well-formed"})
-	}
-	return q
 }
 
 // idempotencyKey returns the value of the header, empty if there is none. What a

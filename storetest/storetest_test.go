@@ -656,8 +656,11 @@ var brokenStores = []brokenStore{
 		}
 	}},
 	{"the gap does not grow", "EnqueueKeepsTheGap", func(b *broken) {
+		var mu sync.Mutex
 		youngest := map[string]time.Time{}
 		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if old := youngest[t.UserID]; old.After(t.Created) {
 				t.Created = time.Now().Add(-2 * users.RecoveryWindow)
 			} else {
@@ -957,6 +960,25 @@ func (d dropping) CreateUser(ctx context.Context, n *users.NewUser) error {
 	m := *n
 	m.Notifications = nil
 	return d.Store.CreateUser(ctx, &m)
+}
+
+// Both are honest: to keep links to deleted roles for Purge, and to leave none.
+func TestStoreThatLeavesNothingOfDeletedRolesPasses(t *testing.T) {
+	t.Parallel()
+	err := check(func() users.Store {
+		b := newBroken()
+		b.deleteRole = func(ctx context.Context, app, id string) error {
+			err := b.Store.DeleteRole(ctx, app, id)
+			if err == nil {
+				_, err = b.Store.Purge(ctx, 1<<30)
+			}
+			return err
+		}
+		return b
+	})
+	if err != nil {
+		t.Errorf("got %v, want no breach", err)
+	}
 }
 
 // withoutOutbox is a store that can edit users and has no outbox.

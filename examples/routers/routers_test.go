@@ -102,7 +102,15 @@ func checkAnswers(t *testing.T, url string) {
 		{name: "location", method: "GET", path: location, token: token, status: 200},
 		{name: "location with a slash at the end", method: "GET", path: location + "/", token: token, status: 200},
 		{name: "by name", method: "GET", path: "/v1/demo/users/jane", token: token, status: 200},
-		{name: "a name with an escaped @", method: "GET", path: "/v1/demo/users/jane%40example.com", token: token, status: 404},
+		{name: "by address, with an escaped @", method: "GET", path: "/v1/demo/users/jane%40example.com", token: token, status: 200},
+		{name: "users", method: "GET", path: "/v1/demo/users?searchQuery=jan&sort=-userName", token: token, status: 200},
+		{name: "exists", method: "HEAD", path: "/v1/demo/users/jane/exists", token: token, status: 204},
+		{name: "exists not", method: "GET", path: "/v1/demo/users/nobody/exists", token: token, status: 404},
+		{name: "update", method: "PUT", path: location, token: token, body: `{"name":"Jane"}`, status: 204},
+		{name: "lock", method: "PUT", path: location + "/lock", token: token, status: 204},
+		{name: "unlock with a slash at the end", method: "PUT", path: location + "/unlock/", token: token, status: 204},
+		{name: "change password", method: "PUT", path: location + "/change-password", token: token, body: `{"newPassword":"another 73 teapots on a hill"}`, status: 200},
+		{name: "roles of a look-up", method: "GET", path: "/v1/demo/lookups/roles/", token: token, status: 200},
 		{name: "create with a slash at the end", method: "POST", path: "/v1/demo/users/", token: token, body: body("john"), status: 201},
 		{name: "roles", method: "GET", path: "/v1/demo/roles", token: token, status: 200},
 		{name: "roles with a slash at the end", method: "GET", path: "/v1/demo/roles/", token: token, status: 200},
@@ -114,7 +122,9 @@ func checkAnswers(t *testing.T, url string) {
 		{name: "no such resource", method: "GET", path: "/v1/demo/nothing", token: token, status: 404},
 		{name: "method", method: "DELETE", path: "/v1/demo/users", token: token, status: 405, allow: "POST"},
 		{name: "method with a slash at the end", method: "DELETE", path: "/v1/demo/users/", token: token, status: 405, allow: "POST"},
-		{name: "method on a user", method: "DELETE", path: location, token: token, status: 405, allow: "GET"},
+		{name: "method on a user", method: "POST", path: location, token: token, status: 405, allow: "GET"},
+		{name: "delete", method: "DELETE", path: location, token: token, status: 204},
+		{name: "delete again", method: "DELETE", path: location, token: token, status: 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := send(t, c.method, url+c.path, c.token, c.body)
@@ -123,8 +133,11 @@ func checkAnswers(t *testing.T, url string) {
 				t.Errorf("Allow: got %q, want one with %s", got.header.Get("Allow"), c.allow)
 			}
 			want := "application/json"
-			if c.status >= 400 {
+			switch {
+			case c.status >= 400:
 				want = "application/problem+json"
+			case c.status == 204:
+				return
 			}
 			if got := got.header.Get("Content-Type"); !strings.HasPrefix(got, want) {
 				t.Errorf("Content-Type: got %q, want %q", got, want)

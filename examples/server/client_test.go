@@ -74,21 +74,37 @@ func user(name, more string) string {
 		name, name+"@example.com", demoPassword, more)
 }
 
-// hrefs collects every link of a JSON value: in HAL and in the plain form.
-func hrefs(v any) []string {
-	var all []string
+// link is a link with its relation.
+type link struct{ rel, href string }
+
+// method is what a link is to be asked by.
+func (l link) method() string {
+	switch l.rel {
+	case "delete":
+		return "DELETE"
+	case "put", "lock", "unlock", "approve", "disapprove":
+		return "PUT"
+	}
+	return "GET"
+}
+
+// links collects every link of a JSON value: in HAL and in the plain form. rel is
+// the name of the member that holds the value.
+func links(rel string, v any) (all []link) {
 	switch v := v.(type) {
 	case map[string]any:
-		for k, inner := range v {
-			if s, ok := inner.(string); ok && k == "href" {
-				all = append(all, s)
-			} else {
-				all = append(all, hrefs(inner)...)
-			}
+		if named, ok := v["rel"].(string); ok {
+			rel = named
+		}
+		if href, ok := v["href"].(string); ok {
+			return []link{{rel, href}}
+		}
+		for name, inner := range v {
+			all = append(all, links(name, inner)...)
 		}
 	case []any:
 		for _, inner := range v {
-			all = append(all, hrefs(inner)...)
+			all = append(all, links(rel, inner)...)
 		}
 	}
 	return all

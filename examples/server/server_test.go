@@ -98,20 +98,33 @@ func TestEveryLinkAnswersInBothForms(t *testing.T) {
 				t.Errorf("%s, %s: got %v, want %v", accept, member, got, want)
 			}
 		}
-		// Follow each link, and each link of what that gives.
-		seen := map[string]bool{}
-		left := append(hrefs(created.members), hrefs(read.members)...)
+		// Follow each link, and each link of what that gives; delete at the end.
+		seen := map[link]bool{}
+		var deletes []link
+		left := append(links("", created.members), links("", read.members)...)
 		for len(left) > 0 {
-			path := left[0]
+			l := left[0]
 			left = left[1:]
-			if seen[path] {
+			if seen[l] {
 				continue
 			}
-			seen[path] = true
-			left = append(left, hrefs(c.get(t, path).want(t, 200).members)...)
+			seen[l] = true
+			switch l.method() {
+			case "GET":
+				left = append(left, links("", c.get(t, l.href).want(t, 200).members)...)
+			case "PUT":
+				c.send(t, "PUT", l.href, "{}").want(t, 204)
+			case "DELETE":
+				deletes = append(deletes, l)
+			}
 		}
-		if len(seen) < 4 { // the user, the roles, two of them
-			t.Errorf("%s: got the links %v, want at least 4", accept, seen)
+		if len(seen) < 8+3*2+1 { // of the user, of each role, of the list of roles
+			t.Errorf("%s: got the links %v, want at least 15", accept, seen)
+		}
+		for _, l := range deletes {
+			if strings.Contains(l.href, "/users/") { // the roles are for the other form
+				c.send(t, "DELETE", l.href, "").want(t, 204)
+			}
 		}
 	}
 }

@@ -1,0 +1,132 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/gousers/users"
+)
+
+// updateUserMembers are what is read of PUT users/{ref}. What is absent or null
+// stays as it is, and what a user shows beside them (id, dates, links) is skipped,
+// so that a whole user can be sent back. Never written to.
+var updateUserMembers = members[users.UserChange]{
+	known("userName", func(d *jsonReader, c *users.UserChange) { d.optionalLogin(&c.UserName) }),
+	alias("username", "userName", func(d *jsonReader, c *users.UserChange) { d.optionalLogin(&c.UserName) }),
+	known("email", func(d *jsonReader, c *users.UserChange) { d.optionalStr(&c.Email) }),
+	known("allowDashboardAccess", func(d *jsonReader, c *users.UserChange) { d.optional(&c.AllowDashboardAccess) }),
+	known("dashboardSettings", func(d *jsonReader, c *users.UserChange) { d.dashboardSettings(&c.DashboardSettings) }),
+	known("isApproved", func(d *jsonReader, c *users.UserChange) { d.optional(&c.IsApproved) }),
+	known("isLockedOut", func(d *jsonReader, c *users.UserChange) { d.optional(&c.IsLockedOut) }),
+	known("name", func(d *jsonReader, c *users.UserChange) { d.optionalStr(&c.Name) }),
+	known("roles", func(d *jsonReader, c *users.UserChange) {
+		roles := []users.RoleRef{}
+		d.roles(&roles)
+		c.Roles = &roles
+	}),
+}
+
+// updateUser answers PUT users/{ref}. A request with faults asks the Service for
+// the rest of them and changes nothing.
+func (x *exchange) updateUser() (answer, error) {
+	d, err := x.receiveOnly()
+	if err != nil {
+		return answer{}, err
+	}
+	defer d.release()
+
+	var c users.UserChange
+	updateUserMembers.read(d, &c)
+	if found := d.err(); found != nil {
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckUpdateUser(x.r.Context(), x.apiKey, x.ref, c))
+	}
+
+	var u *users.User
+	err = x.conditionally(func(ifVersion int64) (err error) {
+		c.IfVersion = ifVersion
+		u, err = x.h.svc.UpdateUser(x.r.Context(), x.apiKey, x.ref, c)
+		return err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent, etag: x.etag(u)}, nil
+}
+
+// deleteUser answers DELETE users/{ref}.
+func (x *exchange) deleteUser() (answer, error) {
+	err := x.conditionally(func(ifVersion int64) error {
+		return x.h.svc.DeleteUser(x.r.Context(), x.apiKey, x.ref, ifVersion)
+	})
+	return answer{status: http.StatusNoContent}, err
+}
+
+func (x *exchange) lockUser() (answer, error) {
+	return x.setStatus(users.Status{IsLockedOut: new(true)})
+}
+
+func (x *exchange) unlockUser() (answer, error) {
+	return x.setStatus(users.Status{IsLockedOut: new(false)})
+}
+
+func (x *exchange) approveUser() (answer, error) {
+	return x.setStatus(users.Status{IsApproved: new(true)})
+}
+
+func (x *exchange) disapproveUser() (answer, error) {
+	return x.setStatus(users.Status{IsApproved: new(false)})
+}
+
+// setStatus answers PUT users/{ref}/lock and the like. The path says it all: the
+// body is not looked at, for clients send a whole user, {} or nothing.
+func (x *exchange) setStatus(s users.Status) (answer, error) {
+	err := x.conditionally(func(ifVersion int64) error {
+		s.IfVersion = ifVersion
+		_, err := x.h.svc.SetStatus(x.r.Context(), x.apiKey, x.ref, s)
+		return err
+	})
+	return answer{status: http.StatusNoContent}, err
+}
+
+// changePasswordMembers are what is read of PUT users/{ref}/change-password, with
+// both spellings of public clients for the notification. Never written to.
+var changePasswordMembers = members[users.ChangePasswordParams]{
+	known("newPassword", func(d *jsonReader, p *users.ChangePasswordParams) { d.secret(&p.NewPassword) }),
+	known("oldPassword", func(d *jsonReader, p *users.ChangePasswordParams) { d.secret(&p.OldPassword) }),
+	known("sendMailNotification", (*jsonReader).tellOfChange),
+	known("sendEmailNotification", (*jsonReader).tellOfChange),
+}
+
+func (d *jsonReader) tellOfChange(p *users.ChangePasswordParams) {
+	tell, _ := d.boolean()
+	p.SendEmailNotification = p.SendEmailNotification || tell
+}
+
+// changePassword answers PUT users/{ref}/change-password. A wrong old password is
+// a fault of the request and no 401: at that a client would drop its own credentials.
+func (x *exchange) changePassword() (answer, error) {
+	d, err := x.receive()
+	if err != nil {
+		return answer{}, err
+	}
+	defer d.release()
+
+	var p users.ChangePasswordParams
+	changePasswordMembers.read(d, &p)
+	if found := d.err(); found != nil {
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckChangePassword(x.r.Context(), x.apiKey, x.ref, p))
+	}
+
+	err = x.conditionally(func(ifVersion int64) error {
+		p.IfVersion = ifVersion
+		return x.h.svc.ChangePassword(x.r.Context(), x.apiKey, x.ref, p)
+	})
+	switch {
+	case errors.Is(err, users.ErrBadCredentials):
+		return answer{}, invalid("/oldPassword", "wrong_password", "is not the password of this user")
+	case err != nil:
+		return answer{}, err
+	}
+	x.form = users.Plain // true is no object, which HAL is
+	return answer{status: http.StatusOK, body: true}, nil
+}
