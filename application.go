@@ -100,14 +100,14 @@ func (s *Service) Applications(ctx context.Context, p Page) (*ApplicationList, e
 	if _, ok := CallerFrom(ctx); ok {
 		return nil, &ForbiddenError{}
 	}
-	editor, err := capability[ApplicationEditor](s, "ApplicationEditor")
+	if s.applications == nil {
+		return nil, lacks("ApplicationEditor")
+	}
+	p, err := p.checked()
 	if err != nil {
 		return nil, err
 	}
-	if p, err = p.checked(); err != nil {
-		return nil, err
-	}
-	apps, err := editor.ListApplications(ctx, p.more())
+	apps, err := s.applications.ListApplications(ctx, p.more())
 	if err != nil {
 		return nil, stored("list applications", err)
 	}
@@ -132,9 +132,8 @@ func (s *Service) UpdateApplication(ctx context.Context, apiKey string, c Applic
 	if _, ok := CallerFrom(ctx); ok {
 		return nil, &ForbiddenError{}
 	}
-	editor, err := capability[ApplicationEditor](s, "ApplicationEditor")
-	if err != nil {
-		return nil, err
+	if s.applications == nil {
+		return nil, lacks("ApplicationEditor")
 	}
 
 	for tried := int64(0); ; {
@@ -158,7 +157,7 @@ func (s *Service) UpdateApplication(ctx context.Context, apiKey string, c Applic
 			return &a, nil
 		}
 		tried = a.Version
-		err = editor.UpdateApplication(ctx, a)
+		err = s.applications.UpdateApplication(ctx, a)
 		switch {
 		case err == nil:
 			a.Version++

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
 )
 
 // The callers of the tables below, by the head of their column.
@@ -21,9 +22,15 @@ var callers = map[string]*users.Caller{
 	"nothing": {ID: "nothing", APIKey: apiKey},
 	"limited": &limited,
 	"admin":   &admin,
+	"manager": &manager,
+	"blind":   {ID: "blind", APIKey: apiKey, Permissions: manager.Permissions &^ users.ReadUsers},
 	"other":   {ID: "admin", APIKey: "other", Permissions: users.AllPermissions},
 	"case":    {ID: "admin", APIKey: "ACME", Permissions: users.AllPermissions}, // apiKeys are compared byte for byte
 }
+
+// manager may do everything to users who may no more than others.
+var manager = users.Caller{ID: "manager", APIKey: apiKey, Permissions: users.CreateUsers | users.ReadUsers | users.SetStatus |
+	users.IssueTokens | users.EditUsers | users.DeleteUsers | users.SetPasswords}
 
 func asCaller(ctx context.Context, name string) context.Context {
 	c, ok := callers[name]
@@ -42,6 +49,10 @@ type world struct {
 	svc                *users.Service
 	role               users.Role
 	own, hosts, admins *users.User // made by limited, the host, admin
+
+	// named are users by name: "own", "editor" who has the role, "owner" who has access
+	// to the dashboard.
+	named map[string]*users.User
 }
 
 func newWorld(t *testing.T, o users.Options, a users.Application) *world {
@@ -59,6 +70,16 @@ func newWorld(t *testing.T, o users.Options, a users.Application) *world {
 	w.role = *role
 	w.own = addUser(t, as(t.Context(), limited), w.svc, "own")
 	w.admins = addUser(t, system, w.svc, "admins")
+	w.named = map[string]*users.User{"own": w.own}
+	for _, p := range []users.CreateUserParams{params("editor"), params("owner")} {
+		if p.UserName == "editor" {
+			p.Roles = roleRefs("editor")
+		}
+		p.AllowDashboardAccess = p.UserName == "owner"
+		if w.named[p.UserName], err = w.svc.Create(system, apiKey, p); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if !o.RequireCaller {
 		w.hosts = addUser(t, t.Context(), w.svc, "hosts")
 	}
@@ -69,9 +90,8 @@ const unknownID = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
 
 // operations are all that a Service does for a caller.
 func (w *world) operations() map[string]func(ctx context.Context) error {
-	yes := true
 	svc := w.svc
-	return map[string]func(ctx context.Context) error{
+	ops := map[string]func(ctx context.Context) error{
 		"Create":      func(ctx context.Context) error { _, err := svc.Create(ctx, apiKey, params("new")); return err },
 		"CheckCreate": func(ctx context.Context) error { return svc.CheckCreate(ctx, apiKey, params("new")) },
 		"Prepare":     func(ctx context.Context) error { _, err := svc.Prepare(ctx, apiKey, params("new")); return err },
@@ -80,14 +100,6 @@ func (w *world) operations() map[string]func(ctx context.Context) error {
 		"User/absent": func(ctx context.Context) error { _, err := svc.User(ctx, apiKey, unknownID); return err },
 		"User/name":   func(ctx context.Context) error { _, err := svc.User(ctx, apiKey, "own"); return err },
 		"User/noname": func(ctx context.Context) error { _, err := svc.User(ctx, apiKey, "nobody"); return err },
-		"SetStatus": func(ctx context.Context) error {
-			_, err := svc.SetStatus(ctx, apiKey, w.own.ID, users.Status{IsApproved: &yes})
-			return err
-		},
-		"SetStatus/absent": func(ctx context.Context) error {
-			_, err := svc.SetStatus(ctx, apiKey, unknownID, users.Status{IsApproved: &yes})
-			return err
-		},
 		"CreateRole": func(ctx context.Context) error {
 			_, err := svc.CreateRole(ctx, apiKey, users.Role{Name: "r"})
 			return err
@@ -107,16 +119,119 @@ func (w *world) operations() map[string]func(ctx context.Context) error {
 			_, err := svc.CreateApplication(ctx, users.Application{APIKey: "new"})
 			return err
 		},
-		"IssueSetPasswordToken": func(ctx context.Context) error {
-			_, err := svc.IssueSetPasswordToken(ctx, apiKey, w.own.ID)
-			return err
-		},
 		"Notifications": func(ctx context.Context) error {
 			_, err := svc.Notifications(ctx, apiKey, users.NotificationQuery{})
 			return err
 		},
 		"RetryNotification": func(ctx context.Context) error { return svc.RetryNotification(ctx, apiKey, unknownID) },
 		"Purge":             func(ctx context.Context) error { _, err := svc.Purge(ctx, 10); return err },
+		"FindUsers": func(ctx context.Context) error {
+			_, err := svc.FindUsers(ctx, apiKey, users.FindUsersParams{})
+			return err
+		},
+		"EachUser": func(ctx context.Context) error {
+			for _, err := range svc.EachUser(ctx, apiKey, users.UserFilter{}) {
+				return err
+			}
+			return nil
+		},
+		"Exists":        func(ctx context.Context) error { return exists(svc.Exists(ctx, apiKey, "own")) },
+		"Exists/absent": func(ctx context.Context) error { return exists(svc.Exists(ctx, apiKey, "nobody")) },
+		"FindRoles": func(ctx context.Context) error {
+			_, err := svc.FindRoles(ctx, apiKey, users.FindRolesParams{})
+			return err
+		},
+		"UpdateRole": func(ctx context.Context) error {
+			_, err := svc.UpdateRole(ctx, apiKey, w.role.ID, users.RoleChange{Name: ptr("new")})
+			return err
+		},
+		"UpdateRole/absent": func(ctx context.Context) error {
+			_, err := svc.UpdateRole(ctx, apiKey, unknownID, users.RoleChange{})
+			return err
+		},
+		"DeleteRole":        func(ctx context.Context) error { return svc.DeleteRole(ctx, apiKey, w.role.ID) },
+		"DeleteRole/absent": func(ctx context.Context) error { return svc.DeleteRole(ctx, apiKey, unknownID) },
+		"Applications": func(ctx context.Context) error {
+			_, err := svc.Applications(ctx, users.Page{})
+			return err
+		},
+		"UpdateApplication": func(ctx context.Context) error {
+			_, err := svc.UpdateApplication(ctx, apiKey, users.ApplicationChange{Name: ptr("new")})
+			return err
+		},
+	}
+	// What is done to a user, by id, by name and by address: to one without roles, to
+	// those that may more than others, and to nobody.
+	for target, name := range map[string]string{"plain": "own", "role": "editor", "dashboard": "owner", "absent": "nobody"} {
+		refs := []string{name, name + "@example.com", unknownID}
+		if u := w.named[name]; u != nil {
+			refs[2] = u.ID
+		}
+		for does, do := range w.onUsers() {
+			ops[does+"/"+target] = func(ctx context.Context) (err error) {
+				for i, ref := range refs {
+					if i > 0 && class(err) == "ok" { // done by now
+						break
+					}
+					if next := do(ctx, ref); i > 0 && class(next) != class(err) {
+						return fmt.Errorf("%w, but as %s: %w", err, ref, next)
+					} else {
+						err = next
+					}
+				}
+				return err
+			}
+		}
+	}
+	return ops
+}
+
+func exists(there bool, err error) error {
+	if err == nil && !there {
+		return users.ErrNotFound
+	}
+	return err
+}
+
+// onUsers are what a Service does to a user that a caller must govern.
+func (w *world) onUsers() map[string]func(ctx context.Context, ref string) error {
+	svc := w.svc
+	return map[string]func(ctx context.Context, ref string) error{
+		"SetStatus": func(ctx context.Context, ref string) error {
+			_, err := svc.SetStatus(ctx, apiKey, ref, users.Status{IsApproved: ptr(true)})
+			return err
+		},
+		"UpdateUser": func(ctx context.Context, ref string) error {
+			_, err := svc.UpdateUser(ctx, apiKey, ref, users.UserChange{Email: ptr("new@example.com")})
+			return err
+		},
+		"UpdateUser,whole": func(ctx context.Context, ref string) error { // sent back as it is
+			c := users.UserChange{UserName: &ref, IsApproved: ptr(true), Roles: ptr([]users.RoleRef{})}
+			if u := w.named[ref]; u != nil {
+				c.Roles = ptr(make([]users.RoleRef, len(u.Roles)))
+				for i, r := range u.Roles {
+					(*c.Roles)[i] = users.RoleRef{ID: r.ID, Name: r.Name}
+				}
+				c.AllowDashboardAccess = &u.AllowDashboardAccess
+			} else {
+				c.UserName, c.Roles = nil, nil
+			}
+			_, err := svc.UpdateUser(ctx, apiKey, ref, c)
+			return err
+		},
+		"DeleteUser": func(ctx context.Context, ref string) error { return svc.DeleteUser(ctx, apiKey, ref, 0) },
+		"ChangePassword": func(ctx context.Context, ref string) error {
+			return svc.ChangePassword(ctx, apiKey, ref, users.ChangePasswordParams{NewPassword: password.New(newSecret)})
+		},
+		"IssueSetPasswordToken": func(ctx context.Context, ref string) error {
+			if u := w.named[ref]; u != nil { // it takes ids alone
+				ref = u.ID
+			} else if name, _, ok := strings.Cut(ref, "@"); ok && w.named[name] != nil {
+				ref = w.named[name].ID
+			}
+			_, err := svc.IssueSetPasswordToken(ctx, apiKey, ref)
+			return err
+		},
 	}
 }
 
@@ -156,58 +271,122 @@ func checkTable(t *testing.T, table string, o users.Options, a users.Application
 func TestOperationsAreAllowedAsTheTableSays(t *testing.T) {
 	t.Parallel()
 	checkTable(t, `
-	                      host zero nothing limited admin other case
-	Create                ok   401  403     ok      ok    401   401
-	CheckCreate           ok   401  403     ok      ok    401   401
-	Prepare               ok   401  403     ok      ok    401   401
-	User/own              ok   401  403     ok      ok    401   401
-	User/admins           ok   401  403     403     ok    401   401
-	User/absent           404  401  403     403     404   401   401
-	User/name             ok   401  403     403     ok    401   401
-	User/noname           404  401  403     403     404   401   401
-	SetStatus             ok   401  403     403     ok    401   401
-	SetStatus/absent      404  401  403     403     404   401   401
-	CreateRole            ok   401  403     403     ok    401   401
-	Role                  ok   401  403     403     ok    401   401
-	Role/id               ok   401  403     403     ok    401   401
-	Role/absent           404  401  403     403     404   401   401
-	Roles                 ok   401  403     403     ok    401   401
-	Application           ok   401  ok      ok      ok    401   401
-	CreateApplication     ok   403  403     403     403   403   403
-	IssueSetPasswordToken ok   401  403     403     ok    401   401
-	Notifications         ok   401  403     403     ok    401   401
-	RetryNotification     404  401  403     403     404   401   401
-	Purge                 ok   403  403     403     403   403   403
+	                                host zero nothing limited manager blind admin other case
+	Create                          ok   401  403     ok      ok      ok    ok    401   401
+	CheckCreate                     ok   401  403     ok      ok      ok    ok    401   401
+	Prepare                         ok   401  403     ok      ok      ok    ok    401   401
+	User/own                        ok   401  403     ok      ok      403   ok    401   401
+	User/admins                     ok   401  403     403     ok      403   ok    401   401
+	User/absent                     404  401  403     403     404     403   404   401   401
+	User/name                       ok   401  403     403     ok      403   ok    401   401
+	User/noname                     404  401  403     403     404     403   404   401   401
+	FindUsers                       ok   401  403     403     ok      403   ok    401   401
+	EachUser                        ok   401  403     403     ok      403   ok    401   401
+	Exists                          ok   401  403     403     ok      403   ok    401   401
+	Exists/absent                   404  401  403     403     404     403   404   401   401
+	SetStatus/plain                 ok   401  403     403     ok      ok    ok    401   401
+	SetStatus/role                  ok   401  403     403     403     403   ok    401   401
+	SetStatus/dashboard             ok   401  403     403     403     403   ok    401   401
+	SetStatus/absent                404  401  403     403     404     403   404   401   401
+	UpdateUser/plain                ok   401  403     403     ok      ok    ok    401   401
+	UpdateUser/role                 ok   401  403     403     403     403   ok    401   401
+	UpdateUser/dashboard            ok   401  403     403     403     403   ok    401   401
+	UpdateUser/absent               404  401  403     403     404     403   404   401   401
+	UpdateUser,whole/plain          ok   401  403     403     ok      ok    ok    401   401
+	UpdateUser,whole/role           ok   401  403     403     ok      403   ok    401   401
+	UpdateUser,whole/dashboard      ok   401  403     403     ok      403   ok    401   401
+	UpdateUser,whole/absent         404  401  403     403     404     403   404   401   401
+	DeleteUser/plain                ok   401  403     403     ok      ok    ok    401   401
+	DeleteUser/role                 ok   401  403     403     403     403   ok    401   401
+	DeleteUser/dashboard            ok   401  403     403     403     403   ok    401   401
+	DeleteUser/absent               404  401  403     403     404     403   404   401   401
+	ChangePassword/plain            ok   401  403     403     ok      ok    ok    401   401
+	ChangePassword/role             ok   401  403     403     403     403   ok    401   401
+	ChangePassword/dashboard        ok   401  403     403     403     403   ok    401   401
+	ChangePassword/absent           404  401  403     403     404     403   404   401   401
+	IssueSetPasswordToken/plain     ok   401  403     403     ok      ok    ok    401   401
+	IssueSetPasswordToken/role      ok   401  403     403     403     403   ok    401   401
+	IssueSetPasswordToken/dashboard ok   401  403     403     403     403   ok    401   401
+	IssueSetPasswordToken/absent    404  401  403     403     404     403   404   401   401
+	CreateRole                      ok   401  403     403     403     403   ok    401   401
+	Role                            ok   401  403     403     ok      403   ok    401   401
+	Role/id                         ok   401  403     403     ok      403   ok    401   401
+	Role/absent                     404  401  403     403     404     403   404   401   401
+	Roles                           ok   401  403     403     ok      403   ok    401   401
+	FindRoles                       ok   401  403     403     ok      403   ok    401   401
+	UpdateRole                      ok   401  403     403     403     403   ok    401   401
+	UpdateRole/absent               404  401  403     403     403     403   404   401   401
+	DeleteRole                      ok   401  403     403     403     403   ok    401   401
+	DeleteRole/absent               404  401  403     403     403     403   404   401   401
+	Application                     ok   401  ok      ok      ok      ok    ok    401   401
+	CreateApplication               ok   403  403     403     403     403   403   403   403
+	Applications                    ok   403  403     403     403     403   403   403   403
+	UpdateApplication               ok   403  403     403     403     403   403   403   403
+	Notifications                   ok   401  403     403     403     403   ok    401   401
+	RetryNotification               404  401  403     403     403     403   404   401   401
+	Purge                           ok   403  403     403     403     403   403   403   403
 	`, users.Options{}, users.Application{})
 }
 
-// With RequireCaller a forgotten Caller is no longer the host. Making an
-// application and purging are of no application and so of no caller's.
+// With RequireCaller a forgotten Caller is no longer the host. What
+// concerns applications themselves and purging are no caller's.
 func TestRequireCallerRefusesContextsWithoutCaller(t *testing.T) {
 	t.Parallel()
 	checkTable(t, `
-	                      host admin limited
-	Create                401  ok    ok
-	CheckCreate           401  ok    ok
-	Prepare               401  ok    ok
-	User/own              401  ok    ok
-	User/admins           401  ok    403
-	User/absent           401  404   403
-	User/name             401  ok    403
-	User/noname           401  404   403
-	SetStatus             401  ok    403
-	SetStatus/absent      401  404   403
-	CreateRole            401  ok    403
-	Role                  401  ok    403
-	Role/id               401  ok    403
-	Role/absent           401  404   403
-	Roles                 401  ok    403
-	Application           401  ok    ok
-	CreateApplication     ok   403   403
-	IssueSetPasswordToken 401  ok    403
-	Notifications         401  ok    403
-	RetryNotification     401  404   403
-	Purge                 ok   403   403
+	                                host admin limited
+	Create                          401  ok    ok
+	CheckCreate                     401  ok    ok
+	Prepare                         401  ok    ok
+	User/own                        401  ok    ok
+	User/admins                     401  ok    403
+	User/absent                     401  404   403
+	User/name                       401  ok    403
+	User/noname                     401  404   403
+	FindUsers                       401  ok    403
+	EachUser                        401  ok    403
+	Exists                          401  ok    403
+	Exists/absent                   401  404   403
+	SetStatus/plain                 401  ok    403
+	SetStatus/role                  401  ok    403
+	SetStatus/dashboard             401  ok    403
+	SetStatus/absent                401  404   403
+	UpdateUser/plain                401  ok    403
+	UpdateUser/role                 401  ok    403
+	UpdateUser/dashboard            401  ok    403
+	UpdateUser/absent               401  404   403
+	UpdateUser,whole/plain          401  ok    403
+	UpdateUser,whole/role           401  ok    403
+	UpdateUser,whole/dashboard      401  ok    403
+	UpdateUser,whole/absent         401  404   403
+	DeleteUser/plain                401  ok    403
+	DeleteUser/role                 401  ok    403
+	DeleteUser/dashboard            401  ok    403
+	DeleteUser/absent               401  404   403
+	ChangePassword/plain            401  ok    403
+	ChangePassword/role             401  ok    403
+	ChangePassword/dashboard        401  ok    403
+	ChangePassword/absent           401  404   403
+	IssueSetPasswordToken/plain     401  ok    403
+	IssueSetPasswordToken/role      401  ok    403
+	IssueSetPasswordToken/dashboard 401  ok    403
+	IssueSetPasswordToken/absent    401  404   403
+	CreateRole                      401  ok    403
+	Role                            401  ok    403
+	Role/id                         401  ok    403
+	Role/absent                     401  404   403
+	Roles                           401  ok    403
+	FindRoles                       401  ok    403
+	UpdateRole                      401  ok    403
+	UpdateRole/absent               401  404   403
+	DeleteRole                      401  ok    403
+	DeleteRole/absent               401  404   403
+	Application                     401  ok    ok
+	CreateApplication               ok   403   403
+	Applications                    ok   403   403
+	UpdateApplication               ok   403   403
+	Notifications                   401  ok    403
+	RetryNotification               401  404   403
+	Purge                           ok   403   403
 	`, users.Options{RequireCaller: true}, users.Application{})
 }
 
@@ -219,21 +398,28 @@ func TestDisabledApplicationRefusesEverythingButReadingIt(t *testing.T) {
 		"host":  t.Context(),
 		"admin": as(t.Context(), users.Caller{ID: "admin", APIKey: "closed", Permissions: users.AllPermissions}),
 	} {
-		yes := true
 		_, create := svc.Create(ctx, "closed", params("new"))
 		_, prepare := svc.Prepare(ctx, "closed", params("new"))
 		_, user := svc.User(ctx, "closed", unknownID)
-		_, status := svc.SetStatus(ctx, "closed", unknownID, users.Status{IsApproved: &yes})
+		_, status := svc.SetStatus(ctx, "closed", unknownID, users.Status{IsApproved: ptr(true)})
 		_, createRole := svc.CreateRole(ctx, "closed", users.Role{Name: "r"})
 		_, role := svc.Role(ctx, "closed", users.RoleRef{Name: "r"})
 		_, roles := svc.Roles(ctx, "closed", users.Page{})
 		_, token := svc.IssueSetPasswordToken(ctx, "closed", unknownID)
+		_, find := svc.FindUsers(ctx, "closed", users.FindUsersParams{})
+		_, exists := svc.Exists(ctx, "closed", "nobody")
+		_, update := svc.UpdateUser(ctx, "closed", "nobody", users.UserChange{})
+		_, findRoles := svc.FindRoles(ctx, "closed", users.FindRolesParams{})
+		_, updateRole := svc.UpdateRole(ctx, "closed", unknownID, users.RoleChange{})
 		_, waiting := svc.Notifications(ctx, "closed", users.NotificationQuery{})
 		for op, err := range map[string]error{
 			"Create": create, "CheckCreate": svc.CheckCreate(ctx, "closed", params("new")), "Prepare": prepare,
 			"User": user, "SetStatus": status, "CreateRole": createRole, "Role": role, "Roles": roles,
 			"IssueSetPasswordToken": token, "Notifications": waiting,
 			"RetryNotification": svc.RetryNotification(ctx, "closed", unknownID),
+			"FindUsers":         find, "Exists": exists, "UpdateUser": update, "FindRoles": findRoles, "UpdateRole": updateRole,
+			"DeleteUser": svc.DeleteUser(ctx, "closed", "nobody", 0), "DeleteRole": svc.DeleteRole(ctx, "closed", unknownID),
+			"ChangePassword": svc.ChangePassword(ctx, "closed", "nobody", users.ChangePasswordParams{}),
 		} {
 			equal(t, op+" as "+who, class(err), "forbidden")
 		}
@@ -253,25 +439,31 @@ func TestEachPermissionOpensWhatItNames(t *testing.T) {
 		opens string
 	}{
 		{users.CreateUsers, nil, "Create CheckCreate Prepare"},
-		{users.ReadUsers, nil, "User/own User/admins User/absent User/name User/noname Role Role/id Role/absent Roles"},
-		{users.ManageRoles, nil, "CreateRole Role Role/id Role/absent Roles"},
-		{users.AssignRoles, nil, "Role/absent Roles"},
-		{users.AssignRoles, []string{"editor"}, "Role Role/id Role/absent Roles"},
-		{users.AssignAnyRole, nil, "Role Role/id Role/absent Roles"},
-		{users.AssignAnyRole, []string{"viewer"}, "Role Role/id Role/absent Roles"},
-		{users.SetStatus, nil, "SetStatus SetStatus/absent"},
-		{users.GrantDashboard, nil, ""},
+		{users.ReadUsers, nil, `User/own User/admins User/absent User/name User/noname FindUsers EachUser Exists Exists/absent
+			UpdateUser,whole/plain UpdateUser,whole/role UpdateUser,whole/dashboard UpdateUser,whole/absent UpdateUser/absent
+			Role Role/id Role/absent Roles FindRoles`},
+		{users.ManageRoles, nil, `CreateRole Role Role/id Role/absent Roles FindRoles
+			UpdateRole UpdateRole/absent DeleteRole DeleteRole/absent`},
+		{users.AssignRoles, nil, "UpdateUser,whole/plain Role/absent Roles FindRoles"},
+		{users.AssignRoles, []string{"editor"}, "UpdateUser,whole/plain UpdateUser,whole/role Role Role/id Role/absent Roles FindRoles"},
+		{users.AssignAnyRole, nil, "UpdateUser,whole/plain UpdateUser,whole/role Role Role/id Role/absent Roles FindRoles"},
+		{users.AssignAnyRole, []string{"viewer"}, "UpdateUser,whole/plain UpdateUser,whole/role Role Role/id Role/absent Roles FindRoles"},
+		{users.SetStatus, nil, "SetStatus/plain UpdateUser,whole/plain"},
+		{users.GrantDashboard, nil, "UpdateUser,whole/plain UpdateUser,whole/dashboard"},
 		{users.ImportUsers, nil, ""},
-		{users.IssueTokens, nil, "IssueSetPasswordToken"},
+		{users.IssueTokens, nil, "IssueSetPasswordToken/plain"},
 		{users.ManageNotifications, nil, "Notifications RetryNotification"},
+		{users.EditUsers, nil, "UpdateUser/plain UpdateUser,whole/plain"},
+		{users.DeleteUsers, nil, "DeleteUser/plain"},
+		{users.SetPasswords, nil, "ChangePassword/plain"},
 	} {
-		w := newWorld(t, users.Options{}, users.Application{})
 		ctx := as(t.Context(), users.Caller{ID: "x", APIKey: apiKey, Permissions: c.allow, AssignableRoles: roleRefs(c.grant...)})
 		opened := []string{}
-		for name, op := range w.operations() {
+		for name := range (&world{}).operations() {
 			if name == "Application" { // open to all of the application
 				continue
 			}
+			op := newWorld(t, users.Options{}, users.Application{}).operations()[name]
 			if got := class(op(ctx)); got == "ok" || strings.HasSuffix(name, "absent") && got == "not found" ||
 				(name == "User/noname" || name == "RetryNotification") && got == "not found" {
 				opened = append(opened, name)

@@ -1,8 +1,7 @@
-// Package users creates and stores the users of multi-tenant applications. It
-// validates, authorizes, hashes, stores and notifies, and reads users back. The
-// program that imports it is called the host here: it brings its database, its
-// transaction, its router, its authentication and its mail. Signing users in,
-// listing, changing and deleting them is not part of this version.
+// Package users creates and keeps the users of multi-tenant applications. It
+// validates, authorizes, hashes, stores and notifies; it finds, changes and deletes
+// users and checks their passwords. The program that imports it is called the host
+// here: it brings its database, its transaction, its router, its sessions and its mail.
 //
 // # Applications
 //
@@ -42,13 +41,31 @@
 // Privileged members (roles, isApproved, allowDashboardAccess, a chosen id and
 // the like) need a permission, and never bind from JSON.
 //
+// # Finding, changing and deleting users
+//
+// Everywhere a user is named by its id, its user name or its e-mail address.
+// [Service.FindUsers] searches and pages, [Service.EachUser] reads all.
+// [Service.UpdateUser] merges: nil members stay, and a member that is given as it is
+// asks for nothing. Each change adds one to User.Version, and a change, a deletion or a
+// new password can be made conditional on it: [ErrStale].
+//
+// Beside its permission a caller must govern the user that it changes, locks or
+// deletes or whose password it sets: it must be able to give every role that the user
+// has, and the access to the dashboard. See [Service.UpdateUser].
+//
+// What the members of a user's status mean: one that IsLockedOut or not IsApproved can
+// be found, changed and recover its password, but [Service.Authenticate] refuses it
+// once the password was right. Failed sign-ins lock for a time of their own, see
+// [Lockout], and are no part of it. An application that is Disabled refuses everything.
+//
 // # Plugging in a store
 //
 // A [Store] keeps what it is given, all or nothing, and reports conflicts; it
 // holds no policy. Package memstore keeps it in memory, for tests and demos;
 // package sqlstore in PostgreSQL, MySQL, MariaDB or SQLite. The contract for a
 // store of your own is the comment of Store, and package storetest checks it.
-// The types from [NewUser] to [TokenStore] are for those who write one.
+// The types that its methods mention, and its capabilities such as [UserEditor], are
+// for those who write one.
 //
 // To create a user inside a transaction of your own, hash first, so that no
 // connection is held meanwhile, and tell the Service that the commit is yours:
@@ -77,7 +94,8 @@
 //   - [*ForbiddenError]: every privileged member that the caller may not set, or
 //     none where the operation as a whole is refused.
 //   - [ErrUnauthenticated], [ErrUnknownApplication], [ErrNotFound],
-//     [ErrIdempotencyMismatch], [ErrBadToken].
+//     [ErrIdempotencyMismatch], [ErrBadToken], [ErrBadCredentials], [ErrLockedOut],
+//     [ErrNotApproved].
 //   - [ErrOverloaded], with a [password.OverloadedError] that says when to retry.
 //   - [*TooManyRequestsError]: a hook of the host says when to retry.
 //   - [ErrStale], [ErrIdempotencyKeyUsed], [ErrRetryTx], [ErrUnsupported]: what stores return.

@@ -73,9 +73,8 @@ func (s *Service) updateUser(ctx context.Context, apiKey, ref string, c UserChan
 	if a.Permissions&(editing|ReadUsers) == 0 {
 		return nil, &ForbiddenError{}
 	}
-	editor, err := capability[UserEditor](s, "UserEditor")
-	if err != nil {
-		return nil, err
+	if s.editor == nil {
+		return nil, lacks("UserEditor")
 	}
 
 	find := func() (UserRecord, error) {
@@ -93,7 +92,7 @@ func (s *Service) updateUser(ctx context.Context, apiKey, ref string, c UserChan
 		if err := wanted(c.IfVersion, rec); err != nil || e == nil {
 			return err
 		}
-		if err := editor.EditUser(ctx, e); err != nil {
+		if err := s.editor.EditUser(ctx, e); err != nil {
 			return stored("update user", err)
 		}
 		*rec = e.UserRecord
@@ -106,16 +105,16 @@ func (s *Service) updateUser(ctx context.Context, apiKey, ref string, c UserChan
 	return answer(rec.User), nil
 }
 
-// Status is what SetStatus changes; nil members stay as they are. An empty one
-// changes nothing but the user's version.
+// Status is what SetStatus changes; nil members stay as they are.
 type Status struct {
 	IsApproved, IsLockedOut *bool
 	IfVersion               int64 // as of UserChange
 }
 
 // SetStatus approves, disapproves, locks or unlocks the user whose id, user name or
-// e-mail address is ref and returns the user as it then is. It needs the permission
-// SetStatus, and the caller must govern the user; see UpdateUser, also for the errors.
+// e-mail address is ref and returns the user as it then is. Without a change it writes
+// nothing, and the version stays. It needs the permission SetStatus, and the caller must
+// govern the user; see UpdateUser, also for the errors.
 func (s *Service) SetStatus(ctx context.Context, apiKey, ref string, st Status) (*User, error) {
 	app, a, err := s.authorize(ctx, apiKey, SetStatus)
 	if err != nil {
@@ -127,6 +126,10 @@ func (s *Service) SetStatus(ctx context.Context, apiKey, ref string, st Status) 
 		if err := wanted(st.IfVersion, rec); err != nil {
 			return err
 		}
+		approved, lockedOut := given(st.IsApproved, rec.IsApproved), given(st.IsLockedOut, rec.IsLockedOut)
+		if approved == rec.IsApproved && lockedOut == rec.IsLockedOut {
+			return nil
+		}
 		u := StatusUpdate{
 			ApplicationID: app.ID, ID: rec.ID, IfVersion: rec.Version,
 			IsApproved: st.IsApproved, IsLockedOut: st.IsLockedOut, DateUpdated: s.now(),
@@ -134,8 +137,7 @@ func (s *Service) SetStatus(ctx context.Context, apiKey, ref string, st Status) 
 		if err := s.store.SetUserStatus(ctx, u); err != nil {
 			return stored("set status", err)
 		}
-		rec.IsApproved, rec.IsLockedOut = given(st.IsApproved, rec.IsApproved), given(st.IsLockedOut, rec.IsLockedOut)
-		rec.DateUpdated = u.DateUpdated
+		rec.IsApproved, rec.IsLockedOut, rec.DateUpdated = approved, lockedOut, u.DateUpdated
 		rec.Version++
 		return nil
 	})
@@ -158,9 +160,8 @@ func (s *Service) DeleteUser(ctx context.Context, apiKey, ref string, ifVersion 
 	if err != nil {
 		return err
 	}
-	editor, err := capability[UserEditor](s, "UserEditor")
-	if err != nil {
-		return err
+	if s.editor == nil {
+		return lacks("UserEditor")
 	}
 
 	// By the version that was judged: roles that the user got since could be such that
@@ -170,7 +171,7 @@ func (s *Service) DeleteUser(ctx context.Context, apiKey, ref string, ifVersion 
 		if err := wanted(ifVersion, rec); err != nil {
 			return err
 		}
-		return stored("delete user", editor.DeleteUser(ctx, UserDeletion{ApplicationID: app.ID, ID: rec.ID, IfVersion: rec.Version}))
+		return stored("delete user", s.editor.DeleteUser(ctx, UserDeletion{ApplicationID: app.ID, ID: rec.ID, IfVersion: rec.Version}))
 	})
 	return err
 }
@@ -198,7 +199,7 @@ func (s *Service) change(ctx context.Context, ifVersion int64, find func() (User
 			return UserRecord{}, err
 		}
 		// A snapshot of the host's transaction shows one version forever.
-		if rec.Version == tried && !vanished {
+		if rec.Version == tried {
 			return UserRecord{}, errStale
 		}
 		tried = rec.Version
@@ -206,7 +207,7 @@ func (s *Service) change(ctx context.Context, ifVersion int64, find func() (User
 		err = do(&rec)
 		switch {
 		case errors.Is(err, ErrUnknownRole) && !s.hostTx && !vanished:
-			vanished = true // a role of the change, and the version did not change
+			vanished, tried = true, 0 // a role of the change; the version stays
 		case errors.Is(err, ErrUnknownRole):
 			return UserRecord{}, errStale
 		case !errors.Is(err, ErrStale) || ifVersion != 0:
@@ -227,6 +228,9 @@ func wanted(ifVersion int64, rec *UserRecord) error {
 	}
 	return nil
 }
+
+// lacks says which capability the store has not.
+func lacks(capability string) error { return fmt.Errorf("%w: it is no %s", ErrUnsupported, capability) }
 
 // stored says of an error of the store what failed.
 func stored(operation string, err error) error {
@@ -310,8 +314,10 @@ func (ed *edit) names(c *UserChange) {
 		}
 	}
 	if r.NameKey != was.NameKey || r.EmailKey != was.EmailKey {
-		r.KeyVersion = keyVersion
 		ed.checkNameAddress()
+		if keysAreCurrent(r) {
+			r.KeyVersion = keyVersion
+		}
 	}
 	if r.EmailKey != was.EmailKey {
 		r.EmailVerified = time.Time{}
@@ -327,6 +333,16 @@ func (ed *edit) names(c *UserChange) {
 			ed.faults.addErr("/name", err)
 		}
 	}
+}
+
+// keysAreCurrent reports whether the rules of today make both keys of r.
+func keysAreCurrent(r *UserRecord) bool {
+	name, err := userNameKey(r.UserName)
+	if err != nil || name != r.NameKey {
+		return false
+	}
+	address, err := emailKey(r.Email)
+	return err == nil && address == r.EmailKey
 }
 
 func (ed *edit) status(c *UserChange) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/gousers/users"
@@ -161,6 +162,9 @@ func TestOtherOperationsPassTheStoresErrorOn(t *testing.T) {
 	sound := newServiceOn(t, store, users.Options{})
 	role, user := addRole(t, sound, "editor"), addUser(t, t.Context(), sound, "alice")
 	ctx := t.Context()
+	find := []storefake.Method{storefake.FindApplication, storefake.FindUsers}
+	n := 0
+	next := func() *string { n++; return ptr(fmt.Sprint("new", n)) }
 	for _, c := range []struct {
 		op    string
 		calls []storefake.Method
@@ -179,7 +183,47 @@ func TestOtherOperationsPassTheStoresErrorOn(t *testing.T) {
 		{"Roles", []storefake.Method{storefake.FindApplication, storefake.ListRoles}, func(svc *users.Service) error { return ignore(svc.Roles(ctx, apiKey, users.Page{})) }},
 		{"User", []storefake.Method{storefake.FindApplication, storefake.FindUsers}, func(svc *users.Service) error { return ignore(svc.User(ctx, apiKey, user.ID)) }},
 		{"SetStatus", []storefake.Method{storefake.FindApplication, storefake.FindUsers, storefake.SetUserStatus}, func(svc *users.Service) error {
-			return ignore(svc.SetStatus(ctx, apiKey, user.ID, users.Status{IsLockedOut: ptr(true)}))
+			now := get(t, sound, user.ID)
+			return ignore(svc.SetStatus(ctx, apiKey, user.ID, users.Status{IsLockedOut: ptr(!now.IsLockedOut)}))
+		}},
+		{"Exists", find, func(svc *users.Service) error { return ignore(svc.Exists(ctx, apiKey, "alice")) }},
+		{"FindUsers", []storefake.Method{storefake.FindApplication, storefake.FindRoles, storefake.ListUsers}, func(svc *users.Service) error {
+			return ignore(svc.FindUsers(ctx, apiKey, users.FindUsersParams{UserFilter: users.UserFilter{Roles: roleRefs("editor")}}))
+		}},
+		{"UpdateUser", []storefake.Method{storefake.FindApplication, storefake.FindUsers, storefake.FindRoles, storefake.EditUser}, func(svc *users.Service) error {
+			now := get(t, sound, user.ID)
+			roles := roleRefs("editor")[:1-len(now.Roles)]
+			if len(roles) == 0 { // so that they are looked up
+				roles = append(roles, users.RoleRef{ID: addRole(t, sound, *next()).ID})
+			}
+			return ignore(svc.UpdateUser(ctx, apiKey, user.ID, users.UserChange{Name: next(), Roles: &roles}))
+		}},
+		{"ChangePassword", append(slices.Clone(find), storefake.EditUser), func(svc *users.Service) error {
+			return svc.ChangePassword(ctx, apiKey, user.ID, users.ChangePasswordParams{NewPassword: password.New(secret)})
+		}},
+		{"ChangePassword/own", append(slices.Clone(find), storefake.BeginLogin, storefake.EndLogin, storefake.EditUser), func(svc *users.Service) error {
+			own := as(ctx, users.Caller{APIKey: apiKey, UserID: user.ID})
+			return svc.ChangePassword(own, apiKey, user.ID, users.ChangePasswordParams{NewPassword: password.New(secret), OldPassword: password.New(secret)})
+		}},
+		{"Authenticate", append(slices.Clone(find), storefake.BeginLogin, storefake.EndLogin), func(svc *users.Service) error {
+			err := ignore(svc.Authenticate(ctx, apiKey, "alice", password.New(secret)))
+			if errors.Is(err, users.ErrLockedOut) { // by SetStatus above, or not
+				err = nil
+			}
+			return err
+		}},
+		{"DeleteUser", append(slices.Clone(find), storefake.DeleteUser), func(svc *users.Service) error {
+			return svc.DeleteUser(ctx, apiKey, addUser(t, ctx, sound, *next()).ID, 0)
+		}},
+		{"UpdateRole", []storefake.Method{storefake.FindApplication, storefake.FindRoles, storefake.UpdateRole}, func(svc *users.Service) error {
+			return ignore(svc.UpdateRole(ctx, apiKey, role.ID, users.RoleChange{Description: next()}))
+		}},
+		{"DeleteRole", []storefake.Method{storefake.FindApplication, storefake.DeleteRole}, func(svc *users.Service) error {
+			return svc.DeleteRole(ctx, apiKey, addRole(t, sound, *next()).ID)
+		}},
+		{"Applications", []storefake.Method{storefake.ListApplications}, func(svc *users.Service) error { return ignore(svc.Applications(ctx, users.Page{})) }},
+		{"UpdateApplication", []storefake.Method{storefake.FindApplication, storefake.UpdateApplication}, func(svc *users.Service) error {
+			return ignore(svc.UpdateApplication(ctx, apiKey, users.ApplicationChange{Name: next()}))
 		}},
 		{"CheckCreate", []storefake.Method{storefake.FindApplication, storefake.FindRoles}, func(svc *users.Service) error {
 			p := params("new")

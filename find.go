@@ -114,7 +114,7 @@ type UserPage struct {
 // is a *ValidationError whose pointers name members of the query that package httpapi
 // takes: "/searchQuery", "/userIds", "/roleIds", "/sort", "/page", "/after", "/rpp".
 func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParams) (*UserPage, error) {
-	lister, q, err := s.listing(ctx, apiKey, &p)
+	q, err := s.listing(ctx, apiKey, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParam
 	if p.Page == 0 {
 		q.Limit++ // to learn whether there is a next page
 	}
-	list, err := lister.ListUsers(ctx, q)
+	list, err := s.lister.ListUsers(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("users: find users: %w", err)
 	}
@@ -141,7 +141,7 @@ func (s *Service) FindUsers(ctx context.Context, apiKey string, p FindUsersParam
 // CheckFindUsers reports what FindUsers would refuse in p: a *ValidationError or what
 // comes before it. It looks for nobody.
 func (s *Service) CheckFindUsers(ctx context.Context, apiKey string, p FindUsersParams) error {
-	_, _, err := s.listing(ctx, apiKey, &p)
+	_, err := s.listing(ctx, apiKey, &p)
 	return err
 }
 
@@ -170,14 +170,13 @@ func (s *Service) EachUser(ctx context.Context, apiKey string, f UserFilter) ite
 
 // listing authorizes and checks p and makes of it what a store understands, but for
 // what narrow adds.
-func (s *Service) listing(ctx context.Context, apiKey string, p *FindUsersParams) (UserLister, UserListing, error) {
+func (s *Service) listing(ctx context.Context, apiKey string, p *FindUsersParams) (UserListing, error) {
 	app, _, err := s.authorize(ctx, apiKey, ReadUsers)
 	if err != nil {
-		return nil, UserListing{}, err
+		return UserListing{}, err
 	}
-	lister, err := capability[UserLister](s, "UserLister")
-	if err != nil {
-		return nil, UserListing{}, err
+	if s.lister == nil {
+		return UserListing{}, lacks("UserLister")
 	}
 
 	q := UserListing{
@@ -198,9 +197,9 @@ func (s *Service) listing(ctx context.Context, apiKey string, p *FindUsersParams
 	checkCount(&f, "/userIds", len(p.IDs))
 	checkCount(&f, "/roleIds", len(p.Roles))
 	if err := f.err(); err != nil {
-		return nil, UserListing{}, err
+		return UserListing{}, err
 	}
-	return lister, q, nil
+	return q, nil
 }
 
 // narrow restricts q to the ids and the roles of f.
@@ -405,13 +404,4 @@ func answer(u User) *User {
 		u.Roles = []Role{}
 	}
 	return &u
-}
-
-// capability returns what the store can do beside what every store does.
-func capability[T any](s *Service, name string) (T, error) {
-	c, ok := StoreAs[T](s.store)
-	if !ok {
-		return c, fmt.Errorf("%w: it is no %s", ErrUnsupported, name)
-	}
-	return c, nil
 }

@@ -107,7 +107,8 @@ func class(err error) string {
 		{"invalid", users.ErrValidation}, {"unauthenticated", users.ErrUnauthenticated},
 		{"unknown application", users.ErrUnknownApplication}, {"forbidden", users.ErrForbidden},
 		{"conflict", users.ErrConflict}, {"not found", users.ErrNotFound}, {"mismatch", users.ErrIdempotencyMismatch},
-		{"overloaded", users.ErrOverloaded}, {"too many requests", users.ErrTooManyRequests}, {"stale", users.ErrStale}, {"unsupported", users.ErrUnsupported},
+		{"overloaded", users.ErrOverloaded}, {"too many requests", users.ErrTooManyRequests}, {"stale", users.ErrStale}, {"bad credentials", users.ErrBadCredentials}, {"locked out", users.ErrLockedOut},
+		{"not approved", users.ErrNotApproved}, {"bad token", users.ErrBadToken}, {"unsupported", users.ErrUnsupported},
 		{"canceled", context.Canceled},
 	} {
 		if errors.Is(err, c.target) {

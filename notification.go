@@ -106,7 +106,7 @@ func (s *Service) RetryNotification(ctx context.Context, apiKey, id string) erro
 	return nil
 }
 
-var errNoOutbox = fmt.Errorf("%w: it is no OutboxStore", ErrUnsupported)
+var errNoOutbox = lacks("OutboxStore")
 
 // Outbox returns the store's outbox, for a relay; ErrUnsupported if it has none.
 func (s *Service) Outbox() (OutboxStore, error) {

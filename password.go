@@ -19,7 +19,7 @@ const (
 	tokenBytes = 32 // 256 bits
 )
 
-var errNoTokens = fmt.Errorf("%w: it is no TokenStore", ErrUnsupported)
+var errNoTokens = lacks("TokenStore")
 
 // Token is a one-time set-password token.
 type Token struct {

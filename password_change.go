@@ -47,9 +47,8 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 	if !a.may(SetPasswords) && a.UserID == "" {
 		return &ForbiddenError{}
 	}
-	editor, err := capability[UserEditor](s, "UserEditor")
-	if err != nil {
-		return err
+	if s.editor == nil {
+		return lacks("UserEditor")
 	}
 	notifications, err := s.passwordChanged(app, p.SendEmailNotification)
 	if err != nil {
@@ -88,7 +87,7 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 		for i := range e.Notifications {
 			e.Notifications[i].UserID = rec.ID
 		}
-		return stored("change password", editor.EditUser(ctx, e))
+		return stored("change password", s.editor.EditUser(ctx, e))
 	})
 	return err
 }
@@ -119,7 +118,7 @@ func (s *Service) checkChange(p ChangePasswordParams, own bool, app Application,
 // proveOld makes sure that old is the password of rec. Right or wrong, it counts as a
 // sign-in does, but is none.
 func (s *Service) proveOld(ctx context.Context, apiKey string, rec *UserRecord, old password.Secret) error {
-	logins, match, err := s.verify(ctx, apiKey, rec, old)
+	match, err := s.verify(ctx, apiKey, rec, old)
 	if err != nil {
 		return err
 	}
@@ -127,7 +126,7 @@ func (s *Service) proveOld(ctx context.Context, apiKey string, rec *UserRecord, 
 		return ErrBadCredentials
 	}
 	end := LoginEnd{ApplicationID: rec.ApplicationID, UserID: rec.ID}
-	return stored("change password", logins.EndLogin(ctx, end))
+	return stored("change password", s.logins.EndLogin(ctx, end))
 }
 
 // passwordChanged returns the message about it, if one is asked for, but for whom it

@@ -111,7 +111,12 @@ func (s *Service) Role(ctx context.Context, apiKey string, ref RoleRef) (*Role, 
 		return nil, err
 	}
 
-	ref, err = canonicalRef(ref)
+	return s.role(ctx, app, visible, ref)
+}
+
+// role returns the role that ref names, if it is one of visible.
+func (s *Service) role(ctx context.Context, app Application, visible grant, ref RoleRef) (*Role, error) {
+	ref, err := canonicalRef(ref)
 	if err != nil || ref == (RoleRef{}) {
 		return nil, ErrNotFound
 	}
@@ -253,7 +258,7 @@ type RoleChange struct{ Name, Description *string }
 // permission ManageRoles. A taken name is a *ConflictError. What callers may assign by
 // name, see Caller.AssignableRoles, is then whatever bears that name.
 func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChange) (*Role, error) {
-	editor, r, u, err := s.changedRole(ctx, apiKey, id, c)
+	r, u, err := s.changedRole(ctx, apiKey, id, c)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +266,7 @@ func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChang
 		return r, nil
 	}
 
-	if err := editor.UpdateRole(ctx, u); err != nil {
+	if err := s.roleEditor.UpdateRole(ctx, u); err != nil {
 		return nil, stored("update role", err)
 	}
 	r.DateUpdated = u.DateUpdated
@@ -271,24 +276,23 @@ func (s *Service) UpdateRole(ctx context.Context, apiKey, id string, c RoleChang
 // CheckUpdateRole reports what UpdateRole would refuse in c before it writes: a
 // *ValidationError or what comes before it. It does not say whether the name is free.
 func (s *Service) CheckUpdateRole(ctx context.Context, apiKey, id string, c RoleChange) error {
-	_, _, _, err := s.changedRole(ctx, apiKey, id, c)
+	_, _, err := s.changedRole(ctx, apiKey, id, c)
 	return err
 }
 
 // changedRole returns the role with this id as c wants it, and what is to be stored.
-func (s *Service) changedRole(ctx context.Context, apiKey, id string, c RoleChange) (RoleEditor, *Role, RoleUpdate, error) {
+func (s *Service) changedRole(ctx context.Context, apiKey, id string, c RoleChange) (*Role, RoleUpdate, error) {
 	var none RoleUpdate
 	app, _, err := s.authorize(ctx, apiKey, ManageRoles)
 	if err != nil {
-		return nil, nil, none, err
+		return nil, none, err
 	}
-	editor, err := capability[RoleEditor](s, "RoleEditor")
-	if err != nil {
-		return nil, nil, none, err
+	if s.roleEditor == nil {
+		return nil, none, lacks("RoleEditor")
 	}
-	r, err := s.Role(ctx, apiKey, RoleRef{ID: id})
+	r, err := s.role(ctx, app, grant{any: true}, RoleRef{ID: id})
 	if err != nil {
-		return nil, nil, none, err
+		return nil, none, err
 	}
 
 	u := RoleUpdate{ApplicationID: app.ID, ID: r.ID, DateUpdated: s.now()}
@@ -313,9 +317,9 @@ func (s *Service) changedRole(ctx context.Context, apiKey, id string, c RoleChan
 		}
 	}
 	if err := f.err(); err != nil {
-		return nil, nil, none, err
+		return nil, none, err
 	}
-	return editor, r, u, nil
+	return r, u, nil
 }
 
 // DeleteRole deletes the role with this id and takes it from everybody who has it; that
@@ -326,15 +330,14 @@ func (s *Service) DeleteRole(ctx context.Context, apiKey, id string) error {
 	if err != nil {
 		return err
 	}
-	editor, err := capability[RoleEditor](s, "RoleEditor")
-	if err != nil {
-		return err
+	if s.roleEditor == nil {
+		return lacks("RoleEditor")
 	}
 	key, ok := parseID(id)
 	if !ok {
 		return ErrNotFound
 	}
-	return stored("delete role", editor.DeleteRole(ctx, app.ID, key))
+	return stored("delete role", s.roleEditor.DeleteRole(ctx, app.ID, key))
 }
 
 func (s *Service) findRoles(ctx context.Context, q RoleQuery) ([]Role, error) {

@@ -31,12 +31,17 @@ var secretHolders = map[string]any{
 	"password.Secret": password.Secret{},
 	"password.Hash":   password.NewHash(""),
 
-	"users.CreateUserParams": users.CreateUserParams{},
-	"users.Notification":     users.Notification{},
-	"users.NewUser":          users.NewUser{},
-	"users.Redemption":       users.Redemption{},
-	"users.Token":            users.Token{},
-	"users.UserRecord":       users.UserRecord{},
+	"users.ChangePasswordParams": users.ChangePasswordParams{},
+	"users.CreateUserParams":     users.CreateUserParams{},
+	"users.LoginEnd":             users.LoginEnd{},
+	"users.Notification":         users.Notification{},
+	"users.NewUser":              users.NewUser{},
+	"users.Redemption":           users.Redemption{},
+	"users.Token":                users.Token{},
+	"users.UserEdit":             users.UserEdit{},
+	"users.UserList":             users.UserList{},
+	"users.UserListing":          users.UserListing{},
+	"users.UserRecord":           users.UserRecord{},
 
 	"httpapi.BearerToken": httpapi.BearerToken{},
 }

@@ -24,8 +24,14 @@ type Service struct {
 	redemptions *flights // calls of SetPassword, by token
 	dummy       *atomic.Pointer[password.Hash]
 
-	outbox OutboxStore // nil: the store has none
-	tokens TokenStore  // nil: the store has none
+	// What the store can do beside what every store does; nil: it can't.
+	outbox       OutboxStore
+	tokens       TokenStore
+	lister       UserLister
+	editor       UserEditor
+	roleEditor   RoleEditor
+	applications ApplicationEditor
+	logins       LoginStore
 }
 
 // Options configures a [Service]. The zero value is ready for production, in a
@@ -180,6 +186,11 @@ func (s *Service) WithStore(store Store) *Service {
 	t.store, t.hostTx, t.recoveries = store, false, &recoveries{lines: s.recoveries.lines}
 	t.outbox, _ = StoreAs[OutboxStore](store)
 	t.tokens, _ = StoreAs[TokenStore](store)
+	t.lister, _ = StoreAs[UserLister](store)
+	t.editor, _ = StoreAs[UserEditor](store)
+	t.roleEditor, _ = StoreAs[RoleEditor](store)
+	t.applications, _ = StoreAs[ApplicationEditor](store)
+	t.logins, _ = StoreAs[LoginStore](store)
 	return &t
 }
 

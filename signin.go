@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gousers/users/password"
@@ -18,7 +19,7 @@ type Lockout struct {
 	Free int
 	// First is how long that is; each further failure locks twice as long. 0: 1 minute.
 	First time.Duration
-	// Max is the longest lock; 0: 1 hour.
+	// Max is the longest lock; 0: 1 hour, or First if that is longer.
 	Max time.Duration
 }
 
@@ -40,6 +41,9 @@ func (l Lockout) withDefaults() (Lockout, error) {
 	if l.Max == 0 {
 		l.Max = max(time.Hour, l.First)
 	}
+	if l.Max < l.First {
+		return l, errors.New("users: New: Lockout.Max is less than First")
+	}
 	return l, nil
 }
 
@@ -47,8 +51,8 @@ func (l Lockout) withDefaults() (Lockout, error) {
 // of it. A success returns at once.
 const refusalTick = 100 * time.Millisecond
 
-// Authenticate returns the user whose user name or e-mail address is login if pw is its
-// password. The password is the authorization: a Caller in ctx is ignored.
+// Authenticate returns the user whose user name or e-mail address is login, with or
+// without blanks around it, if pw is its password. The password is the authorization: a Caller in ctx is ignored.
 // Options.Admit limits who may try.
 //
 // No such user, a wrong password, a user without one, too many failures and an
@@ -64,6 +68,7 @@ const refusalTick = 100 * time.Millisecond
 // application's sign-ins: ErrOverloaded.
 func (s *Service) Authenticate(ctx context.Context, apiKey, login string, pw password.Secret) (*User, error) {
 	start := time.Now()
+	login = strings.TrimSpace(login)
 	key, err := loginKey(login)
 	if err != nil {
 		key = ""
@@ -101,7 +106,7 @@ func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw passw
 	if len(found) > 0 {
 		rec = found[0]
 	}
-	logins, match, err := s.verify(ctx, apiKey, &rec, pw)
+	match, err := s.verify(ctx, apiKey, &rec, pw)
 	switch {
 	case err != nil:
 		return nil, err
@@ -119,7 +124,7 @@ func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw passw
 			end.Hash = fresh
 		}
 	}
-	if err := logins.EndLogin(ctx, end); err != nil {
+	if err := s.logins.EndLogin(ctx, end); err != nil {
 		return nil, stored("authenticate", err)
 	}
 	switch {
@@ -134,25 +139,23 @@ func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw passw
 // verify judges pw against rec, which may be nobody. The failure is counted before it
 // is known: guesses that arrive together would all be judged otherwise, before the
 // first of them counts. Where pw is right the caller ends the count.
-func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw password.Secret) (LoginStore, password.Match, error) {
-	logins, err := capability[LoginStore](s, "LoginStore")
-	if err != nil {
-		return nil, password.Match{}, err
+func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw password.Secret) (password.Match, error) {
+	if s.logins == nil {
+		return password.Match{}, lacks("LoginStore")
 	}
-	allowed, err := logins.BeginLogin(ctx, LoginAttempt{
+	allowed, err := s.logins.BeginLogin(ctx, LoginAttempt{
 		ApplicationID: rec.ApplicationID, UserID: cmp.Or(rec.ID, nobody),
 		Free: s.opts.Lockout.Free, First: s.opts.Lockout.First, Max: s.opts.Lockout.Max,
 	})
 	if err != nil {
-		return nil, password.Match{}, stored("authenticate", err)
+		return password.Match{}, stored("authenticate", err)
 	}
 
 	hash := rec.Hash
 	if !allowed {
 		hash = password.Hash{}
 	}
-	match, err := s.match(ctx, apiKey, hash, pw)
-	return logins, match, err
+	return s.match(ctx, apiKey, hash, pw)
 }
 
 // nobody is the id of no user: for the same work where there is none.

@@ -26,14 +26,19 @@ func TestSetStatusChangesWhatItNames(t *testing.T) {
 		{users.Status{IsApproved: ptr(false)}, false, false},
 		{users.Status{IsLockedOut: ptr(true)}, false, true},
 		{users.Status{}, false, true},
+		{users.Status{IsApproved: ptr(false), IsLockedOut: ptr(true)}, false, true},
 		{users.Status{IsApproved: ptr(true), IsLockedOut: ptr(false)}, true, false},
 	} {
 		c.add(time.Minute)
+		if u.IsApproved != st.approved || u.IsLockedOut != st.locked { // or nothing is written
+			u.DateUpdated = c.Now()
+			u.Version++
+		}
 		got, err := svc.SetStatus(t.Context(), apiKey, strings.ToLower(u.ID), st.change)
 		if err != nil {
 			t.Fatal(err)
 		}
-		u.IsApproved, u.IsLockedOut, u.DateUpdated = st.approved, st.locked, c.Now()
+		u.IsApproved, u.IsLockedOut = st.approved, st.locked
 		equal(t, "answer", got, u)
 		stored, err := svc.User(t.Context(), apiKey, u.ID)
 		if err != nil {
@@ -41,7 +46,7 @@ func TestSetStatusChangesWhatItNames(t *testing.T) {
 		}
 		equal(t, "what is read back", stored, u)
 	}
-	for _, id := range []string{"", "alice", unknownID, u.ID + " "} {
+	for _, id := range []string{"", "bob", unknownID, u.ID + " "} {
 		_, err := svc.SetStatus(t.Context(), apiKey, id, users.Status{IsApproved: ptr(true)})
 		equal(t, fmt.Sprintf("%q", id), class(err), "not found")
 	}
@@ -84,7 +89,7 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 	svc := plain.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
 		if m == storefake.SetUserStatus {
 			if tries++; tries <= 3 {
-				if _, err := plain.SetStatus(ctx, apiKey, u.ID, users.Status{IsApproved: ptr(false)}); err != nil {
+				if _, err := plain.SetStatus(ctx, apiKey, u.ID, users.Status{IsApproved: ptr(tries == 2)}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -105,7 +110,7 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 		}
 		return do()
 	}))
-	_, err = svc.SetStatus(t.Context(), apiKey, u.ID, users.Status{IsLockedOut: ptr(true)})
+	_, err = svc.SetStatus(t.Context(), apiKey, u.ID, users.Status{IsLockedOut: ptr(false)})
 	if !errors.Is(err, users.ErrStale) || tries != 1 {
 		t.Errorf("got %v after %d tries, want ErrStale after 1", err, tries)
 	}
@@ -119,15 +124,15 @@ func TestSetStatusTriesAgainOnNewVersionsOnly(t *testing.T) {
 		}
 		return do()
 	}))
-	_, err = svc.SetStatus(ctx, apiKey, u.ID, users.Status{IsLockedOut: ptr(true)})
+	_, err = svc.SetStatus(ctx, apiKey, u.ID, users.Status{IsLockedOut: ptr(false)})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 }
 
-// An id wins over a name, and no name looks like an id, so that a reference
-// means one user for ever.
-func TestUserIsFoundByIdThenByName(t *testing.T) {
+// No name looks like an id, and a name with an @ is its user's own address, so that a
+// reference means one user.
+func TestUserIsFoundByIDNameOrAddress(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{})
 	p := params("Alice")
@@ -151,7 +156,9 @@ func TestUserIsFoundByIdThenByName(t *testing.T) {
 		"bob@example.com":                      bob.UserName, // its name is its address
 		"BOB@EXAMPLE.COM":                      bob.UserName,
 		"Ｂob＠Ｅxample.com":                      bob.UserName,
-		"alice@example.com":                    "", // an address is no reference
+		"alice@example.com":                    "Alice",
+		"ALICE@Example.com":                    "Alice",
+		"bob":                                  "",
 		"abcdefab-0000-4000-8000-000000000002": "",
 		"abcdefab000040008000000000000001":     "",
 		"00000000-0000-0000-0000-000000000000": "",

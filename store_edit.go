@@ -40,8 +40,9 @@ type UserEdit struct {
 	SetHash bool
 	// DropTokens deletes the user's tokens.
 	DropTokens bool
-	// Notifications are added with the change, at most one of each kind. Where one
-	// of the kind is pending already it stays, and none is added.
+	// Notifications are added with the change, at most one of each kind; a zero
+	// Created or Due is now. Where one of the kind is pending already it stays, and
+	// none is added.
 	Notifications []NotificationRecord
 }
 

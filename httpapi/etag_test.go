@@ -123,8 +123,8 @@ func TestIfMatch(t *testing.T) {
 		} {
 			a := newAPI(t, nil)
 			u := a.user(t.Context(), "ann", "")
-			for range 2 {
-				if _, err := a.host.SetStatus(t.Context(), "demo", "ann", users.Status{}); err != nil {
+			for _, approved := range []bool{false, true} {
+				if _, err := a.host.SetStatus(t.Context(), "demo", "ann", users.Status{IsApproved: &approved}); err != nil {
 					t.Fatal(err)
 				}
 			}

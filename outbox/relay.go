@@ -42,8 +42,8 @@ const (
 	lateCalls = 8
 )
 
-// Options configures a [Relay]. The zero value suits notifications of
-// [users.KindAccountCreated]; [users.KindSetPassword] needs SetPasswordURL.
+// Options configures a [Relay]. The zero value suits all notifications but those of
+// [users.KindSetPassword], which need SetPasswordURL.
 type Options struct {
 	// SetPasswordURL returns the link of a set_password message. A token in the
 	// fragment ("#token") stays out of the logs of web servers. It must be safe

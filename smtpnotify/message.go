@@ -73,7 +73,7 @@ func newComposer(from string, o *Options) (*composer, error) {
 	if c.domain, err = domainToASCII(c.domain); err != nil {
 		return nil, errors.New("option Domain is not a domain name")
 	}
-	for _, kind := range []string{users.KindAccountCreated, users.KindSetPassword} {
+	for _, kind := range []string{users.KindAccountCreated, users.KindSetPassword, users.KindPasswordChanged} {
 		if c.texts[kind], err = parseTexts(kind, o.Templates); err != nil {
 			return nil, err
 		}

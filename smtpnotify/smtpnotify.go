@@ -47,7 +47,7 @@ const (
 // Options configures a notifier. The zero value is ready for production.
 type Options struct {
 	// Templates overrides the texts, file by file: account_created.txt,
-	// account_created.html, set_password.txt and set_password.html; nil: the
+	// account_created.html, and so on for set_password and password_changed; nil: the
 	// texts that come with the package. The .txt files are text/template, the
 	// .html files html/template. A .txt file also defines the template "subject".
 	//

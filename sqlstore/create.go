@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gousers/users"
-	"github.com/gousers/users/password"
 )
 
 var errHostTx = errors.New("sqlstore: the Service does not know that it is inside a host's transaction: use Service.InTx(store.WithTx(tx))")
@@ -136,7 +135,10 @@ func (e *onCreateError) Unwrap() error { return e.err }
 
 // There are no foreign keys: they would turn conflicts into aborted
 // transactions. An INSERT selects from the tables where what it refers to must
-// be, and writes nothing if it is not.
+// be, and writes nothing if it is not. It locks a role or a user that it refers to,
+// so that whoever deletes that waits, and deletes what was added too. On a cluster a
+// lock holds on one node only: what is added on another at the same time is left over,
+// and seen by nobody.
 const (
 	insertUserFrom = `INSERT INTO {users} (` + userColumns + `)
 		SELECT {t}, {t}, {t}, {t}, {t}, {t}, {i}, {t}, {t}, {t}, {b}, {b}, {b}, {t}, {t},
@@ -166,7 +168,7 @@ func (r runner) putUser(ctx context.Context, n *users.NewUser, roles []string) e
 
 	if len(roles) > 0 {
 		args := appendStrings([]any{n.ApplicationID, n.ID, n.ApplicationID}, roles)
-		affected, err := r.exec(ctx, r.b.listText(insertRoleLinks+`(`+params(len(roles))+`)`, len(roles)), args...)
+		affected, err := r.exec(ctx, r.b.listText(insertRoleLinks+`(`+params(len(roles))+`){keep}`, len(roles)), args...)
 		if err != nil {
 			return err
 		}
@@ -202,7 +204,7 @@ func (r runner) putUserPostgres(ctx context.Context, n *users.NewUser, roles []s
 
 	if len(roles) > 0 {
 		b.WriteString(`, r AS (INSERT INTO {user_roles} (application_id, user_id, role_id)
-			SELECT {t}, {t}, id FROM u, {roles} WHERE application_id = ? AND id IN ` + list + `)`)
+			SELECT {t}, {t}, id FROM u, {roles} WHERE application_id = ? AND id IN ` + list + `{keep})`)
 		args = appendStrings(append(args, n.ApplicationID, n.ID, n.ApplicationID), roles)
 	}
 
@@ -298,20 +300,27 @@ const (
 // conflicting finds the rows that n is in conflict with, and reports whether one
 // of them is n itself.
 func (r runner) conflicting(ctx context.Context, n *users.NewUser) (found []users.UserRecord, own bool, err error) {
+	found, err = r.holders(ctx, r.b.text(r.b.unionAll(userWithID, userWithName, userWithEmail)),
+		n.ApplicationID, n.ID, n.ApplicationID, n.NameKey, n.ApplicationID, n.EmailKey)
+	for i := range found {
+		u := &found[i]
+		own = own || u.ID == n.ID && u.NameKey == n.NameKey && u.EmailKey == n.EmailKey &&
+			u.Hash.Equal(n.Hash) && u.DateCreated.UnixMicro() == n.DateCreated.UnixMicro()
+	}
+	return found, own, err
+}
+
+// holders returns the users that have a key; of each what tells one from another.
+func (r runner) holders(ctx context.Context, text string, args ...any) (found []users.UserRecord, err error) {
 	err = r.query(ctx, func(rows *sql.Rows) error {
 		var u users.UserRecord
-		var hash password.Hash
 		var created int64
-		if err := rows.Scan(&u.ID, &u.NameKey, &u.EmailKey, &hash, &created); err != nil {
-			return err
-		}
+		err := rows.Scan(&u.ID, &u.NameKey, &u.EmailKey, &u.Hash, &created)
+		u.DateCreated = micros(created)
 		found = append(found, u)
-		own = own || u.ID == n.ID && u.NameKey == n.NameKey && u.EmailKey == n.EmailKey &&
-			hash.Equal(n.Hash) && created == n.DateCreated.UnixMicro()
-		return nil
-	}, r.b.text(r.b.unionAll(userWithID, userWithName, userWithEmail)),
-		n.ApplicationID, n.ID, n.ApplicationID, n.NameKey, n.ApplicationID, n.EmailKey)
-	return found, own, err
+		return err
+	}, text, args...)
+	return found, err
 }
 
 const countRoles = `SELECT count(*) FROM {roles} WHERE application_id = ? AND id IN `

@@ -31,8 +31,11 @@ var nowMicros = map[Dialect]string{
 //	{or nothing} the end of an INSERT that writes nothing where a unique key is
 //	             taken; see runner.insert
 //	{share}      a lock that lets a reader see what others have committed
+//	{keep}       a lock that keeps the rows that are read from being deleted until the
+//	             transaction ends
 //	{using x}    behind a table: no other index than x; PostgreSQL knows nothing like it
-//	{locking x}  the same on MySQL alone, which locks what it reads to write
+//	{locking x}  the same on MySQL alone, which locks what it reads to write, and takes
+//	             the widest index to count
 //
 // and numbers the parameters where the dialect does so.
 func (d dialect) render(template string) string {
@@ -93,6 +96,15 @@ func (d dialect) word(w string) string {
 			return " LOCK IN SHARE MODE"
 		}
 		return ""
+
+	case "keep":
+		switch d.Dialect {
+		case Postgres:
+			return " FOR KEY SHARE"
+		case MySQL:
+			return " LOCK IN SHARE MODE"
+		}
+		return "" // one writer at a time
 	}
 	if name, ok := strings.CutPrefix(w, "using "); ok {
 		if d.Dialect == SQLite {

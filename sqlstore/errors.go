@@ -264,7 +264,7 @@ func uintOf(v reflect.Value) (uint64, bool) {
 func isAnswer(err error) bool {
 	for _, class := range []error{
 		users.ErrConflict, users.ErrNotFound, users.ErrUnknownApplication, users.ErrIdempotencyKeyUsed,
-		users.ErrStale, users.ErrBadToken, ErrSchema,
+		users.ErrStale, users.ErrUnknownRole, users.ErrBadToken, ErrSchema,
 	} {
 		if errors.Is(err, class) {
 			return true

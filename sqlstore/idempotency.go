@@ -129,19 +129,17 @@ func (b *backend) Purge(ctx context.Context, limit int) (purged int, err error) 
 		if purged >= limit {
 			break
 		}
-		var n int64
-		err := b.retry(ctx, func(int) error {
-			return b.statement(ctx, func(r runner) (err error) {
-				n, err = r.exec(ctx, b.text(b.purge(of.table, of.key)), of.kept.Microseconds(), limit-purged)
-				return err
-			})
-		})
+		n, err := b.delete(ctx, b.text(b.purge(of.table, of.key)), of.kept.Microseconds(), limit-purged)
 		if err != nil {
 			return purged, err
 		}
 		purged += int(n)
 	}
-	return purged, nil
+	if purged >= limit {
+		return purged, nil
+	}
+	n, err := b.purgeRoles(ctx, limit-purged)
+	return purged + n, err
 }
 
 // purge deletes the longest expired rows of all applications: with the relay's

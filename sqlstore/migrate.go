@@ -126,10 +126,11 @@ func (s *Store) checkEncoding(ctx context.Context, r runner) error {
 
 // tableColumns are those of every table but the journal.
 var tableColumns = map[string]string{
-	"applications":    applicationColumns + `, version`,
+	"applications":    applicationColumns,
 	"roles":           `application_id, ` + roleColumns,
 	"users":           userColumns,
 	"user_roles":      `application_id, user_id, role_id`,
+	"deleted_roles":   `application_id, role_id`,
 	"notifications":   notificationColumns + `, pending, lease_until, lease_owner`,
 	"idempotency":     `application_id, caller, idempotency_key, fingerprint, user_id, expires_at`,
 	"password_tokens": `application_id, token_hash, user_id, purpose, email_key, notification_id, date_created, expires_at`,

@@ -53,15 +53,18 @@ const (
 // Enqueue implements [users.OutboxStore]. Of concurrent calls the unique key
 // lets one write.
 //
-// It waits for nobody but who holds the user's own notification: its time would tell
-// that there is such a user. MySQL locks what a statement that writes reads of other
-// tables, so there it is read before; a token that is made in between does not count.
+// It waits for nobody but who holds the user's own notification, or is about to delete
+// the user or change its keys: its time would tell that there is such a user. MySQL
+// locks what a statement that writes reads of other tables, so there it is read before;
+// a token that is made in between does not count. And the user is looked for again
+// behind it, because it may have been deleted in between.
 func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap time.Duration) error {
 	user := condition{oneUser, []any{r.ApplicationID, r.UserID}}
 	rare := condition{ifRare, []any{minGap.Microseconds(), r.ApplicationID, r.UserID, users.RecoveryWindow.Microseconds()}}
 	quiet := condition{ifQuiet, []any{r.ApplicationID, r.UserID, minGap.Microseconds()}}
 	return s.retry(ctx, func(attempt int) error {
 		to, quiet := user.and(rare), quiet
+		to.text += `{keep}`
 		if s.Dialect == MySQL {
 			isRare, isQuiet, err := s.hold(ctx, user, rare, quiet)
 			if err != nil {
@@ -75,7 +78,10 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 				r.ApplicationID, r.ID, r.UserID, r.Kind, r.Urgent, r.Attempts, r.LastError, orNow(r.Created),
 			}, to.args...)...)
 		})
-		if !isNotWritten(err) {
+		switch {
+		case err == nil && s.Dialect == MySQL:
+			return s.dropOrphan(ctx, r)
+		case !isNotWritten(err):
 			return err
 		}
 
@@ -98,11 +104,32 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 			return err
 		})
 		if err == nil && is&isUser == 0 {
-			err = fmt.Errorf("the user of the notification: %w", users.ErrNotFound)
+			err = errNobody()
 		}
 		return err
 	})
 }
+
+const dropOrphanMySQL = `DELETE FROM {notifications} WHERE application_id = ? AND id = ?`
+
+// dropOrphan deletes a notification that was just added if its user is not there
+// anymore. DeleteUser has either seen it, or made it wait until the user was gone.
+func (s *Store) dropOrphan(ctx context.Context, r users.NotificationRecord) error {
+	var there int64
+	err := s.look(ctx, func(run runner) (err error) {
+		there, err = run.number(ctx, s.text(isUserIsTaken), r.ApplicationID, r.UserID, "", "")
+		return err
+	})
+	if err != nil || there == isUser {
+		return err
+	}
+	if _, err := s.delete(ctx, s.text(dropOrphanMySQL), r.ApplicationID, r.ID); err != nil {
+		return err
+	}
+	return errNobody()
+}
+
+func errNobody() error { return fmt.Errorf("the user of the notification: %w", users.ErrNotFound) }
 
 // hold reports whether two conditions hold of one user; both are false without that
 // user.

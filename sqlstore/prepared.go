@@ -74,7 +74,7 @@ func (p *prepared) close() error {
 // store keeps none.
 func (r runner) stmt(ctx context.Context, text string) (st *sql.Stmt, done func(), err error) {
 	p := r.b.prepared
-	if p == nil || r.b.tx != nil || !r.b.isConstant(text) {
+	if p == nil || r.b.tx != nil || r.bare || !r.b.isConstant(text) {
 		return nil, func() {}, nil
 	}
 	// A transaction must not wait for a second connection: only what is

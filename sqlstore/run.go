@@ -3,11 +3,14 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"time"
+
+	"github.com/gousers/users"
 )
 
 // The bounds of repeating what the database aborted.
@@ -195,17 +198,22 @@ func (b *backend) needsTx(ctx context.Context) (bool, error) {
 
 // transaction runs f in a transaction: its own, or behind a savepoint of the host's.
 func (b *backend) transaction(ctx context.Context, f func(r runner) error) error {
+	level := sql.LevelDefault
+	if b.Dialect == Postgres {
+		// The look-ups behind a lock must see what the lock waited for, whatever
+		// default the database has.
+		level = sql.LevelReadCommitted
+	}
+	return b.transactionAt(ctx, level, f)
+}
+
+// transactionAt is transaction with a level of isolation for its own one.
+func (b *backend) transactionAt(ctx context.Context, level sql.IsolationLevel, f func(r runner) error) error {
 	if b.tx != nil {
 		return b.inSavepoint(ctx, b.runner(), f)
 	}
 	return b.writing(ctx, func() error {
-		var o sql.TxOptions
-		if b.Dialect == Postgres {
-			// The look-ups behind a lock must see what the lock waited for,
-			// whatever default the database has.
-			o.Isolation = sql.LevelReadCommitted
-		}
-		tx, err := b.db.BeginTx(ctx, &o)
+		tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 		if err != nil {
 			return err
 		}
@@ -220,6 +228,79 @@ func (b *backend) transaction(ctx context.Context, f func(r runner) error) error
 		}
 		return err
 	})
+}
+
+// retryTx runs f as retry does, each time in the transaction that run begins. answer
+// returns what becomes of an error; repeated reports whether an earlier attempt reached
+// its commit, and so may have taken effect.
+func (b *backend) retryTx(
+	ctx context.Context, run func(context.Context, func(runner) error) error,
+	f func(r runner) error, answer func(err error, repeated bool) error,
+) error {
+	committing := false
+	return b.retry(ctx, func(int) error {
+		repeated := committing
+		err := run(ctx, func(r runner) error {
+			err := f(r)
+			committing = committing || err == nil
+			return err
+		})
+		if err == nil {
+			return nil
+		}
+		return answer(err, repeated)
+	})
+}
+
+// deleteOnce is retryTx for an f that deletes one thing: what an attempt does not find
+// behind one that may have taken effect is deleted.
+func (b *backend) deleteOnce(
+	ctx context.Context, run func(context.Context, func(runner) error) error, f func(r runner) error,
+) error {
+	return b.retryTx(ctx, run, f, func(err error, repeated bool) error {
+		if repeated && errors.Is(err, users.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// snapshot runs f, which changes nothing and sees one state of the database: in a
+// transaction that only reads, at Repeatable Read, which costs PostgreSQL and MySQL no
+// lock. In the host's transaction it is that one's level that counts.
+func (b *backend) snapshot(ctx context.Context, f func(r runner) error) error {
+	switch {
+	case b.tx != nil:
+		return f(b.runner())
+	case b.Dialect == SQLite:
+		return b.snapshotSQLite(ctx, f)
+	}
+	tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return f(runner{b: b, q: tx, tx: tx})
+}
+
+// snapshotSQLite begins by itself: database/sql begins as the DSN says, which may be
+// by the lock to write.
+func (b *backend) snapshotSQLite(ctx context.Context, f func(r runner) error) error {
+	conn, err := b.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
+		return err
+	}
+	defer func() {
+		// Not on the call's context: it may be what ended f.
+		if _, err := conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`); err != nil {
+			conn.Raw(func(any) error { return driver.ErrBadConn }) // nobody gets it with the transaction open
+		}
+	}()
+	return f(runner{b: b, q: conn, bare: true})
 }
 
 // inSavepoint undoes what f did when it fails or panics.

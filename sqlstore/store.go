@@ -38,9 +38,8 @@ type Options struct {
 	PrepareStatements bool
 }
 
-// Store is a [users.Store], [users.OutboxStore] and [users.TokenStore] on a
-// [*sql.DB]; make one with [New]. It is safe for concurrent use, by any number of
-// processes on one database.
+// Store is a [users.Store] with all of its capabilities on a [*sql.DB]; make one with
+// [New]. It is safe for concurrent use, by any number of processes on one database.
 //
 // It owns its transactions and retries those that a serialization failure, a
 // deadlock, a lock timeout, a limit of connections or a busy SQLite database
@@ -54,18 +53,27 @@ type Options struct {
 // and recognized by error number, never by text.
 type Store struct{ backend }
 
-// TxStore is a [users.Store] and [users.TokenStore] inside a transaction of the
-// host's; see [Store.WithTx]. Like the [*sql.Tx] it is for one goroutine. It works
+// TxStore is a [users.Store] with all of its capabilities but [users.OutboxStore] inside
+// a transaction of the host's; see [Store.WithTx]. Like the [*sql.Tx] it is for one goroutine. It works
 // at every isolation level. Once a row of another transaction was in its way, it
 // reads with a shared lock on MySQL, whose plain reads would not see that row.
 type TxStore struct{ backend }
 
+// capabilities are those that a Store and a TxStore have.
+type capabilities interface {
+	users.Store
+	users.TokenStore
+	users.UserLister
+	users.UserEditor
+	users.RoleEditor
+	users.ApplicationEditor
+	users.LoginStore
+}
+
 var (
-	_ users.Store       = (*Store)(nil)
+	_ capabilities      = (*Store)(nil)
 	_ users.OutboxStore = (*Store)(nil)
-	_ users.TokenStore  = (*Store)(nil)
-	_ users.Store       = (*TxStore)(nil)
-	_ users.TokenStore  = (*TxStore)(nil)
+	_ capabilities      = (*TxStore)(nil)
 )
 
 // backend is what Store and TxStore share.

@@ -14,7 +14,7 @@ import (
 // already is an error, not a conflict: no two are made alike.
 const insertToken = `INSERT INTO {password_tokens} (
 		application_id, token_hash, user_id, purpose, email_key, notification_id, date_created, expires_at)
-	SELECT {t}, {t}, {t}, {t}, {t}, {t}, COALESCE({i}, {now}), {now} + {i} FROM {users} WHERE application_id = {t} AND id = {t}`
+	SELECT {t}, {t}, {t}, {t}, {t}, {t}, COALESCE({i}, {now}), {now} + {i} FROM {users} WHERE application_id = {t} AND id = {t}{keep}`
 
 // CreateToken implements [users.TokenStore].
 func (b *backend) CreateToken(ctx context.Context, t users.TokenRecord) error {
@@ -63,6 +63,8 @@ func (b *backend) FindToken(ctx context.Context, applicationID string, sum [32]b
 
 const (
 	setHash = `UPDATE {users} SET credential = ?, password_changed = ?, failures = 0, locked_until = ?,
+		email_verified = CASE WHEN EXISTS (SELECT 1 FROM {password_tokens}
+			WHERE application_id = ? AND token_hash = ? AND email_key <> '') THEN {i} ELSE email_verified END,
 		date_updated = ?, version = version + 1
 		WHERE application_id = ? AND id = ?`
 	deleteToken = `DELETE FROM {password_tokens}
@@ -75,17 +77,17 @@ const (
 // the lock on which calls with any of the user's tokens queue, and it holds the
 // address that the token is compared with.
 func (b *backend) RedeemToken(ctx context.Context, d users.Redemption) error {
-	now := d.Now.UnixMicro()
+	now, sum := d.Now.UnixMicro(), hex.EncodeToString(d.Sum[:])
 	return b.retry(ctx, func(int) error {
 		return b.transaction(ctx, func(r runner) error {
 			err := r.changeOne(ctx, users.ErrBadToken, b.text(setHash),
-				d.Hash, now, time.Time{}.UnixMicro(), now, d.ApplicationID, d.UserID)
+				d.Hash, now, never, d.ApplicationID, sum, now, now, d.ApplicationID, d.UserID)
 			if err != nil {
 				return err
 			}
 
 			err = r.changeOne(ctx, users.ErrBadToken, b.text(deleteToken),
-				d.ApplicationID, hex.EncodeToString(d.Sum[:]), d.UserID, d.ApplicationID, d.UserID)
+				d.ApplicationID, sum, d.UserID, d.ApplicationID, d.UserID)
 			if err != nil {
 				return err
 			}

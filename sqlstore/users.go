@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -35,34 +34,33 @@ func (b *backend) FindUsers(ctx context.Context, q users.UserQuery) (found []use
 		keys{"id", q.IDs}, keys{"name_key", q.NameKeys}, keys{"email_key", q.EmailKeys})
 
 	err = b.read(ctx, func(r runner) error {
-		found = []users.UserRecord{}
-		for _, batch := range batches {
-			err := r.query(ctx, func(rows *sql.Rows) error {
-				u, err := scan(rows)
-				found = append(found, u)
-				return err
-			}, batch.text, batch.args...)
-			if err != nil {
-				return err
-			}
+		found, err = r.users(ctx, batches, scan)
+		if err != nil || q.KeysOnly {
+			return err
 		}
-		slices.SortFunc(found, func(x, y users.UserRecord) int { return strings.Compare(x.ID, y.ID) })
-		found = slices.CompactFunc(found, func(x, y users.UserRecord) bool { return x.ID == y.ID })
-
-		if q.KeysOnly {
-			return nil
-		}
-		for part := range slices.Chunk(found, maxList) {
-			if err := r.addRoles(ctx, q.ApplicationID, part); err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.addRoles(ctx, q.ApplicationID, found)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return found, nil
+}
+
+// users returns those that batches select, without roles, each once, in order of ID.
+func (r runner) users(ctx context.Context, batches []batch, scan func(*sql.Rows) (users.UserRecord, error)) ([]users.UserRecord, error) {
+	found := []users.UserRecord{}
+	for _, batch := range batches {
+		err := r.query(ctx, func(rows *sql.Rows) error {
+			u, err := scan(rows)
+			found = append(found, u)
+			return err
+		}, batch.text, batch.args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(found, func(x, y users.UserRecord) int { return strings.Compare(x.ID, y.ID) })
+	return slices.CompactFunc(found, func(x, y users.UserRecord) bool { return x.ID == y.ID }), nil
 }
 
 func scanUserKeys(rows *sql.Rows) (u users.UserRecord, err error) {
@@ -89,6 +87,9 @@ func scanUser(rows *sql.Rows) (u users.UserRecord, err error) {
 	return u, err
 }
 
+// never is the zero time as its UnixMicro.
+const never = -62_135_596_800_000_000
+
 // micros is the time that was stored as its UnixMicro; the zero time comes back
 // as the zero time.
 func micros(n int64) time.Time { return time.UnixMicro(n).UTC() }
@@ -104,9 +105,17 @@ const rolesOfUsersPostgres = `SELECT ur.user_id, r.id, r.name, r.description, r.
 		SELECT * FROM {roles} WHERE application_id = ur.application_id AND id = ur.role_id OFFSET 0) r ON true
 	WHERE ur.application_id = ? AND ur.user_id IN `
 
-// addRoles fills the roles of found, which is in order of ID and not longer than
-// a list may be.
+// addRoles fills the roles of found, which is in order of ID.
 func (r runner) addRoles(ctx context.Context, applicationID string, found []users.UserRecord) error {
+	for part := range slices.Chunk(found, maxList) {
+		if err := r.addRolesOfPart(ctx, applicationID, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r runner) addRolesOfPart(ctx context.Context, applicationID string, found []users.UserRecord) error {
 	template := rolesOfUsers
 	if r.b.Dialect == Postgres {
 		template = rolesOfUsersPostgres
@@ -148,7 +157,7 @@ const setUserStatus = `UPDATE {users}
 		date_updated = ?, version = version + 1
 	WHERE application_id = ? AND id = ? AND version = ?`
 
-const countUser = `SELECT count(*) FROM {users} WHERE application_id = ? AND id = ?`
+const countUser = `SELECT count(*) FROM {users} WHERE application_id = ? AND id = ?{share}`
 
 // SetUserStatus implements [users.UserStore]. Where database/sql or retry repeats
 // what has taken effect it returns ErrStale, and the [users.Service] begins again
@@ -165,18 +174,19 @@ func (b *backend) SetUserStatus(ctx context.Context, u users.StatusUpdate) error
 			return err
 		}
 
-		if err := b.look(ctx, func(r runner) error { return r.wantUser(ctx, u.ApplicationID, u.ID) }); err != nil {
-			return err
-		}
-		return fmt.Errorf("the version is not %d: %w", u.IfVersion, users.ErrStale)
+		return b.look(ctx, func(r runner) error { return r.whyUnchanged(ctx, u.ApplicationID, u.ID, u.IfVersion) })
 	})
 }
 
-// wantUser returns [users.ErrNotFound] if there is no such user.
-func (r runner) wantUser(ctx context.Context, applicationID, id string) error {
+// whyUnchanged returns why a user of that version could not be changed:
+// [users.ErrNotFound] or [users.ErrStale].
+func (r runner) whyUnchanged(ctx context.Context, applicationID, id string, version int64) error {
 	found, err := r.number(ctx, r.b.text(countUser), applicationID, id)
-	if err == nil && found == 0 {
-		err = users.ErrNotFound
+	switch {
+	case err != nil:
+		return err
+	case found == 0:
+		return users.ErrNotFound
 	}
-	return err
+	return errVersion(version)
 }

@@ -27,9 +27,9 @@ func applicationComesBack(p *probe) {
 	for _, a := range []users.Application{
 		{
 			ID: p.id(), DateCreated: base,
-			APIKey: strings.Repeat("~", users.MaxAPIKey), Name: wide(users.MaxApplicationName),
+			APIKey: strings.Repeat("~", users.MaxAPIKey), Name: wide(users.MaxApplicationName), Version: 7,
 		},
-		{ID: p.id(), APIKey: "disabled", Disabled: true, DateCreated: base},
+		{ID: p.id(), APIKey: "disabled", Disabled: true, DateCreated: base, Version: 1},
 		{ID: "0190163d-8694-739b-aea5-966c26f8ad91", APIKey: "approving", RequireApproval: true, DateCreated: base},
 	} {
 		p.must("CreateApplication", p.CreateApplication(p.ctx, a))

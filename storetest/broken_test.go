@@ -35,6 +35,20 @@ type broken struct {
 	createToken func(context.Context, users.TokenRecord) error
 	findToken   func(context.Context, string, [32]byte) (users.TokenRecord, error)
 	redeemToken func(context.Context, users.Redemption) error
+
+	listUsers func(context.Context, users.UserListing) (users.UserList, error)
+
+	editUser   func(context.Context, *users.UserEdit) error
+	deleteUser func(context.Context, users.UserDeletion) error
+
+	updateRole func(context.Context, users.RoleUpdate) error
+	deleteRole func(context.Context, string, string) error
+
+	listApplications  func(context.Context, users.Page) ([]users.Application, error)
+	updateApplication func(context.Context, users.Application) error
+
+	beginLogin func(context.Context, users.LoginAttempt) (bool, error)
+	endLogin   func(context.Context, users.LoginEnd) error
 }
 
 func newBroken() *broken {
@@ -44,6 +58,11 @@ func newBroken() *broken {
 		s.CreateUser, s.FindUsers, s.SetUserStatus, s.FindIdempotencyRecord, s.Purge,
 		s.Enqueue, s.Claim, s.Settle, s.ListNotifications, s.Retry, s.PurgeDiscarded,
 		s.CreateToken, s.FindToken, s.RedeemToken,
+		s.ListUsers,
+		s.EditUser, s.DeleteUser,
+		s.UpdateRole, s.DeleteRole,
+		s.ListApplications, s.UpdateApplication,
+		s.BeginLogin, s.EndLogin,
 	}
 }
 
@@ -116,6 +135,38 @@ func (b *broken) FindToken(ctx context.Context, app string, sum [32]byte) (users
 func (b *broken) RedeemToken(ctx context.Context, r users.Redemption) error {
 	return b.redeemToken(ctx, r)
 }
+
+func (b *broken) ListUsers(ctx context.Context, q users.UserListing) (users.UserList, error) {
+	return b.listUsers(ctx, q)
+}
+
+func (b *broken) EditUser(ctx context.Context, e *users.UserEdit) error { return b.editUser(ctx, e) }
+
+func (b *broken) DeleteUser(ctx context.Context, d users.UserDeletion) error {
+	return b.deleteUser(ctx, d)
+}
+
+func (b *broken) UpdateRole(ctx context.Context, u users.RoleUpdate) error {
+	return b.updateRole(ctx, u)
+}
+
+func (b *broken) DeleteRole(ctx context.Context, app, id string) error {
+	return b.deleteRole(ctx, app, id)
+}
+
+func (b *broken) ListApplications(ctx context.Context, p users.Page) ([]users.Application, error) {
+	return b.listApplications(ctx, p)
+}
+
+func (b *broken) UpdateApplication(ctx context.Context, a users.Application) error {
+	return b.updateApplication(ctx, a)
+}
+
+func (b *broken) BeginLogin(ctx context.Context, a users.LoginAttempt) (bool, error) {
+	return b.beginLogin(ctx, a)
+}
+
+func (b *broken) EndLogin(ctx context.Context, l users.LoginEnd) error { return b.endLogin(ctx, l) }
 
 // given changes the argument of a method that returns an error alone.
 func given[A any](f *func(context.Context, A) error, change func(*A)) {

@@ -23,7 +23,9 @@ func contextCases() []testCase {
 // canceledBefore calls every method with contexts that are done. Reads are no
 // exception: who asks no longer waits.
 func canceledBefore(p *probe) {
-	n := p.create(p.full(p.app()))
+	a := p.app()
+	role := users.RoleUpdate{ApplicationID: a.ID, ID: p.role(a, "r").ID, Description: new("late"), DateUpdated: base}
+	n := p.create(p.full(a))
 	canceled, cancel := context.WithCancel(p.ctx)
 	cancel()
 	late, cancel := context.WithDeadline(p.ctx, time.Now().Add(-time.Second))
@@ -34,12 +36,17 @@ func canceledBefore(p *probe) {
 		calls := p.storeCalls(ctx, n, d)
 		maps.Copy(calls, p.outboxCalls(ctx, n, d))
 		maps.Copy(calls, p.tokenCalls(ctx, d))
+		maps.Copy(calls, p.userCalls(ctx, n))
+		maps.Copy(calls, p.roleEditorCalls(ctx, role))
+		maps.Copy(calls, p.applicationEditorCalls(ctx, a))
+		maps.Copy(calls, p.loginCalls(ctx, n))
 		for name, call := range calls {
 			p.wantErr(name+" with a context that is done", call(), ctx.Err())
 		}
 
 		p.wantNothingOf(d)
 		p.wantStored(n)
+		p.wantApplication("application", a)
 		if p.outbox != nil {
 			want := []string{n.Notifications[0].ID}
 			p.wantStrings("notifications", rowIDs(p.rows(n.ApplicationID)), want)
@@ -149,13 +156,67 @@ func (p *probe) tokenCalls(ctx context.Context, d doomed) map[string]func() erro
 	}
 }
 
+func (p *probe) userCalls(ctx context.Context, n *users.NewUser) map[string]func() error {
+	calls := map[string]func() error{}
+	if p.lister != nil {
+		calls["ListUsers"] = func() error {
+			_, err := p.lister.ListUsers(ctx, users.UserListing{ApplicationID: n.ApplicationID, Limit: 1})
+			return err
+		}
+	}
+	if p.editor != nil {
+		calls["EditUser"] = func() error {
+			return p.editor.EditUser(ctx, editOf(n.UserRecord, func(e *users.UserEdit) { e.Name = "late" }))
+		}
+		calls["DeleteUser"] = func() error { return p.editor.DeleteUser(ctx, deletion(n.UserRecord)) }
+	}
+	return calls
+}
+
+func (p *probe) roleEditorCalls(ctx context.Context, u users.RoleUpdate) map[string]func() error {
+	if p.roleEditor == nil {
+		return nil
+	}
+	return map[string]func() error{
+		"UpdateRole": func() error { return p.roleEditor.UpdateRole(ctx, u) },
+		"DeleteRole": func() error { return p.roleEditor.DeleteRole(ctx, u.ApplicationID, u.ID) },
+	}
+}
+
+func (p *probe) applicationEditorCalls(ctx context.Context, a users.Application) map[string]func() error {
+	if p.applicationEditor == nil {
+		return nil
+	}
+	a.Name = "late"
+	return map[string]func() error{
+		"ListApplications": func() error {
+			_, err := p.applicationEditor.ListApplications(ctx, users.Page{})
+			return err
+		},
+		"UpdateApplication": func() error { return p.applicationEditor.UpdateApplication(ctx, a) },
+	}
+}
+
+func (p *probe) loginCalls(ctx context.Context, n *users.NewUser) map[string]func() error {
+	if p.logins == nil {
+		return nil
+	}
+	return map[string]func() error{
+		"BeginLogin": func() error {
+			_, err := p.logins.BeginLogin(ctx, attempt(n.UserRecord))
+			return err
+		},
+		"EndLogin": func() error { return p.logins.EndLogin(ctx, loginEnd(n.UserRecord, base.Add(time.Hour))) },
+	}
+}
+
 // wantNothingOf notes what of d was written.
 func (p *probe) wantNothingOf(d doomed) {
 	_, err := p.FindApplication(p.ctx, users.ApplicationQuery{ID: d.app.ID})
 	p.wantErr("FindApplication of what was canceled", err, users.ErrUnknownApplication)
 
-	if got := p.listRoles(d.user.ApplicationID, users.Page{}); len(got) != 0 {
-		p.errorf("the role whose creation was canceled is there")
+	if got := p.listRoles(d.user.ApplicationID, users.Page{}); len(got) != 1 || got[0].Description == "late" {
+		p.errorf("a role was created, changed or deleted, which was canceled")
 	}
 	p.wantAbsent(d.user)
 	if p.tokens != nil {

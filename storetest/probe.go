@@ -18,10 +18,17 @@ import (
 // values without calling the store (user, full).
 type probe struct {
 	users.Store
-	outbox users.OutboxStore // nil: the Store has none
-	tokens users.TokenStore  // nil: the Store has none
-	ctx    context.Context
-	seq    int // of id
+	ctx context.Context
+	seq int // of id
+
+	// What the Store can do besides; nil: it can't.
+	outbox            users.OutboxStore
+	tokens            users.TokenStore
+	lister            users.UserLister
+	editor            users.UserEditor
+	roleEditor        users.RoleEditor
+	applicationEditor users.ApplicationEditor
+	logins            users.LoginStore
 
 	mu    sync.Mutex
 	found []string
@@ -31,6 +38,11 @@ func newProbe(ctx context.Context, s users.Store) *probe {
 	p := &probe{Store: s, ctx: ctx}
 	p.outbox, _ = users.StoreAs[users.OutboxStore](s)
 	p.tokens, _ = users.StoreAs[users.TokenStore](s)
+	p.lister, _ = users.StoreAs[users.UserLister](s)
+	p.editor, _ = users.StoreAs[users.UserEditor](s)
+	p.roleEditor, _ = users.StoreAs[users.RoleEditor](s)
+	p.applicationEditor, _ = users.StoreAs[users.ApplicationEditor](s)
+	p.logins, _ = users.StoreAs[users.LoginStore](s)
 	return p
 }
 
@@ -70,7 +82,7 @@ func (p *probe) id() string {
 // app stores a new application.
 func (p *probe) app() users.Application {
 	id := p.id()
-	a := users.Application{ID: id, APIKey: "key-" + id, Name: "Application", DateCreated: base}
+	a := users.Application{ID: id, APIKey: "key-" + id, Name: "Application", DateCreated: base, Version: 1}
 	p.must("CreateApplication", p.CreateApplication(p.ctx, a))
 	return a
 }

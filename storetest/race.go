@@ -14,8 +14,11 @@ import (
 const racers = 20
 
 // race calls f from racers goroutines at once and returns their errors.
-func (p *probe) race(f func(i int) error) []error {
-	errs := make([]error, racers)
+func (p *probe) race(f func(i int) error) []error { return p.raceOf(racers, f) }
+
+// raceOf is race with n goroutines.
+func (p *probe) raceOf(n int, f func(i int) error) []error {
+	errs := make([]error, n)
 	start := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range errs {

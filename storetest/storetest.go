@@ -1,6 +1,7 @@
 // Package storetest checks that a [users.Store] keeps its contract, which is
-// written in the comments of [users.Store], [users.OutboxStore] and
-// [users.TokenStore]. Whoever writes a store runs it in one test:
+// written in the comments of [users.Store] and of the interfaces that a store may
+// have besides, from [users.OutboxStore] to [users.LoginStore]. Whoever writes a store
+// runs it in one test:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t testing.TB) users.Store { return newEmptyStore(t) })
@@ -31,18 +32,25 @@
 //   - Status: updates from a version, also racing.
 //   - Idempotency: live keys refuse, dead ones are replaced, Purge is bounded.
 //   - Contexts: who gives up, before, during or while waiting, leaves no trace.
-//   - Outbox and tokens: the two capabilities, if the store has them.
+//   - Outbox and tokens, and then what a store may do besides, if it does:
+//   - Lists: filters, orders, ties, pages by number and after a user, counts.
+//   - Edits and deletions: all or nothing from a version, in the order in which they are
+//     judged, also racing; nothing is left for a new user with the same id.
+//   - Roles: renamed, and taken from everybody at once; Purge takes what is left.
+//   - Applications: listed, and changed from a version.
+//   - Sign-ins: of guesses that arrive together no more are judged than are free.
 //
 // The cases whose names begin with Racing call the store from 20 goroutines at
 // once; run them with the race detector too.
 //
 // # Capabilities and wrappers
 //
-// The cases of the outbox and of the tokens are skipped, each by its name, if the
-// Store has no users.OutboxStore or no users.TokenStore. They are looked for with
-// [users.StoreAs], as a [users.Service] does: a wrapper with a method Unwrap is
-// checked with the capabilities of the store inside. That both are one store
-// needs no case of its own: what CreateUser writes through the wrapper is looked
+// The cases of a capability are skipped, each by its name, if the Store does not have
+// it: [users.OutboxStore], [users.TokenStore], [users.UserLister], [users.UserEditor],
+// [users.RoleEditor], [users.ApplicationEditor] and [users.LoginStore], each for itself.
+// They are looked for with [users.StoreAs], as a [users.Service] does: a wrapper with a
+// method Unwrap is checked with the capabilities of the store inside. That all are one
+// store needs no case of its own: what CreateUser writes through the wrapper is looked
 // for through the capability by most of the others.
 //
 // # Transactions of the host
@@ -75,6 +83,7 @@ const caseTimeout = time.Minute
 //
 //	var _ users.OutboxStore = (*Store)(nil)
 //	var _ users.TokenStore = (*Store)(nil)
+//	var _ users.UserLister = (*Store)(nil)
 func Run(t *testing.T, fresh func(testing.TB) users.Store) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
@@ -141,19 +150,40 @@ type capability int
 const (
 	withOutbox capability = 1 << iota
 	withTokens
+	withLister
+	withEditor
+	withRoleEditor
+	withApplicationEditor
+	withLogins
 
 	anyStore capability = 0
 )
 
 // lackedBy names an interface that s does not have; empty if it has all.
 func (c capability) lackedBy(s users.Store) string {
-	if _, ok := users.StoreAs[users.OutboxStore](s); !ok && c&withOutbox != 0 {
-		return "OutboxStore"
-	}
-	if _, ok := users.StoreAs[users.TokenStore](s); !ok && c&withTokens != 0 {
-		return "TokenStore"
+	for _, k := range []struct {
+		needed capability
+		name   string
+		there  bool
+	}{
+		{withOutbox, "OutboxStore", has[users.OutboxStore](s)},
+		{withTokens, "TokenStore", has[users.TokenStore](s)},
+		{withLister, "UserLister", has[users.UserLister](s)},
+		{withEditor, "UserEditor", has[users.UserEditor](s)},
+		{withRoleEditor, "RoleEditor", has[users.RoleEditor](s)},
+		{withApplicationEditor, "ApplicationEditor", has[users.ApplicationEditor](s)},
+		{withLogins, "LoginStore", has[users.LoginStore](s)},
+	} {
+		if c&k.needed != 0 && !k.there {
+			return k.name
+		}
 	}
 	return ""
+}
+
+func has[T any](s users.Store) bool {
+	_, ok := users.StoreAs[T](s)
+	return ok
 }
 
 // cases returns all cases, the simple ones first: later ones rest on what earlier
@@ -171,6 +201,12 @@ func cases() []testCase {
 		contextCases(),
 		outboxCases(),
 		tokenCases(),
+		listCases(),
+		editCases(),
+		deleteCases(),
+		roleEditCases(),
+		applicationEditCases(),
+		loginCases(),
 	} {
 		all = append(all, group...)
 	}

@@ -21,11 +21,19 @@ import (
 	"github.com/gousers/users/storetest"
 )
 
-// brokenStores break one clause each; by is the case that is there for it.
-var brokenStores = []struct {
+// brokenStore breaks one clause; by is the case that is there for it.
+type brokenStore struct {
 	name, by string
 	spoil    func(*broken)
-}{
+}
+
+// allBroken returns the broken stores of all groups.
+func allBroken() []brokenStore {
+	return slices.Concat(brokenStores, brokenLists, brokenEdits, brokenDeletes, brokenRoleEdits, brokenApplicationEdits, brokenLogins)
+}
+
+// brokenStores break what every store must do, and the outbox and the tokens.
+var brokenStores = []brokenStore{
 	{"application forgets that it is disabled", "ApplicationComesBack", func(b *broken) {
 		given(&b.createApplication, func(a *users.Application) { a.Disabled = false })
 	}},
@@ -446,6 +454,11 @@ var brokenStores = []struct {
 			return b.Store.FindIdempotencyRecord(context.WithoutCancel(ctx), k)
 		}
 	}},
+	{"edits ignore the context", "CanceledBefore", func(b *broken) {
+		b.editUser = func(ctx context.Context, e *users.UserEdit) error {
+			return b.Store.EditUser(context.WithoutCancel(ctx), e)
+		}
+	}},
 	{"the context is asked at the start only", "CanceledInside", func(b *broken) {
 		b.createUser = func(ctx context.Context, n *users.NewUser) error {
 			if ctx.Err() != nil {
@@ -643,8 +656,11 @@ var brokenStores = []struct {
 		}
 	}},
 	{"the gap does not grow", "EnqueueKeepsTheGap", func(b *broken) {
+		var mu sync.Mutex
 		youngest := map[string]time.Time{}
 		b.createToken = func(ctx context.Context, t users.TokenRecord) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if old := youngest[t.UserID]; old.After(t.Created) {
 				t.Created = time.Now().Add(-2 * users.RecoveryWindow)
 			} else {
@@ -907,7 +923,7 @@ func dead() users.Store {
 
 func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
 	t.Parallel()
-	for _, c := range brokenStores {
+	for _, c := range allBroken() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -926,8 +942,8 @@ func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
 
 func TestEveryCaseHasABrokenStore(t *testing.T) {
 	t.Parallel()
-	caught := map[string]bool{"NotificationWithoutOutbox": true} // TestStoresWithoutCapabilities
-	for _, c := range brokenStores {
+	caught := map[string]bool{"NotificationWithoutOutbox": true, "EditWithoutOutbox": true} // TestStoresWithoutCapabilities
+	for _, c := range allBroken() {
 		caught[c.by] = true
 	}
 	for _, name := range breached(check(dead)) {
@@ -946,6 +962,19 @@ func (d dropping) CreateUser(ctx context.Context, n *users.NewUser) error {
 	return d.Store.CreateUser(ctx, &m)
 }
 
+// withoutOutbox is a store that can edit users and has no outbox.
+type withoutOutbox struct {
+	users.Store
+	users.UserEditor
+}
+
+func (w withoutOutbox) EditUser(ctx context.Context, e *users.UserEdit) error {
+	if len(e.Notifications) > 0 {
+		return users.ErrUnsupported
+	}
+	return w.UserEditor.EditUser(ctx, e)
+}
+
 func TestStoresWithoutCapabilities(t *testing.T) {
 	t.Parallel()
 	good := func() users.Store { return storefake.Without(memstore.New()) }
@@ -958,9 +987,27 @@ func TestStoresWithoutCapabilities(t *testing.T) {
 		t.Errorf("a store that drops notifications: got breaches %q, want NotificationWithoutOutbox", got)
 	}
 
+	editing := func() users.Store {
+		s := memstore.New()
+		return withoutOutbox{storefake.Without(s), s}
+	}
+	if err := check(editing); err != nil {
+		t.Errorf("a store that refuses the notifications of edits: got %v, want no breach", err)
+	}
+	err = check(func() users.Store {
+		s := memstore.New()
+		return struct {
+			users.Store
+			users.UserEditor
+		}{storefake.Without(s), s}
+	})
+	if got := breached(err); !slices.Equal(got, []string{"EditWithoutOutbox"}) {
+		t.Errorf("a store that drops the notifications of edits: got breaches %q, want EditWithoutOutbox", got)
+	}
+
 	all := breached(check(dead))
 	got := breached(check(func() users.Store { return storefake.Without(dead()) }))
-	for _, name := range []string{"ClaimOnce", "EnqueueKeepsTheGap", "TokenComesBack"} {
+	for _, name := range []string{"ClaimOnce", "EnqueueKeepsTheGap", "TokenComesBack", "ListOrders", "EditReplaces"} {
 		if !slices.Contains(all, name) || slices.Contains(got, name) {
 			t.Errorf("%s ran on a store without capabilities, or did not run on one with them", name)
 		}

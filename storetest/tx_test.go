@@ -55,6 +55,26 @@ func (b *txBackEnd) CreateRole(ctx context.Context, app string, r users.RoleReco
 	return b.write(ctx, func(s *memstore.Store) error { return s.CreateRole(ctx, app, r) })
 }
 
+func (b *txBackEnd) EditUser(ctx context.Context, e *users.UserEdit) error {
+	return b.write(ctx, func(s *memstore.Store) error { return s.EditUser(context.Background(), e) })
+}
+
+func (b *txBackEnd) DeleteUser(ctx context.Context, d users.UserDeletion) error {
+	return b.write(ctx, func(s *memstore.Store) error { return s.DeleteUser(context.Background(), d) })
+}
+
+func (b *txBackEnd) UpdateRole(ctx context.Context, u users.RoleUpdate) error {
+	return b.write(ctx, func(s *memstore.Store) error { return s.UpdateRole(context.Background(), u) })
+}
+
+func (b *txBackEnd) DeleteRole(ctx context.Context, app, id string) error {
+	return b.write(ctx, func(s *memstore.Store) error { return s.DeleteRole(context.Background(), app, id) })
+}
+
+func (b *txBackEnd) CreateToken(ctx context.Context, t users.TokenRecord) error {
+	return b.write(ctx, func(s *memstore.Store) error { return s.CreateToken(context.Background(), t) })
+}
+
 func (b *txBackEnd) CreateUser(ctx context.Context, n *users.NewUser) error {
 	first, m := true, *n
 	return b.write(ctx, func(s *memstore.Store) error {
@@ -123,6 +143,48 @@ func (h *hostTx) CreateUser(ctx context.Context, n *users.NewUser) error {
 		h.dead = errors.New("current transaction is aborted")
 	}
 	return err
+}
+
+// write runs op, which is no CreateUser, in the transaction.
+func (h *hostTx) write(ctx context.Context, op func(*memstore.Store) error) error {
+	if h.dead != nil {
+		return h.dead
+	}
+	if err := h.beginWriting(ctx); err != nil {
+		return err
+	}
+	err := op(h.Store)
+	if err == nil {
+		h.own = append(h.own, op)
+		if h.b.spoil.writesThrough {
+			_ = op(h.b.Store)
+		}
+	} else if h.b.spoil.poisons && errors.Is(err, users.ErrConflict) {
+		h.dead = errors.New("current transaction is aborted")
+	}
+	return err
+}
+
+func (h *hostTx) EditUser(ctx context.Context, e *users.UserEdit) error {
+	err := h.write(ctx, func(s *memstore.Store) error { return s.EditUser(context.Background(), e) })
+	if errors.Is(err, users.ErrUnknownRole) && h.b.spoil.half {
+		bare := *e
+		bare.Roles = nil
+		_ = h.write(ctx, func(s *memstore.Store) error { return s.EditUser(context.Background(), &bare) })
+	}
+	return err
+}
+
+func (h *hostTx) DeleteUser(ctx context.Context, d users.UserDeletion) error {
+	return h.write(ctx, func(s *memstore.Store) error { return s.DeleteUser(context.Background(), d) })
+}
+
+func (h *hostTx) UpdateRole(ctx context.Context, u users.RoleUpdate) error {
+	return h.write(ctx, func(s *memstore.Store) error { return s.UpdateRole(context.Background(), u) })
+}
+
+func (h *hostTx) DeleteRole(ctx context.Context, app, id string) error {
+	return h.write(ctx, func(s *memstore.Store) error { return s.DeleteRole(context.Background(), app, id) })
 }
 
 // beginWriting takes the writer's place and the copy.
@@ -220,6 +282,20 @@ func TestEveryBrokenHostTransactionIsCaughtByItsCase(t *testing.T) {
 			"ReadCommitted/SameKeyRacing", txSpoil{alwaysRetry: true}},
 		{"who does not know of the transaction may write",
 			"ReadCommitted/RefusesWhoDoesNotKnow", txSpoil{takesAnybody: true}},
+		{"edits do not wait for the commit",
+			"ReadCommitted/EditInside", txSpoil{writesThrough: true}},
+		{"deletions do not wait for the commit",
+			"ReadCommitted/DeleteInside", txSpoil{writesThrough: true}},
+		{"changes of roles do not wait for the commit",
+			"ReadCommitted/RolesInside", txSpoil{writesThrough: true}},
+		{"a refused edit keeps the user changed",
+			"ReadCommitted/FailedEditInside", txSpoil{half: true}},
+		{"a taken name of a role aborts the transaction",
+			"ReadCommitted/FailedRolesInside", txSpoil{poisons: true}},
+		{"Read Committed asks for a retry of edits",
+			"ReadCommitted/EditsRacing", txSpoil{alwaysRetry: true}},
+		{"a taken name aborts the transaction, racing",
+			"ReadCommitted/RenamesRacing", txSpoil{poisons: true}},
 		{"keys are not kept",
 			"ReadCommitted/RetryAfterUnknownOutcome", txSpoil{noRecord: true}},
 	} {

@@ -5,10 +5,18 @@
 //
 // # Capabilities
 //
-// The store leaves out what is optional: without [users.OutboxStore] there are no
-// notifications, without [users.TokenStore] no set-password links, and the
-// operations of a [users.Service] that need them return [users.ErrUnsupported]. To
-// add a capability, write its methods on Store and say so to the compiler:
+// What not every store can do is optional. This one has [users.UserLister] and
+// [users.ApplicationEditor], to show how a capability is added, and lacks the others:
+//
+//	users.OutboxStore  notifications
+//	users.TokenStore   set-password links
+//	users.UserEditor   changing and deleting users, changing passwords
+//	users.RoleEditor   changing and deleting roles
+//	users.LoginStore   signing in
+//
+// The operations of a [users.Service] that need one of those return
+// [users.ErrUnsupported], as the test shows; all others work. To add a capability,
+// write its methods on Store and say so to the compiler:
 //
 //	var _ users.TokenStore = (*Store)(nil)
 //
@@ -60,7 +68,12 @@ type record struct {
 	ends time.Time
 }
 
-var _ users.Store = (*Store)(nil)
+// What this store can do: the compiler tells when a method is missing.
+var (
+	_ users.Store             = (*Store)(nil)
+	_ users.UserLister        = (*Store)(nil)
+	_ users.ApplicationEditor = (*Store)(nil)
+)
 
 // New returns an empty store.
 func New() *Store { return &Store{lock: make(chan struct{}, 1)} }
@@ -298,14 +311,19 @@ func (s *Store) FindUsers(ctx context.Context, q users.UserQuery) ([]users.UserR
 		if u.ApplicationID != q.ApplicationID || !wanted {
 			continue
 		}
-		u = copied(u)
-		for i := range u.Roles { // in full, as they are now
-			u.Roles[i], _ = s.role(u.ApplicationID, u.Roles[i].ID)
-		}
-		found = append(found, u)
+		found = append(found, s.current(u))
 	}
 	slices.SortFunc(found, func(a, b users.UserRecord) int { return strings.Compare(a.ID, b.ID) })
 	return found, nil
+}
+
+// current returns a copy of u with its roles in full, as they are now.
+func (s *Store) current(u users.UserRecord) users.UserRecord {
+	u = copied(u)
+	for i := range u.Roles {
+		u.Roles[i], _ = s.role(u.ApplicationID, u.Roles[i].ID)
+	}
+	return u
 }
 
 // SetUserStatus implements [users.UserStore].

@@ -1,4 +1,4 @@
-// Command quickstart creates a user in memory and prints it.
+// Command quickstart creates a user in memory, renames, finds and deletes it.
 package main
 
 import (
@@ -31,4 +31,20 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Printf("created %s <%s>, approved: %t\n", u.UserName, u.Email, u.IsApproved)
+
+	u, err = svc.UpdateUser(ctx, "demo", "jane", users.UserChange{UserName: new("janet")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("renamed to %s\n", u.UserName)
+	for u, err := range svc.EachUser(ctx, "demo", users.UserFilter{Phrase: "@example.com"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("found %s <%s>\n", u.UserName, u.Email)
+	}
+	if err := svc.DeleteUser(ctx, "demo", "jane@example.com", 0); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("deleted")
 }

@@ -2,5 +2,9 @@ package main
 
 func Example() {
 	main()
-	// Output: created jane <jane@example.com>, approved: true
+	// Output:
+	// created jane <jane@example.com>, approved: true
+	// renamed to janet
+	// found janet <jane@example.com>
+	// deleted
 }

@@ -122,3 +122,35 @@ func CreateAndTell(ctx context.Context, svc *users.Service, p users.CreateUserPa
 func StoreTest(t *testing.T) {
 	storetest.Run(t, func(testing.TB) users.Store { return memstore.New() })
 }
+
+// find asks for the first page of the Janes that wait for approval, the newest first.
+func find(ctx context.Context, svc *users.Service) (*users.UserPage, error) {
+	page, err := svc.FindUsers(ctx, "demo", users.FindUsersParams{
+		UserFilter: users.UserFilter{Phrase: "jane", IsApproved: new(false)},
+		Order:      []users.Order{{By: users.ByDateCreated, Desc: true}},
+		Page:       1, // counts page.Total; without it, go on with After: page.Next
+	})
+	return page, err
+}
+
+// change gives Jane another address and a role, unless another writer was faster.
+func change(ctx context.Context, svc *users.Service, version int64) (*users.User, error) {
+	u, err := svc.UpdateUser(ctx, "demo", "jane@example.com", users.UserChange{
+		IfVersion: version, // of the user that was shown; 0: whatever it is
+		Email:     new("jane@example.org"),
+		Roles:     new([]users.RoleRef{{Name: "editor"}}),
+	})
+	return u, err
+}
+
+// signIn returns the user, or what a person is told.
+func signIn(ctx context.Context, svc *users.Service, login, pw string) (*users.User, error) {
+	u, err := svc.Authenticate(ctx, "demo", login, password.New(pw))
+	switch {
+	case errors.Is(err, users.ErrBadCredentials): // no such user, a wrong password, too many of them
+		return nil, errors.New("the name or the password is wrong")
+	case errors.Is(err, users.ErrLockedOut), errors.Is(err, users.ErrNotApproved): // and the password was right
+		return nil, errors.New("the account is closed or waits for approval")
+	}
+	return u, err
+}

@@ -49,8 +49,9 @@ func TestTheREADMEBeginsWithTheQuickstart(t *testing.T) {
 	if first == nil || first[1] != "package main\n"+program {
 		t.Error("the first program of the README is not examples/quickstart")
 	}
-	output := regexp.MustCompile(`// Output: (.*)`).FindStringSubmatch(read(t, "../quickstart/main_test.go"))
-	if output == nil || !strings.Contains(text, "\n    "+output[1]+"\n") {
+	_, output, ok := strings.Cut(read(t, "../quickstart/main_test.go"), "\t// Output:\n")
+	output = strings.ReplaceAll(strings.TrimSuffix(output, "}\n"), "\t// ", "    ")
+	if !ok || !strings.Contains(text, "\n\n"+output+"\n") {
 		t.Error("the output of examples/quickstart is not in the README")
 	}
 }
@@ -128,5 +129,49 @@ func TestTheErrorExampleTellsEveryError(t *testing.T) {
 		if got := CreateAndTell(t.Context(), svc, p); got != c.want {
 			t.Errorf("%v: got %q, want %q", c.refuse, got, c.want)
 		}
+	}
+}
+
+// TestTheREADMEsUserIsFoundChangedAndSignsIn runs the README's pieces on one user.
+func TestTheREADMEsUserIsFoundChangedAndSignsIn(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	svc, err := users.New(memstore.New(), &users.Options{Hasher: password.InsecureForTests()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.CreateApplication(ctx, users.Application{APIKey: "demo", RequireApproval: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.CreateRole(ctx, "demo", users.Role{Name: "editor"}); err != nil {
+		t.Fatal(err)
+	}
+	const pw = "violet harbour 47 crumpets"
+	secret := password.New(pw)
+	jane, err := svc.Create(ctx, "demo", users.CreateUserParams{
+		UserName: "jane", Email: "jane@example.com", Password: secret, ConfirmPassword: secret,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if page, err := find(ctx, svc); err != nil || page.Total != 1 || page.Users[0].ID != jane.ID {
+		t.Errorf("find: got %+v, %v", page, err)
+	}
+	if _, err := signIn(ctx, svc, "jane", "wrong"); err == nil || !strings.Contains(err.Error(), "wrong") {
+		t.Errorf("a wrong password: got %v", err)
+	}
+	if _, err := signIn(ctx, svc, "jane@example.com", pw); err == nil || !strings.Contains(err.Error(), "approval") {
+		t.Errorf("before she is approved: got %v", err)
+	}
+	changed, err := change(ctx, svc, jane.Version)
+	if err != nil || changed.Email != "jane@example.org" || len(changed.Roles) != 1 {
+		t.Fatalf("change: got %+v, %v", changed, err)
+	}
+	if _, err := svc.SetStatus(ctx, "demo", "jane", users.Status{IsApproved: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := signIn(ctx, svc, "jane@example.org", pw); err != nil || u.ID != jane.ID {
+		t.Errorf("sign in: got %v, %v", u, err)
 	}
 }

@@ -4,6 +4,7 @@ package network_test
 
 import (
 	"os"
+	"slices"
 	"testing"
 
 	_ "github.com/go-sql-driver/mysql"
@@ -31,6 +32,10 @@ func targets() []*suite.Target {
 }
 
 func TestDrivers(t *testing.T) { suite.Run(t, targets()...) }
+
+func TestAllStoresAnswerAlike(t *testing.T) {
+	suite.SameAnswers(t, slices.DeleteFunc(targets(), func(g *suite.Target) bool { return g.SecondDriver })...)
+}
 
 func TestMigrations(t *testing.T) {
 	if suite.MigrateChild(t, targets()) {

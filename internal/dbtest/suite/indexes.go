@@ -47,13 +47,18 @@ func Indexes(t *testing.T, g *Target) {
 // plan returns what the database would do.
 func (e *Env) plan(t *testing.T, query string) string {
 	t.Helper()
+	return e.planOf(t, statement{text: query})
+}
+
+func (e *Env) planOf(t *testing.T, s statement) string {
+	t.Helper()
 	explain := "EXPLAIN "
 	if e.Dialect == sqlstore.SQLite {
 		explain = "EXPLAIN QUERY PLAN "
 	}
-	rows, err := e.DB.Query(explain + query)
+	rows, err := e.DB.Query(explain+s.text, s.args...)
 	if err != nil {
-		t.Fatalf("%s: %v", query, err)
+		t.Fatalf("%s: %v", s.text, err)
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()

@@ -31,6 +31,7 @@ var promises = [...]struct {
 	{"HostTransactions", HostTransactions, false},
 	{"Retries", Retries, false},
 	{"Races", Races, false},
+	{"EditRaces", EditRaces, false},
 	{"HostErrors", HostErrors, false},
 	{"Faults", Faults, false},
 	{"StoreFaults", StoreFaults, false},
@@ -45,6 +46,7 @@ var promises = [...]struct {
 	{"Partitions", Partitions, true},
 	{"Isolation", Isolation, false},
 	{"Plans", Plans, true},
+	{"ListPlans", ListPlans, true},
 	{"Turns", Turns, true},
 	{"Indexes", Indexes, true},
 }

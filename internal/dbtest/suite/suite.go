@@ -180,7 +180,7 @@ func (g *Target) Fresh(t testing.TB) *Env {
 }
 
 // tables of the store that hold data.
-var tables = []string{"applications", "roles", "users", "user_roles", "notifications", "idempotency", "password_tokens"}
+var tables = []string{"applications", "roles", "users", "user_roles", "deleted_roles", "notifications", "idempotency", "password_tokens"}
 
 func (e *Env) exec(t testing.TB, query string, args ...any) {
 	t.Helper()

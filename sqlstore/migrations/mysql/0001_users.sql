@@ -81,6 +81,14 @@ CREATE TABLE {user_roles} (
 -- done if: table user_roles
 -- down: DROP TABLE {user_roles}
 
+CREATE TABLE {deleted_roles} (
+	application_id VARBINARY(64) NOT NULL,
+	role_id VARBINARY(64) NOT NULL,
+	PRIMARY KEY (application_id, role_id)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4;
+-- done if: table deleted_roles
+-- down: DROP TABLE {deleted_roles}
+
 CREATE TABLE {notifications} (
 	application_id VARBINARY(64) NOT NULL,
 	id VARBINARY(64) NOT NULL,

@@ -81,6 +81,13 @@ CREATE TABLE {user_roles} (
 CREATE INDEX {#user_roles_role} ON {user_roles} (application_id, role_id, user_id);
 -- down: DROP INDEX {%user_roles_role}
 
+CREATE TABLE {deleted_roles} (
+	application_id TEXT COLLATE "C" NOT NULL,
+	role_id        TEXT COLLATE "C" NOT NULL,
+	CONSTRAINT {#deleted_roles_pk} PRIMARY KEY (application_id, role_id)
+);
+-- down: DROP TABLE {deleted_roles}
+
 CREATE TABLE {notifications} (
 	application_id TEXT COLLATE "C" NOT NULL,
 	id             TEXT COLLATE "C" NOT NULL,

@@ -1,0 +1,315 @@
+package users_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/internal/storefake"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
+)
+
+// judge is a Hasher that counts what it verifies and tells hashes that are out of date
+// by their beginning.
+type judge struct {
+	password.Hasher
+	outdated         bool
+	verified, hashed atomic.Int64
+}
+
+func (j *judge) Hash(pw []byte) (password.Hash, error) {
+	j.hashed.Add(1)
+	return j.Hasher.Hash(pw)
+}
+
+func (j *judge) Verify(h password.Hash, pw []byte) (password.Match, error) {
+	j.verified.Add(1)
+	m, err := j.Hasher.Verify(h, pw)
+	m.Outdated = m.OK && j.outdated
+	return m, err
+}
+
+func newJudge() *judge { return &judge{Hasher: password.InsecureForTests()} }
+
+// signIn returns the class of what Authenticate answers.
+func signIn(ctx context.Context, svc *users.Service, login, pw string) string {
+	_, err := svc.Authenticate(ctx, apiKey, login, password.New(pw))
+	return class(err)
+}
+
+func TestAuthenticateTakesTheNameOrTheAddress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		svc := newService(t, users.Options{})
+		u := addUser(t, t.Context(), svc, "Ann")
+		for _, login := range []string{"ann", "ANN", "ａｎｎ", "Ann@Example.com", "\tann@example.com "} {
+			got, err := svc.Authenticate(t.Context(), apiKey, login, password.New(secret))
+			if err != nil {
+				t.Errorf("%s: %v", login, err)
+				continue
+			}
+			equal(t, login, got, u)
+		}
+		// Without an application, a user or a password it is always the same answer.
+		invite(t, svc, "invited")
+		addApplication(t, svc, users.Application{APIKey: "closed", Disabled: true})
+		for _, tt := range [][3]string{
+			{apiKey, "ann", newSecret}, {apiKey, "ann", ""}, {apiKey, "ann", secret + " "}, {apiKey, "ann", "\xff"},
+			{apiKey, "ann", strings.Repeat("a", 100_000)},
+			{apiKey, u.ID, secret}, {apiKey, "nobody", secret}, {apiKey, "no such/name", secret}, {apiKey, "", secret},
+			{apiKey, "invited", ""}, {apiKey, "invited", secret},
+			{"closed", "ann", secret}, {"nobody", "ann", secret}, {"no/key", "ann", secret},
+		} {
+			start := time.Now()
+			got, err := svc.Authenticate(t.Context(), tt[0], tt[1], password.New(tt[2]))
+			if err != users.ErrBadCredentials || got != nil {
+				t.Errorf("%.60q: got %v, %v, want ErrBadCredentials itself", tt, got, err)
+			}
+			if took := time.Since(start); took != 100*time.Millisecond {
+				t.Errorf("%.60q took %v, want the tick", tt, took)
+			}
+		}
+	})
+}
+
+// What a refusal costs says nothing: one look-up, one count, one verification.
+func TestAuthenticateWorksAlikeForWhoeverIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, j := memstore.New(), newJudge()
+		plain := newServiceOn(t, store, users.Options{Hasher: j, Lockout: users.Lockout{Free: 1}})
+		addUser(t, t.Context(), plain, "ann")
+		addUser(t, t.Context(), plain, "locked")
+		invite(t, plain, "invited")
+		addApplication(t, plain, users.Application{APIKey: "closed", Disabled: true})
+		signIn(t.Context(), plain, "locked", newSecret)
+		var seen log
+		svc := plain.WithStore(seen.on(store))
+		for _, tt := range [][2]string{
+			{apiKey, "ann"}, {apiKey, "locked"}, {apiKey, "invited"}, {apiKey, "nobody"}, {apiKey, "no/name"}, {"closed", "ann"}, {"nobody", "ann"},
+		} {
+			j.verified.Store(0)
+			j.hashed.Store(0)
+			if _, err := svc.Authenticate(t.Context(), tt[0], tt[1], password.New(newSecret)); class(err) != "bad credentials" {
+				t.Errorf("%s: got %v", tt, err)
+			}
+			calls, _ := seen.take()
+			equal(t, fmt.Sprint(tt, ": calls"), calls, []storefake.Method{storefake.FindApplication, storefake.FindUsers, storefake.BeginLogin})
+			equal(t, fmt.Sprint(tt, ": verified, hashed"), [2]int64{j.verified.Load(), j.hashed.Load()}, [2]int64{1, 0})
+		}
+	})
+}
+
+// Of guesses that arrive together no more are judged than are free, however the name is
+// spelt, and none of a lock is.
+func TestGuessesThatArriveTogetherAreCountedFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJudge()
+		svc := newService(t, users.Options{Hasher: j, Now: time.Now, Lockout: users.Lockout{Free: 5, First: time.Minute, Max: 3 * time.Minute}})
+		u := addUser(t, t.Context(), svc, "ann")
+		judged := func() (n int) {
+			var all sync.WaitGroup
+			right := atomic.Int64{}
+			for i := range 60 {
+				all.Go(func() {
+					login := []string{"ann", "ANN", "ａｎｎ", "ann@example.com", "Ann@EXAMPLE.com"}[i%5]
+					if signIn(t.Context(), svc, login, secret) == "ok" {
+						right.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			return int(right.Load())
+		}
+		// A right one that is judged ends the count, so that more may follow; wrong ones don't.
+		guess := func() (n int) {
+			store := svc.WithStore(countAllowed(t, svc, &n))
+			var all sync.WaitGroup
+			for range 60 {
+				all.Go(func() { signIn(t.Context(), store, "ann", newSecret) })
+			}
+			all.Wait()
+			return n
+		}
+		equal(t, "judged at once", guess(), 5)
+		equal(t, "right ones during the lock", judged(), 0)
+		for _, lock := range []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute, 3 * time.Minute} {
+			time.Sleep(lock - time.Second)
+			equal(t, "just before the end of a lock", guess(), 0)
+			time.Sleep(time.Second)
+			equal(t, "after it", guess(), 1)
+		}
+		before := get(t, svc, u.ID)
+		equal(t, "version", before.Version, 1)
+		time.Sleep(time.Hour)
+		equal(t, "the right one", signIn(t.Context(), svc, "ann", secret), "ok")
+		equal(t, "the count begins again", guess(), 5)
+	})
+}
+
+// countAllowed counts the guesses that the store of svc allows to be judged.
+func countAllowed(t *testing.T, svc *users.Service, n *int) users.Store {
+	t.Helper()
+	box, err := svc.Outbox() // the store itself
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &allowing{Store: box.(users.Store), n: n}
+}
+
+type allowing struct {
+	users.Store
+	mu sync.Mutex
+	n  *int
+}
+
+func (a *allowing) Unwrap() users.Store { return a.Store }
+
+func (a *allowing) BeginLogin(ctx context.Context, l users.LoginAttempt) (bool, error) {
+	logins, _ := users.StoreAs[users.LoginStore](a.Store)
+	allowed, err := logins.BeginLogin(ctx, l)
+	if allowed {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		*a.n++
+	}
+	return allowed, err
+}
+
+func (a *allowing) EndLogin(ctx context.Context, l users.LoginEnd) error {
+	logins, _ := users.StoreAs[users.LoginStore](a.Store)
+	return logins.EndLogin(ctx, l)
+}
+
+// Nobody is kept out of an account by guesses.
+func TestNewPasswordEndsALock(t *testing.T) {
+	t.Parallel()
+	for how, set := range map[string]func(svc *users.Service, u *users.User, pw password.Secret) error{
+		"by a mailed link": func(svc *users.Service, u *users.User, pw password.Secret) error {
+			return svc.SetPassword(t.Context(), apiKey, mailedToken(t, svc, u), pw)
+		},
+		"by an administrator": func(svc *users.Service, u *users.User, pw password.Secret) error {
+			return svc.ChangePassword(t.Context(), apiKey, u.ID, users.ChangePasswordParams{NewPassword: pw})
+		},
+	} {
+		svc := newService(t, users.Options{Lockout: users.Lockout{Free: 1}})
+		u := addUser(t, t.Context(), svc, "ann")
+		signIn(t.Context(), svc, "ann", newSecret)
+		equal(t, how+": locked", signIn(t.Context(), svc, "ann", secret), "bad credentials")
+		if err := set(svc, u, password.New(newSecret)); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, how, signIn(t.Context(), svc, "ann", newSecret), "ok")
+	}
+}
+
+// A user's status is told to nobody who does not know the password.
+func TestStatusIsToldAfterTheRightPassword(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{})
+	addUser(t, t.Context(), svc, "ann")
+	for _, tt := range []struct {
+		status users.Status
+		want   string
+	}{
+		{users.Status{IsLockedOut: ptr(true)}, "locked out"},
+		{users.Status{IsApproved: ptr(false)}, "locked out"},
+		{users.Status{IsLockedOut: ptr(false)}, "not approved"},
+		{users.Status{IsApproved: ptr(true)}, "ok"},
+	} {
+		if _, err := svc.SetStatus(t.Context(), apiKey, "ann", tt.status); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "wrong", signIn(t.Context(), svc, "ann", newSecret), "bad credentials")
+		equal(t, "right", signIn(t.Context(), svc, "ann", secret), tt.want)
+		if last := loginOf(t, svc, store, "ann"); last.LastLogin.IsZero() != (tt.want != "ok") || last.Failures != 0 {
+			t.Errorf("%s: got %+v", tt.want, last)
+		}
+	}
+}
+
+// loginOf returns what sign-ins left behind.
+func loginOf(t testing.TB, svc *users.Service, store users.Store, name string) users.LoginState {
+	t.Helper()
+	app, err := svc.Application(t.Context(), apiKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := store.FindUsers(t.Context(), users.UserQuery{ApplicationID: app.ID, NameKeys: []string{name}})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("got %v, %v, want one user", found, err)
+	}
+	return found[0].Login
+}
+
+// A hash that is out of date is replaced, but never a password that was changed
+// meanwhile, and not where that would cost the sign-in.
+func TestOutdatedHashIsReplaced(t *testing.T) {
+	t.Parallel()
+	store, j := memstore.New(), newJudge()
+	svc := newServiceOn(t, store, users.Options{Hasher: j})
+	u := addUser(t, t.Context(), svc, "ann")
+	first := hashOf(t, svc, store, u.ID)
+	equal(t, "as it is", signIn(t.Context(), svc, "ann", secret), "ok")
+	if !hashOf(t, svc, store, u.ID).Equal(first) {
+		t.Error("a good hash was replaced")
+	}
+
+	j.outdated = true
+	equal(t, "out of date", signIn(t.Context(), svc, "ann", secret), "ok")
+	second := hashOf(t, svc, store, u.ID)
+	equal(t, "afterwards", signIn(t.Context(), svc, "ann", secret), "ok")
+	equal(t, "version", get(t, svc, u.ID).Version, 1)
+	if second.Equal(first) {
+		t.Error("an outdated hash was kept")
+	}
+
+	racing := svc.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.EndLogin {
+			if err := svc.ChangePassword(context.WithoutCancel(t.Context()), apiKey, u.ID, users.ChangePasswordParams{NewPassword: password.New(newSecret)}); err != nil {
+				t.Error(err)
+			}
+		}
+		return do()
+	}))
+	equal(t, "while it is changed", signIn(t.Context(), racing, "ann", secret), "ok")
+	equal(t, "the new one", signIn(t.Context(), svc, "ann", newSecret), "ok")
+	equal(t, "the old one", signIn(t.Context(), svc, "ann", secret), "bad credentials")
+}
+
+// A hash that nobody can verify any more is a password that nobody has, after the work
+// of any other.
+func TestUnknownHashIsNoPassword(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	other, err := password.Bcrypt(password.MinBcryptCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addUser(t, t.Context(), newServiceOn(t, store, users.Options{Hasher: other}), "ann")
+	j := newJudge()
+	svc, err := users.New(store, &users.Options{Hasher: j})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the answer", signIn(t.Context(), svc, "ann", secret), "bad credentials")
+	equal(t, "verified", j.verified.Load(), 2)
+}
+
+func TestLockoutThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, l := range []users.Lockout{{Free: -1}, {Free: 101}, {First: -1}, {Max: -1}, {First: time.Hour, Max: time.Minute}} {
+		if _, err := users.New(memstore.New(), &users.Options{Lockout: l}); err == nil || !strings.Contains(err.Error(), "Lockout") {
+			t.Errorf("%+v: got %v, want an error that names it", l, err)
+		}
+	}
+}
