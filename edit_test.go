@@ -83,6 +83,11 @@ func TestUpdateUserChangesWhatItNames(t *testing.T) {
 		}
 		equal(t, name+": answer", got, want)
 		equal(t, name+": what is read back", get(t, svc, want.ID), want)
+		for _, part := range []string{want.UserName, want.Email, want.Name} {
+			if _, names := found(t, svc, users.FindUsersParams{UserFilter: users.UserFilter{Phrase: part}}); len(names) != 1 {
+				t.Errorf("%s: %q is not found", name, part)
+			}
+		}
 	}
 }
 
@@ -237,6 +242,61 @@ func TestUpdateUserNamesEveryMemberThatIsForbidden(t *testing.T) {
 			equal(t, member, forbidden.Members, []string{member})
 			equal(t, member+": the user", get(t, svc, before.ID), before)
 		}
+	}
+}
+
+func TestForbiddenChangesAreNamedInContractOrder(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	addRole(t, svc, "editor")
+	u := addUser(t, t.Context(), svc, "ann")
+	reader := as(t.Context(), users.Caller{ID: "r", APIKey: apiKey, Permissions: users.ReadUsers})
+	_, err := svc.UpdateUser(reader, apiKey, u.ID, users.UserChange{
+		UserName: ptr("new"), Email: ptr("new@example.com"), Name: ptr("new"), IsApproved: ptr(false), IsLockedOut: ptr(true),
+		Roles: ptr(roleRefs("editor")), AllowDashboardAccess: ptr(true), DashboardSettings: json.RawMessage(`{"a":1}`),
+	})
+	var forbidden *users.ForbiddenError
+	if !errors.As(err, &forbidden) {
+		t.Fatalf("got %v, want a *ForbiddenError", err)
+	}
+	equal(t, "members", forbidden.Members, words("userName email allowDashboardAccess dashboardSettings isApproved isLockedOut name roles"))
+
+	_, err = svc.UpdateUser(reader, apiKey, u.ID, users.UserChange{DashboardSettings: json.RawMessage(` { } `)})
+	equal(t, "no settings where there are none", class(err), "ok")
+}
+
+// A row says of the rules that made its keys what is true of both.
+func TestKeysOfOlderRulesStayUntilBothAreNew(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{})
+	app, err := svc.Application(t.Context(), apiKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = store.CreateUser(t.Context(), &users.NewUser{UserRecord: users.UserRecord{
+		User:          users.User{ID: uuid(1), UserName: "ANN", Email: "ann@example.com", Version: 1},
+		ApplicationID: app.ID, NameKey: "ANN", EmailKey: "ann@example.com", KeyVersion: 1,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func() int {
+		found, err := store.FindUsers(t.Context(), users.UserQuery{ApplicationID: app.ID, IDs: []string{uuid(1)}})
+		if err != nil || len(found) != 1 {
+			t.Fatalf("got %v, %v", found, err)
+		}
+		return found[0].KeyVersion
+	}
+	if _, err := svc.UpdateUser(t.Context(), apiKey, uuid(1), users.UserChange{UserName: ptr("ANN"), Email: ptr("new@example.com")}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the name is old", version(), 1)
+	if _, err := svc.UpdateUser(t.Context(), apiKey, uuid(1), users.UserChange{UserName: ptr("Ann")}); err != nil {
+		t.Fatal(err)
+	}
+	if version() == 1 {
+		t.Error("both keys are new: got version 1")
 	}
 }
 
