@@ -56,6 +56,7 @@ func TestFindUsersRestrictsByWhatIsGiven(t *testing.T) {
 	t.Parallel()
 	svc := crowd(t)
 	u7 := get(t, svc, "u07")
+	editor := u7.Roles[0]
 	p := params("z")
 	p.ID = "01hzabcdefghjkmnpqrstvwxyz"
 	if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
@@ -77,6 +78,7 @@ func TestFindUsersRestrictsByWhatIsGiven(t *testing.T) {
 		"a role":                            {users.UserFilter{Roles: roleRefs("editor", "nobody")}, "u00 u01 u02 u03 u04 u05 u06 u07 u08 u09"},
 		"a role that nobody has":            {users.UserFilter{Roles: roleRefs("Chief")}, ""},
 		"no such role":                      {users.UserFilter{Roles: []users.RoleRef{{Name: "chief"}, {ID: "x"}, {}}}, ""},
+		"what two roles would be":           {users.UserFilter{Roles: []users.RoleRef{{ID: editor.ID, Name: "Chief"}, {}}}, ""},
 		"no role":                           {users.UserFilter{Roles: []users.RoleRef{}}, ""},
 		"not approved":                      {users.UserFilter{IsApproved: ptr(false)}, "u00 u03 u06 u09 u12 u15 u18 u21 u24"},
 		"locked out":                        {users.UserFilter{IsLockedOut: ptr(true)}, "u00 u05 u10 u15 u20"},
