@@ -195,6 +195,9 @@ func TestListsSayWhichPageTheyAre(t *testing.T) {
 	if got.SearchQuery != "EXAMPLE" || got.Sort != "-email, id" || got.Embed != "roles" {
 		t.Errorf("got %+v, want what was asked for", got)
 	}
+	if got := a.page("/v1/demo/roles?searchQuery=E&sort=name|desc"); got.SearchQuery != "E" || got.Sort != "name|desc" || got.Embed != "" {
+		t.Errorf("roles: got %+v, want what was asked for", got)
+	}
 }
 
 func TestPagesLeadThroughAllUsersOnce(t *testing.T) {
