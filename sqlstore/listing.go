@@ -44,7 +44,8 @@ func (r runner) listUsers(ctx context.Context, q users.UserListing) (list users.
 	case err != nil || !q.Count:
 	case counted >= 0:
 		list.Total = counted
-	case l.phrase && q.Offset == 0: // nobody matches
+	case len(ids) < q.Limit && (len(ids) > 0 || q.Offset == 0): // the last page
+		list.Total = int64(q.Offset + len(ids))
 	default:
 		list.Total, err = r.number(ctx, l.count(r.b), l.args...)
 	}
@@ -73,8 +74,8 @@ func (r runner) existing(ctx context.Context, applicationID string, roles []stri
 	return found, nil
 }
 
-// page returns the ids of a page and, with a phrase, how many users match; -1 where
-// nothing was counted.
+// page returns the ids of a page, and how many users match where the same statement
+// counted them; -1 otherwise.
 func (r runner) page(ctx context.Context, l listing, q *users.UserListing) (ids []string, counted int64, err error) {
 	counted = -1
 	err = r.query(ctx, func(rows *sql.Rows) error {
@@ -258,11 +259,11 @@ func direction(o users.Order) string {
 	return ``
 }
 
-// page is the statement that selects the ids of a page and, where there is a phrase,
-// how many users match. Every user is looked at for a phrase, once: in the order of an
-// index, as a LIMIT suggests, most rows would be read on their own until a page is full.
-// On PostgreSQL a window function does not prevent that, and without a phrase it would
-// make a page read all that match.
+// page is the statement that selects the ids of a page. For a phrase every user is
+// looked at: in the order of an index, as a LIMIT suggests, most rows would be read on
+// their own until a page is full. Where that look can count too, it does: count(*)
+// OVER () would not prevent it on PostgreSQL, and would have MySQL write all that match
+// to a temporary table, which costs more than a second look when many do.
 func (l *listing) page(b *backend) string {
 	const limit = ` LIMIT ? OFFSET ?`
 	order := ` ORDER BY ` + l.order + limit
@@ -272,7 +273,7 @@ func (l *listing) page(b *backend) string {
 	case !l.phrase:
 		return b.render(`SELECT id, -1 FROM {users} WHERE ` + l.where + order)
 	case b.Dialect == MySQL:
-		return b.render(`SELECT id, count(*) OVER () FROM {users} WHERE ` + l.where + order)
+		return b.render(`SELECT id, -1 FROM {users} FORCE INDEX (PRIMARY) WHERE ` + l.where + order)
 	}
 	return b.render(`WITH matching AS MATERIALIZED (SELECT id` + l.columns + ` FROM {users} WHERE ` + l.where + `)
 		SELECT id, (SELECT count(*) FROM matching) FROM matching` + order)

@@ -137,7 +137,8 @@ func (e *Env) checkPage(t *testing.T, p page) {
 
 var sorts = regexp.MustCompile(`Sort|filesort|TEMP B-TREE`)
 
-// checkPhrase has one statement look at all users, once, and only for the ids.
+// checkPhrase has one statement look at all users, once, and only for the ids; on MySQL
+// one more counts.
 func (e *Env) checkPhrase(t *testing.T) {
 	passes := 0
 	for _, s := range e.sentBy(func() {
@@ -158,8 +159,12 @@ func (e *Env) checkPhrase(t *testing.T) {
 			t.Errorf("it reads %d rows, want at most %d\n%s\n%s", read, most, s.text, e.planOf(t, s))
 		}
 	}
-	if passes != 1 {
-		t.Errorf("got %d passes for a phrase, want 1", passes)
+	want := 1
+	if e.Dialect == sqlstore.MySQL {
+		want = 2
+	}
+	if passes != want {
+		t.Errorf("got %d passes for a phrase, want %d", passes, want)
 	}
 }
 
