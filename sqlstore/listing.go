@@ -112,8 +112,9 @@ type listing struct {
 	args    []any
 	columns string // of the order
 	order   string
-	phrase  bool // a part of a key is looked for, which no index serves
-	plain   bool // a page of all users, in the order of an index
+	hint    string // of MySQL's, to the index that the page is read from
+	phrase  bool   // a part of a key is looked for, which no index serves
+	plain   bool   // a page of all users, in the order of an index
 }
 
 // listing renders q, but for the page.
@@ -138,7 +139,7 @@ func (b *backend) listing(q *users.UserListing) listing {
 		l.and(`id IN (SELECT user_id FROM {user_roles} WHERE application_id = ? AND role_id IN (`+params(len(q.RoleIDs))+`))`,
 			appendStrings([]any{q.ApplicationID}, q.RoleIDs)...)
 	}
-	l.standing(b.Dialect, q.IsApproved, q.IsLockedOut)
+	l.standing(b.Dialect, q)
 	l.contains(b.Dialect, q.Phrase)
 	l.after(q)
 	return l
@@ -154,14 +155,20 @@ func (l *listing) and(condition string, args ...any) {
 }
 
 // standing adds the conditions on the status. Few are not approved, or locked: of
-// these there is an index, to which a redundant condition leads.
-func (l *listing) standing(d Dialect, isApproved, isLockedOut *bool) {
+// these there is an index, to which a redundant condition leads. MySQL would rather go by
+// that of another order, and read the row of every user until a page is full.
+func (l *listing) standing(d Dialect, q *users.UserListing) {
+	isApproved, isLockedOut := q.IsApproved, q.IsLockedOut
 	locked := isLockedOut != nil && *isLockedOut
+	few := locked || isApproved != nil && !*isApproved
 	switch {
 	case d == MySQL && locked && isApproved == nil:
 		l.and(`is_approved IN (TRUE, FALSE)`)
-	case d != MySQL && (locked || isApproved != nil && !*isApproved):
+	case d != MySQL && few:
 		l.and(`(NOT is_approved OR is_locked_out)`)
+	}
+	if d == MySQL && few && q.IDs == nil && q.RoleIDs == nil && len(q.Order) > 0 && q.Order[0].By != users.ByID {
+		l.hint = `{locking users_standing}`
 	}
 	if isApproved != nil {
 		l.and(`is_approved = ?`, *isApproved)
@@ -181,6 +188,9 @@ func (l *listing) contains(d Dialect, phrase string) {
 	if d == Postgres {
 		test = `name_key LIKE ? ESCAPE '!' OR email_key LIKE ? ESCAPE '!' OR display_key LIKE ? ESCAPE '!'`
 		phrase = `%` + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(phrase) + `%`
+	}
+	if d == MySQL {
+		l.hint = ` FORCE INDEX (PRIMARY)` // see page
 	}
 	l.and(`(`+test+`)`, phrase, phrase, phrase)
 }
@@ -270,10 +280,8 @@ func (l *listing) page(b *backend) string {
 	switch {
 	case l.plain:
 		return b.text(`SELECT id, -1 FROM {users} WHERE ` + l.where + order)
-	case !l.phrase:
-		return b.render(`SELECT id, -1 FROM {users} WHERE ` + l.where + order)
-	case b.Dialect == MySQL:
-		return b.render(`SELECT id, -1 FROM {users} FORCE INDEX (PRIMARY) WHERE ` + l.where + order)
+	case !l.phrase, b.Dialect == MySQL:
+		return b.render(`SELECT id, -1 FROM {users}` + l.hint + ` WHERE ` + l.where + order)
 	}
 	return b.render(`WITH matching AS MATERIALIZED (SELECT id` + l.columns + ` FROM {users} WHERE ` + l.where + `)
 		SELECT id, (SELECT count(*) FROM matching) FROM matching` + order)

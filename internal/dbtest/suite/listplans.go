@@ -98,7 +98,7 @@ func filteredPages() []page {
 		// costs less than sorting a role that many have.
 		{name: "RoleByName", q: match(few, byName), index: "user_roles", most: 200},
 		{name: "NotApproved", q: match(notApproved, nil), index: "users_standing", most: matching + 60},
-		{name: "NotApprovedByName", q: match(notApproved, byName), index: "users_standing|users_name|autoindex_users_2", most: 1600},
+		{name: "NotApprovedByName", q: match(notApproved, byName), index: "users_standing|users_name|autoindex_users_2", most: 700},
 		{name: "Locked", q: match(locked, nil), index: "users_standing", most: matching + 60},
 		{name: "IDs", q: match(users.UserMatch{IDs: ids}, byName), index: "users_pk|PRIMARY|autoindex_users_1", most: 200},
 	}
