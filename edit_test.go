@@ -605,6 +605,7 @@ func TestChangePasswordByAnAdministrator(t *testing.T) {
 	got := get(t, svc, u.ID)
 	equal(t, "version", got.Version, 2)
 	equal(t, "date", got.DateUpdated, c.Now())
+	equal(t, "the password's date", recordOf(t, svc, store, "ann").PasswordChanged, c.Now())
 	waiting, err := svc.Notifications(t.Context(), apiKey, users.NotificationQuery{})
 	if err != nil || len(waiting.Notifications) != 1 || waiting.Notifications[0].Kind != users.KindPasswordChanged || waiting.Notifications[0].UserID != u.ID {
 		t.Errorf("notifications: got %v, %v, want one", waiting, err)
@@ -615,6 +616,22 @@ func TestChangePasswordByAnAdministrator(t *testing.T) {
 	equal(t, "none", findings(t, err), []string{"/newPassword required"})
 	err = svc.ChangePassword(t.Context(), apiKey, "ann", users.ChangePasswordParams{NewPassword: password.New(newSecret), IfVersion: 1})
 	equal(t, "of another version", class(err), "stale")
+}
+
+// A message that nobody would keep is refused before the password is changed.
+func TestChangePasswordTellsOnlyWithAnOutbox(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, struct {
+		users.Store
+		users.UserEditor
+	}{storefake.Without(store), store}, users.Options{})
+	u := addUser(t, t.Context(), svc, "ann")
+	change := users.ChangePasswordParams{NewPassword: password.New(newSecret), SendEmailNotification: true}
+	equal(t, "with a message", class(svc.ChangePassword(t.Context(), apiKey, u.ID, change)), "unsupported")
+	equal(t, "version", get(t, svc, u.ID).Version, 1)
+	change.SendEmailNotification = false
+	equal(t, "without", class(svc.ChangePassword(t.Context(), apiKey, u.ID, change)), "ok")
 }
 
 // A user changes its own password, and no other's, with the old one; guesses at that

@@ -265,9 +265,22 @@ func (b *backend) deleteOnce(
 	})
 }
 
+// repeatable is the level that sees one state of the database, without a lock on
+// PostgreSQL and MySQL, and locks the places of rows on MySQL. It is the server's own
+// where autocommit is off: the level can't be set on a connection on which a statement of
+// the host's has begun a transaction, and nobody has ended it. MySQL's own is no other
+// one, unless somebody changed it.
+func (b *backend) repeatable(ctx context.Context) (sql.IsolationLevel, error) {
+	off, err := b.needsTx(ctx)
+	if off {
+		return sql.LevelDefault, err
+	}
+	return sql.LevelRepeatableRead, err
+}
+
 // snapshot runs f, which changes nothing and sees one state of the database: in a
-// transaction that only reads, at Repeatable Read, which costs PostgreSQL and MySQL no
-// lock. In the host's transaction it is that one's level that counts.
+// transaction that only reads, at the level repeatable. In the host's transaction it is
+// that one's level that counts.
 func (b *backend) snapshot(ctx context.Context, f func(r runner) error) error {
 	switch {
 	case b.tx != nil:
@@ -275,7 +288,11 @@ func (b *backend) snapshot(ctx context.Context, f func(r runner) error) error {
 	case b.Dialect == SQLite:
 		return b.snapshotSQLite(ctx, f)
 	}
-	tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	level, err := b.repeatable(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: true})
 	if err != nil {
 		return err
 	}
