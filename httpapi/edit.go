@@ -7,22 +7,28 @@ import (
 	"github.com/gousers/users"
 )
 
+// updateUserRequest is the object of PUT users/{ref}.
+type updateUserRequest struct {
+	change  users.UserChange
+	display *string // beside change.Name; see Interop
+}
+
 // updateUserMembers are what is read of PUT users/{ref}. What is absent or null
 // stays as it is, and what a user shows beside them (id, dates, links) is skipped,
 // so that a whole user can be sent back. Never written to.
-var updateUserMembers = members[users.UserChange]{
-	known("userName", func(d *jsonReader, c *users.UserChange) { d.optionalLogin(&c.UserName) }),
-	alias("username", "userName", func(d *jsonReader, c *users.UserChange) { d.optionalLogin(&c.UserName) }),
-	known("email", func(d *jsonReader, c *users.UserChange) { d.optionalStr(&c.Email) }),
-	known("allowDashboardAccess", func(d *jsonReader, c *users.UserChange) { d.optional(&c.AllowDashboardAccess) }),
-	known("dashboardSettings", func(d *jsonReader, c *users.UserChange) { d.dashboardSettings(&c.DashboardSettings) }),
-	known("isApproved", func(d *jsonReader, c *users.UserChange) { d.optional(&c.IsApproved) }),
-	known("isLockedOut", func(d *jsonReader, c *users.UserChange) { d.optional(&c.IsLockedOut) }),
-	known("name", func(d *jsonReader, c *users.UserChange) { d.optionalStr(&c.Name) }),
-	known("roles", func(d *jsonReader, c *users.UserChange) {
+var updateUserMembers = members[updateUserRequest]{
+	known("userName", func(d *jsonReader, q *updateUserRequest) { d.optionalLogin(&q.change.UserName) }),
+	alias("username", "userName", func(d *jsonReader, q *updateUserRequest) { d.optionalLogin(&q.change.UserName) }),
+	known("email", func(d *jsonReader, q *updateUserRequest) { d.optionalStr(&q.change.Email) }),
+	known("allowDashboardAccess", func(d *jsonReader, q *updateUserRequest) { d.optional(&q.change.AllowDashboardAccess) }),
+	known("dashboardSettings", func(d *jsonReader, q *updateUserRequest) { d.dashboardSettings(&q.change.DashboardSettings) }),
+	known("isApproved", func(d *jsonReader, q *updateUserRequest) { d.optional(&q.change.IsApproved) }),
+	known("isLockedOut", func(d *jsonReader, q *updateUserRequest) { d.optional(&q.change.IsLockedOut) }),
+	known("name", func(d *jsonReader, q *updateUserRequest) { d.optionalStr(&q.change.Name) }),
+	known("roles", func(d *jsonReader, q *updateUserRequest) {
 		roles := []users.RoleRef{}
 		d.roles(&roles)
-		c.Roles = &roles
+		q.change.Roles = &roles
 	}),
 }
 
@@ -35,8 +41,12 @@ func (x *exchange) updateUser() (answer, error) {
 	}
 	defer d.release()
 
-	var c users.UserChange
-	updateUserMembers.read(d, &c)
+	var q updateUserRequest
+	x.h.updateUser.read(d, &q)
+	if err := x.readInteropChange(&q); err != nil {
+		return answer{}, err
+	}
+	c := q.change
 	if found := d.err(); found != nil {
 		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckUpdateUser(x.r.Context(), x.apiKey, x.ref, c))
 	}

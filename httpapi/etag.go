@@ -17,7 +17,7 @@ var errPrecondition = errors.New("httpapi: precondition failed")
 // differs between representations (RFC 9110 section 8.8.1).
 func (x *exchange) etag(u *users.User) string {
 	form := "j"
-	if x.form == users.HAL {
+	if x.form.IsHAL() {
 		form = "h"
 	}
 	return `"` + strconv.FormatInt(u.Version, 10) + "." + form + `"`

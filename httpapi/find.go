@@ -27,10 +27,11 @@ func (x *exchange) findUsers() (answer, error) {
 
 	q := x.query()
 	p, sort := q.findUsers()
-	embed, fields := q.embed(), q.fields()
+	embed, fields := q.embed(), q.fields(x.h.userFields)
 	if found := q.err(); found != nil {
 		return answer{}, refuse(false, found, x.h.svc.CheckFindUsers(x.r.Context(), x.apiKey, p))
 	}
+	x.readIDs(&p.UserFilter)
 	page, err := x.h.svc.FindUsers(x.r.Context(), x.apiKey, p)
 	if err != nil {
 		return answer{}, err
@@ -46,7 +47,7 @@ func (x *exchange) findUsers() (answer, error) {
 	for i := range page.Users {
 		l.Items[i] = x.user(&page.Users[i], embed, fields)
 	}
-	q.around(&l, x.base+"/users", findUsersQuery, page.Next)
+	q.around(&l, x.list("users"), findUsersQuery, page.Next)
 	return answer{status: http.StatusOK, body: x.form.List(l)}, nil
 }
 
@@ -75,7 +76,7 @@ func (x *exchange) readUser() (answer, error) {
 	}
 
 	q := x.query()
-	embed, fields := q.embed(), q.fields()
+	embed, fields := q.embed(), q.fields(x.h.userFields)
 	u, err := x.h.svc.User(x.r.Context(), x.apiKey, x.ref)
 	if err != nil {
 		return answer{}, err
@@ -99,7 +100,7 @@ func (x *exchange) userExists() (answer, error) {
 // The id and the links stay: without them the rest is of no use. So does what is
 // asked for by embed.
 func (x *exchange) user(u *users.User, embed bool, fields []string) any {
-	body := x.form.User(u, x.base, embed)
+	body := x.form.User(u, x.links, embed)
 	if fields == nil {
 		return body
 	}
@@ -114,7 +115,7 @@ func (x *exchange) user(u *users.User, embed bool, fields []string) any {
 		switch name {
 		case "id", "links", "_links", "embed", "_embedded":
 		case "roles":
-			if !slices.Contains(fields, name) && (!embed || x.form == users.HAL) {
+			if !slices.Contains(fields, name) && (!embed || x.form.IsHAL()) {
 				delete(all, name)
 			}
 		default:

@@ -196,17 +196,17 @@ var userFields = []string{
 	"id", "userName", "email", "name", "isApproved", "isLockedOut", "roles", "creationDate", "dateCreated", "dateUpdated",
 }
 
-// fields reads of which members of a user a client asks for; nil: of all. Of the
-// names that are unknown the first is noted.
-func (q *query) fields() (fields []string) {
+// fields reads of which of the known members of a user a client asks for; nil: of all.
+// Of the names that are unknown the first is noted.
+func (q *query) fields(known []string) (fields []string) {
 	for _, name := range q.list("fields") {
-		at := slices.IndexFunc(userFields, func(f string) bool { return strings.EqualFold(f, name) })
+		at := slices.IndexFunc(known, func(f string) bool { return strings.EqualFold(f, name) })
 		if at < 0 {
-			q.fault("fields", "unknown_member", "must be some of "+strings.Join(userFields, ", "))
+			q.fault("fields", "unknown_member", "must be some of "+strings.Join(known, ", "))
 			return nil
 		}
-		if !slices.Contains(fields, userFields[at]) {
-			fields = append(fields, userFields[at])
+		if !slices.Contains(fields, known[at]) {
+			fields = append(fields, known[at])
 		}
 	}
 	return fields

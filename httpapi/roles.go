@@ -31,7 +31,7 @@ func (x *exchange) createRole() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.RolePath(x.base, made.ID), "", x.form.Role(*made, x.base)}, nil
+	return answer{http.StatusCreated, users.RolePath(x.base, x.form.ID(made.ID)), "", x.form.Role(*made, x.links)}, nil
 }
 
 // readRole answers GET roles/{id}.
@@ -43,7 +43,7 @@ func (x *exchange) readRole() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: x.form.Role(*r, x.base)}, nil
+	return answer{status: http.StatusOK, body: x.form.Role(*r, x.links)}, nil
 }
 
 // findRolesQuery are the parameters of GET roles that its links repeat. Never
@@ -73,7 +73,7 @@ func (x *exchange) findRoles() (answer, error) {
 	}
 
 	l.Sort = sort
-	q.around(&l, x.base+"/roles", findRolesQuery, next)
+	q.around(&l, x.list("roles"), findRolesQuery, next)
 	return answer{status: http.StatusOK, body: x.form.List(l)}, nil
 }
 
@@ -102,7 +102,7 @@ func (x *exchange) roles(page paging, p users.FindRolesParams) (l users.List, ne
 
 	l.Items = make([]any, len(roles))
 	for i, r := range roles {
-		l.Items[i] = x.form.Role(r, x.base)
+		l.Items[i] = x.form.Role(r, x.links)
 	}
 	return l, next, nil
 }

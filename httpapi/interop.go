@@ -1,0 +1,289 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/password"
+)
+
+// Interop makes the handler serve the published clients of this API, for JavaScript,
+// AngularJS and .NET, as they are. It stays fit for all others. What it changes, and
+// nothing changes without it:
+//
+//   - Errors are application/json unless a client names application/problem+json:
+//     these clients send */* and understand that type alone. The members are the same.
+//   - An id is shown as [users.ShortID] writes it, and read in that form and in its
+//     own: in paths, bodies, userIds and roleIds, of which there can be 500 in that
+//     form. An id goes before a user name that looks the same.
+//   - Links are relative to the application ("users/…"), which these clients put before
+//     them, or absolute if there is an [Options.BaseURL]: set that if others follow
+//     links as well. Location is as without Interop.
+//   - A list in HAL has its items at item as well as in _embedded.
+//   - The name of a user is its userName, and what is the name otherwise is displayName:
+//     the .NET client takes name for the userName. Both can be sent. A name that is the
+//     userName, as it was or is to be, says nothing; a displayName goes before another
+//     name, unless it is the one that the user has.
+//   - Browser applications of Origins may call, with credentials (the CORS protocol of
+//     the Fetch standard), and read WWW-Authenticate, Location, ETag and Retry-After.
+//   - POST /{apiKey}/login, or /Login, with a form of grant_type=password, username and
+//     password (RFC 6749 section 4.3) answers 201 with a token that SignIn makes.
+//
+// A login that is refused is 400 with the error invalid_grant (RFC 6749 section 5.2). It
+// says that a user is locked out or not approved only if the password was right. The
+// credentials of the request are not looked at, and Admit of [users.Options] limits
+// who calls it, as it does recover-password.
+type Interop struct {
+	// Origins are those of browser applications, such as "https://app.example.com", as
+	// browsers write them; each is compared as a whole. Empty: none, and no header of
+	// the CORS protocol is sent.
+	Origins []string
+	// SignIn makes a token for a user whose password was right, which the host's
+	// [Authenticator] then knows. Its errors are answered as those of a hook are; see
+	// [users.HookError]. It is called concurrently. nil: there is no login.
+	SignIn func(ctx context.Context, apiKey string, u users.User) (AccessToken, error)
+}
+
+// AccessToken is what a client gets for a password. It can be printed.
+type AccessToken struct {
+	// Secret is sent in the header Authorization from then on, in the scheme Bearer.
+	Secret password.Secret
+	// ExpiresIn is how long it is good, in whole seconds; 0: the client is not told.
+	ExpiresIn time.Duration
+}
+
+// checked returns a copy of in; nil if that is nil. An error names the field.
+func (in *Interop) checked() (*Interop, error) {
+	if in == nil {
+		return nil, nil
+	}
+	for i, o := range in.Origins {
+		if !isOrigin(o) {
+			return nil, fmt.Errorf(`Origins[%d] must be an origin as a browser sends it, such as "https://app.example.com" or "http://localhost:5173": in lower case, without a path, a slash at the end or the usual port`, i)
+		}
+	}
+	return &Interop{Origins: slices.Clone(in.Origins), SignIn: in.SignIn}, nil
+}
+
+// isOrigin reports whether s is a serialized origin (RFC 6454 section 6.2) of one
+// site: not "*", nor the "null" that documents of any site can send.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || s != u.Scheme+"://"+u.Host || s != strings.ToLower(s) || strings.HasSuffix(s, ":") {
+		return false
+	}
+	if port := u.Port(); u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' })
+}
+
+// signsIn reports whether there is a login.
+func (in *Interop) signsIn() bool { return in != nil && in.SignIn != nil }
+
+// interop makes of the answer, whatever it will be, what Interop wants.
+func (x *exchange) interop() {
+	in := x.h.opts.Interop
+	if in == nil {
+		return
+	}
+	x.form |= users.Interop
+	if !namesProblem(x.r.Header["Accept"]) {
+		x.problemType = typeJSON
+	}
+	if len(in.Origins) > 0 {
+		x.cross(in.Origins)
+	}
+}
+
+// cross allows the origin of the request to read the answer if it is one of origins.
+func (x *exchange) cross(origins []string) {
+	h := x.w.Header()
+	h.Add("Vary", "Origin")
+	sent := x.r.Header["Origin"]
+	if len(sent) != 1 || !slices.Contains(origins, sent[0]) {
+		return
+	}
+
+	x.crosses = true
+	h.Set("Access-Control-Allow-Origin", sent[0])
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Location, ETag, Retry-After")
+}
+
+// preflight reports whether a browser asks, before the request itself, whether an
+// origin that is allowed may send it: of any resource, before the caller is known. It
+// says that it may.
+func (x *exchange) preflight() bool {
+	if !x.crosses || x.r.Method != http.MethodOptions || x.r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h := x.w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Idempotency-Key, If-Match")
+	h.Set("Access-Control-Max-Age", "600")
+	return true
+}
+
+// stored returns what ref names: where it is a short id, the id in that of its forms
+// which find finds, and otherwise ref itself.
+func (x *exchange) stored(ref string, find func(*exchange, string) error) (string, error) {
+	if x.h.opts.Interop == nil {
+		return ref, nil
+	}
+	for _, id := range users.LongIDs(ref) {
+		if err := find(x, id); err == nil {
+			return id, nil
+		} else if !errors.Is(err, users.ErrNotFound) {
+			return "", err
+		}
+	}
+	return ref, nil
+}
+
+func (x *exchange) findUser(id string) error {
+	_, err := x.h.svc.User(x.asReader(), x.apiKey, id)
+	return err
+}
+
+func (x *exchange) findRole(id string) error {
+	_, err := x.h.svc.Role(x.asReader(), x.apiKey, users.RoleRef{ID: id})
+	return err
+}
+
+// asReader is the context to look with for what an id names. What the caller may do
+// with that, and whether it learns of it, is judged by what comes then.
+func (x *exchange) asReader() context.Context {
+	return users.WithCaller(x.r.Context(), users.Caller{APIKey: x.apiKey, Permissions: users.ReadUsers})
+}
+
+// storedRoles is stored for references to roles. Where there is a name it decides.
+func (x *exchange) storedRoles(refs []users.RoleRef) error {
+	if x.h.opts.Interop == nil {
+		return nil
+	}
+	for i := range refs {
+		ref := &refs[i]
+		switch {
+		case users.LongIDs(ref.ID) == nil:
+		case ref.Name != "":
+			ref.ID = ""
+		default:
+			var err error
+			if ref.ID, err = x.stored(ref.ID, (*exchange).findRole); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readIDs lets a filter name users and roles by short ids.
+func (x *exchange) readIDs(f *users.UserFilter) {
+	if x.h.opts.Interop == nil {
+		return
+	}
+	var ids []string
+	for _, id := range f.IDs {
+		ids = append(ids, forms(id)...)
+	}
+	var roles []users.RoleRef
+	for _, ref := range f.Roles {
+		for _, id := range forms(ref.ID) {
+			roles = append(roles, users.RoleRef{ID: id, Name: ref.Name})
+		}
+	}
+	f.IDs, f.Roles = ids, roles
+}
+
+// forms returns the ids that id may stand for; what is no short id for itself.
+func forms(id string) []string {
+	if long := users.LongIDs(id); long != nil {
+		return long
+	}
+	return []string{id}
+}
+
+const memberDisplayName = "displayName"
+
+// The members that Interop adds to those of requests; never written to.
+var (
+	createUserInterop = members[createUserRequest]{
+		alias(memberDisplayName, "name", func(d *jsonReader, q *createUserRequest) { d.str(&q.display) }),
+	}
+	updateUserInterop = members[updateUserRequest]{
+		alias(memberDisplayName, "name", func(d *jsonReader, q *updateUserRequest) { d.optionalStr(&q.display) }),
+	}
+)
+
+// readInterop makes of what was read what the Service takes.
+func (x *exchange) readInterop(q *createUserRequest) (err error) {
+	if x.h.opts.Interop == nil {
+		return nil
+	}
+	p := &q.params
+	switch {
+	case q.display != "":
+		p.Name = q.display
+	case p.Name == p.UserName:
+		p.Name = ""
+	}
+	if p.ID, err = x.chosen(p.ID); err != nil {
+		return err
+	}
+	return x.storedRoles(p.Roles)
+}
+
+// chosen returns the id that a caller chose for a new user. A short one is a ULID,
+// unless there is a user that has it as a UUID.
+func (x *exchange) chosen(id string) (string, error) {
+	long := users.LongIDs(id)
+	if long == nil {
+		return id, nil
+	}
+	taken, err := x.stored(id, (*exchange).findUser)
+	if taken == id {
+		taken = long[0]
+	}
+	return taken, err
+}
+
+// readInteropChange makes of what was read what the Service takes.
+func (x *exchange) readInteropChange(q *updateUserRequest) error {
+	if x.h.opts.Interop == nil {
+		return nil
+	}
+	c := &q.change
+	if c.Roles != nil {
+		if err := x.storedRoles(*c.Roles); err != nil {
+			return err
+		}
+	}
+	if c.Name != nil && c.UserName != nil && *c.Name == *c.UserName {
+		c.Name = nil
+	}
+	if c.Name == nil {
+		c.Name = q.display
+		return nil
+	}
+
+	u, err := x.h.svc.User(x.asReader(), x.apiKey, x.ref)
+	switch {
+	case errors.Is(err, users.ErrNotFound): // nobody to change, as the Service says
+		return nil
+	case err != nil:
+		return err
+	case *c.Name == u.UserName:
+		c.Name = q.display
+	case q.display != nil && *q.display != u.Name:
+		c.Name = q.display
+	}
+	return nil
+}
