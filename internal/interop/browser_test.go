@@ -77,7 +77,7 @@ func TestThePublishedClientWorksInAPageOfAnotherOrigin(t *testing.T) {
 	tab := browser(t)
 	origin, stranger := pages(t, lib), pages(t, lib)
 	keys := []string{"json-jquery", "json-fetch", "hal-jquery", "hal-fetch"}
-	s := serve(t, memstore.New(), keys, "https://app.example.com", origin)
+	s := serve(t, memstore.New(), relative, keys, "https://app.example.com", origin)
 
 	for form, hal := range forms {
 		for _, adapter := range []string{"jquery", "fetch"} {

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/gousers/users/memstore"
 )
 
 // forms are the forms of answers that the client may be told to ask for. Never written to.
@@ -20,13 +22,22 @@ func TestThePublishedClientWorksInNode(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, open(t), []string{"json", "hal"})
-			for form, hal := range forms {
-				t.Run(form, func(t *testing.T) {
-					t.Parallel()
-					inNode(t, lib, s.target(form, hal))
-				})
-			}
+			inForms(t, lib, serve(t, open(t), relative, []string{"json", "hal"}))
+		})
+	}
+	t.Run("absolute links", func(t *testing.T) {
+		t.Parallel()
+		inForms(t, lib, serve(t, memstore.New(), absolute, []string{"json", "hal"}))
+	})
+}
+
+// inForms makes the checks in both forms, each in an application of that name.
+func inForms(t *testing.T, lib string, s *server) {
+	t.Helper()
+	for form, hal := range forms {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			inNode(t, lib, s.target(form, hal))
 		})
 	}
 }

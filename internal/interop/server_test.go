@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -45,9 +44,20 @@ type server struct {
 	svc  *users.Service
 }
 
+// links says how the handler writes links.
+type links bool
+
+const (
+	relative links = false // to the application
+	absolute links = true  // with BaseURL
+)
+
 // serve starts a server with an application for each key, which pages of origins may call.
-func serve(t *testing.T, store users.Store, keys []string, origins ...string) *server {
+func serve(t *testing.T, store users.Store, l links, keys []string, origins ...string) *server {
 	t.Helper()
+	listening := httptest.NewUnstartedServer(nil)
+	t.Cleanup(listening.Close)
+	host := listening.Listener.Addr().String()
 	svc, err := users.New(store, &users.Options{Hasher: password.InsecureForTests()})
 	if err != nil {
 		t.Fatal(err)
@@ -67,16 +77,19 @@ func serve(t *testing.T, store users.Store, keys []string, origins ...string) *s
 		add(key+"-limited", key, users.CreateUsers)
 	}
 
-	handler, err := httpapi.New(svc, httpapi.BearerTokens(tokens...), &httpapi.Options{
+	o := &httpapi.Options{
 		Prefix: "/" + version,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
+	}
+	if l == absolute {
+		o.BaseURL = "http://" + host
+	}
+	listening.Config.Handler, err = httpapi.New(svc, httpapi.BearerTokens(tokens...), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	listening := httptest.NewServer(handler)
-	t.Cleanup(listening.Close)
-	return &server{strings.TrimPrefix(listening.URL, "http://"), svc}
+	listening.Start()
+	return &server{host, svc}
 }
 
 // target is how the scripts reach the application.
