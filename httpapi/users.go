@@ -82,9 +82,9 @@ func (d *jsonReader) login(to *string) {
 	}
 }
 
-// optionalLogin is login where an empty name is not absent.
+// optionalLogin is login where an empty name is not absent, in whichever spelling.
 func (d *jsonReader) optionalLogin(to **string) {
-	if *to != nil && **to != "" {
+	if *to != nil {
 		d.login(*to)
 		return
 	}

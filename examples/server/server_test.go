@@ -99,8 +99,8 @@ func TestEveryLinkAnswersInBothForms(t *testing.T) {
 			}
 		}
 		// Follow each link, and each link of what that gives; delete at the end.
-		seen := map[link]bool{}
-		var deletes []link
+		seen := map[relation]bool{}
+		var deletes []relation
 		left := append(links("", created.members), links("", read.members)...)
 		for len(left) > 0 {
 			l := left[0]
