@@ -259,7 +259,7 @@ func TestInteropLinksAreRelativeOrAbsolute(t *testing.T) {
 		for rel, path := range map[string]string{
 			"self": "users/" + id, "put": "users/" + id, "delete": "users/" + id, "lock": "users/" + id + "/lock",
 			"unlock": "users/" + id + "/unlock", "approve": "users/" + id + "/approve", "disapprove": "users/" + id + "/disapprove",
-			"roles": "roles",
+			"roles": "lookups/roles",
 		} {
 			if href := links[rel].(map[string]any)["href"]; href != want+path {
 				t.Errorf("%q: %s: got %v, want %s", base, rel, href, want+path)
@@ -267,7 +267,7 @@ func TestInteropLinksAreRelativeOrAbsolute(t *testing.T) {
 		}
 		page := a.want(200, request("GET", "/v1/demo/lookups/roles?rpp=1&sort=name", "", "Accept", "application/json"))
 		list := page["links"].([]any)
-		if got := list[len(list)-1].(map[string]any)["href"]; got != want+"roles?page=2&rpp=1&sort=name" {
+		if got := list[len(list)-1].(map[string]any)["href"]; got != want+"lookups/roles?page=2&rpp=1&sort=name" {
 			t.Errorf("%q: next: got %v", base, got)
 		}
 	}
