@@ -83,6 +83,11 @@ func TestUpdateUserChangesWhatItNames(t *testing.T) {
 		}
 		equal(t, name+": answer", got, want)
 		equal(t, name+": what is read back", get(t, svc, want.ID), want)
+		for _, part := range []string{want.UserName, want.Email, want.Name} {
+			if _, names := found(t, svc, users.FindUsersParams{UserFilter: users.UserFilter{Phrase: part}}); len(names) != 1 {
+				t.Errorf("%s: %q is not found", name, part)
+			}
+		}
 	}
 }
 
@@ -237,6 +242,61 @@ func TestUpdateUserNamesEveryMemberThatIsForbidden(t *testing.T) {
 			equal(t, member, forbidden.Members, []string{member})
 			equal(t, member+": the user", get(t, svc, before.ID), before)
 		}
+	}
+}
+
+func TestForbiddenChangesAreNamedInContractOrder(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	addRole(t, svc, "editor")
+	u := addUser(t, t.Context(), svc, "ann")
+	reader := as(t.Context(), users.Caller{ID: "r", APIKey: apiKey, Permissions: users.ReadUsers})
+	_, err := svc.UpdateUser(reader, apiKey, u.ID, users.UserChange{
+		UserName: ptr("new"), Email: ptr("new@example.com"), Name: ptr("new"), IsApproved: ptr(false), IsLockedOut: ptr(true),
+		Roles: ptr(roleRefs("editor")), AllowDashboardAccess: ptr(true), DashboardSettings: json.RawMessage(`{"a":1}`),
+	})
+	var forbidden *users.ForbiddenError
+	if !errors.As(err, &forbidden) {
+		t.Fatalf("got %v, want a *ForbiddenError", err)
+	}
+	equal(t, "members", forbidden.Members, words("userName email allowDashboardAccess dashboardSettings isApproved isLockedOut name roles"))
+
+	_, err = svc.UpdateUser(reader, apiKey, u.ID, users.UserChange{DashboardSettings: json.RawMessage(` { } `)})
+	equal(t, "no settings where there are none", class(err), "ok")
+}
+
+// A row says of the rules that made its keys what is true of both.
+func TestKeysOfOlderRulesStayUntilBothAreNew(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, store, users.Options{})
+	app, err := svc.Application(t.Context(), apiKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = store.CreateUser(t.Context(), &users.NewUser{UserRecord: users.UserRecord{
+		User:          users.User{ID: uuid(1), UserName: "ANN", Email: "ann@example.com", Version: 1},
+		ApplicationID: app.ID, NameKey: "ANN", EmailKey: "ann@example.com", KeyVersion: 1,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func() int {
+		found, err := store.FindUsers(t.Context(), users.UserQuery{ApplicationID: app.ID, IDs: []string{uuid(1)}})
+		if err != nil || len(found) != 1 {
+			t.Fatalf("got %v, %v", found, err)
+		}
+		return found[0].KeyVersion
+	}
+	if _, err := svc.UpdateUser(t.Context(), apiKey, uuid(1), users.UserChange{UserName: ptr("ANN"), Email: ptr("new@example.com")}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the name is old", version(), 1)
+	if _, err := svc.UpdateUser(t.Context(), apiKey, uuid(1), users.UserChange{UserName: ptr("Ann")}); err != nil {
+		t.Fatal(err)
+	}
+	if version() == 1 {
+		t.Error("both keys are new: got version 1")
 	}
 }
 
@@ -545,6 +605,7 @@ func TestChangePasswordByAnAdministrator(t *testing.T) {
 	got := get(t, svc, u.ID)
 	equal(t, "version", got.Version, 2)
 	equal(t, "date", got.DateUpdated, c.Now())
+	equal(t, "the password's date", recordOf(t, svc, store, "ann").PasswordChanged, c.Now())
 	waiting, err := svc.Notifications(t.Context(), apiKey, users.NotificationQuery{})
 	if err != nil || len(waiting.Notifications) != 1 || waiting.Notifications[0].Kind != users.KindPasswordChanged || waiting.Notifications[0].UserID != u.ID {
 		t.Errorf("notifications: got %v, %v, want one", waiting, err)
@@ -555,6 +616,22 @@ func TestChangePasswordByAnAdministrator(t *testing.T) {
 	equal(t, "none", findings(t, err), []string{"/newPassword required"})
 	err = svc.ChangePassword(t.Context(), apiKey, "ann", users.ChangePasswordParams{NewPassword: password.New(newSecret), IfVersion: 1})
 	equal(t, "of another version", class(err), "stale")
+}
+
+// A message that nobody would keep is refused before the password is changed.
+func TestChangePasswordTellsOnlyWithAnOutbox(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	svc := newServiceOn(t, struct {
+		users.Store
+		users.UserEditor
+	}{storefake.Without(store), store}, users.Options{})
+	u := addUser(t, t.Context(), svc, "ann")
+	change := users.ChangePasswordParams{NewPassword: password.New(newSecret), SendEmailNotification: true}
+	equal(t, "with a message", class(svc.ChangePassword(t.Context(), apiKey, u.ID, change)), "unsupported")
+	equal(t, "version", get(t, svc, u.ID).Version, 1)
+	change.SendEmailNotification = false
+	equal(t, "without", class(svc.ChangePassword(t.Context(), apiKey, u.ID, change)), "ok")
 }
 
 // A user changes its own password, and no other's, with the old one; guesses at that

@@ -56,6 +56,12 @@ func TestFindUsersRestrictsByWhatIsGiven(t *testing.T) {
 	t.Parallel()
 	svc := crowd(t)
 	u7 := get(t, svc, "u07")
+	editor := u7.Roles[0]
+	p := params("z")
+	p.ID = "01hzabcdefghjkmnpqrstvwxyz"
+	if _, err := svc.Create(t.Context(), apiKey, p); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		f    users.UserFilter
 		want string
@@ -66,12 +72,13 @@ func TestFindUsersRestrictsByWhatIsGiven(t *testing.T) {
 		"decomposed":                        {users.UserFilter{Phrase: "a\u0308bby 3"}, "u03 u07 u11 u15 u19 u23"},
 		"characters that stand for nothing": {users.UserFilter{Phrase: "u_0"}, ""},
 		"nothing":                           {users.UserFilter{Phrase: "%"}, ""},
-		"ids":                               {users.UserFilter{IDs: []string{strings.ToUpper(u7.ID), uuid(999), "u08"}}, "u07"},
+		"ids":                               {users.UserFilter{IDs: []string{u7.ID, uuid(999), "u08", p.ID}}, "u07 z"},
 		"no ids":                            {users.UserFilter{IDs: []string{}}, ""},
 		"what is no id":                     {users.UserFilter{IDs: []string{"u08", ""}}, ""},
 		"a role":                            {users.UserFilter{Roles: roleRefs("editor", "nobody")}, "u00 u01 u02 u03 u04 u05 u06 u07 u08 u09"},
 		"a role that nobody has":            {users.UserFilter{Roles: roleRefs("Chief")}, ""},
 		"no such role":                      {users.UserFilter{Roles: []users.RoleRef{{Name: "chief"}, {ID: "x"}, {}}}, ""},
+		"what two roles would be":           {users.UserFilter{Roles: []users.RoleRef{{ID: editor.ID, Name: "Chief"}, {}}}, ""},
 		"no role":                           {users.UserFilter{Roles: []users.RoleRef{}}, ""},
 		"not approved":                      {users.UserFilter{IsApproved: ptr(false)}, "u00 u03 u06 u09 u12 u15 u18 u21 u24"},
 		"locked out":                        {users.UserFilter{IsLockedOut: ptr(true)}, "u00 u05 u10 u15 u20"},

@@ -43,6 +43,7 @@ var secretHolders = map[string]any{
 	"users.UserListing":          users.UserListing{},
 	"users.UserRecord":           users.UserRecord{},
 
+	"httpapi.AccessToken": httpapi.AccessToken{},
 	"httpapi.BearerToken": httpapi.BearerToken{},
 }
 

@@ -144,7 +144,7 @@ func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw
 		return password.Match{}, lacks("LoginStore")
 	}
 	allowed, err := s.logins.BeginLogin(ctx, LoginAttempt{
-		ApplicationID: rec.ApplicationID, UserID: cmp.Or(rec.ID, nobody),
+		ApplicationID: rec.ApplicationID, UserID: rec.ID,
 		Free: s.opts.Lockout.Free, First: s.opts.Lockout.First, Max: s.opts.Lockout.Max,
 	})
 	if err != nil {
@@ -158,9 +158,6 @@ func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw
 	return s.match(ctx, apiKey, hash, pw)
 }
 
-// nobody is the id of no user: for the same work where there is none.
-const nobody = "00000000000000000000000000"
-
 // loginShare is the share of the gate in which sign-ins of an application wait; see
 // passwordShare.
 func loginShare(apiKey string) string { return apiKey + "\x00login" }
@@ -170,8 +167,7 @@ func loginShare(apiKey string) string { return apiKey + "\x00login" }
 func (s *Service) match(ctx context.Context, apiKey string, h password.Hash, pw password.Secret) (m password.Match, err error) {
 	text, err := password.Normalize(pw)
 	if err != nil {
-		text = nil // what can't be a password matches nothing, after the same work
-		h = password.Hash{}
+		h = password.Hash{} // what can't be a password matches nothing, after the same work
 	}
 	dummy, err := s.dummyHash(ctx, loginShare(apiKey))
 	if err != nil {

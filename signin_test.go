@@ -21,7 +21,9 @@ import (
 type judge struct {
 	password.Hasher
 	outdated         bool
+	during           func() // runs inside of each verification
 	verified, hashed atomic.Int64
+	now, most        atomic.Int64
 }
 
 func (j *judge) Hash(pw []byte) (password.Hash, error) {
@@ -29,8 +31,15 @@ func (j *judge) Hash(pw []byte) (password.Hash, error) {
 	return j.Hasher.Hash(pw)
 }
 
+func (j *judge) Memory(password.Hash) int64 { return 10 }
+
 func (j *judge) Verify(h password.Hash, pw []byte) (password.Match, error) {
 	j.verified.Add(1)
+	raise(&j.most, j.now.Add(1))
+	defer j.now.Add(-1)
+	if j.during != nil {
+		j.during()
+	}
 	m, err := j.Hasher.Verify(h, pw)
 	m.Outdated = m.OK && j.outdated
 	return m, err
@@ -59,7 +68,13 @@ func TestAuthenticateTakesTheNameOrTheAddress(t *testing.T) {
 		}
 		// Without an application, a user or a password it is always the same answer.
 		invite(t, svc, "invited")
-		addApplication(t, svc, users.Application{APIKey: "closed", Disabled: true})
+		addApplication(t, svc, users.Application{APIKey: "closed"})
+		if _, err := svc.Create(t.Context(), "closed", params("ann")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := svc.UpdateApplication(t.Context(), "closed", users.ApplicationChange{Disabled: ptr(true)}); err != nil {
+			t.Fatal(err)
+		}
 		for _, tt := range [][3]string{
 			{apiKey, "ann", newSecret}, {apiKey, "ann", ""}, {apiKey, "ann", secret + " "}, {apiKey, "ann", "\xff"},
 			{apiKey, "ann", strings.Repeat("a", 100_000)},
@@ -231,14 +246,14 @@ func TestStatusIsToldAfterTheRightPassword(t *testing.T) {
 		}
 		equal(t, "wrong", signIn(t.Context(), svc, "ann", newSecret), "bad credentials")
 		equal(t, "right", signIn(t.Context(), svc, "ann", secret), tt.want)
-		if last := loginOf(t, svc, store, "ann"); last.LastLogin.IsZero() != (tt.want != "ok") || last.Failures != 0 {
+		if last := recordOf(t, svc, store, "ann").Login; last.LastLogin.IsZero() != (tt.want != "ok") || last.Failures != 0 {
 			t.Errorf("%s: got %+v", tt.want, last)
 		}
 	}
 }
 
-// loginOf returns what sign-ins left behind.
-func loginOf(t testing.TB, svc *users.Service, store users.Store, name string) users.LoginState {
+// recordOf returns a user as it is stored.
+func recordOf(t testing.TB, svc *users.Service, store users.Store, name string) users.UserRecord {
 	t.Helper()
 	app, err := svc.Application(t.Context(), apiKey)
 	if err != nil {
@@ -248,7 +263,7 @@ func loginOf(t testing.TB, svc *users.Service, store users.Store, name string) u
 	if err != nil || len(found) != 1 {
 		t.Fatalf("got %v, %v, want one user", found, err)
 	}
-	return found[0].Login
+	return found[0]
 }
 
 // A hash that is out of date is replaced, but never a password that was changed
@@ -312,4 +327,41 @@ func TestLockoutThatMakesNoSenseIsRefused(t *testing.T) {
 			t.Errorf("%+v: got %v, want an error that names it", l, err)
 		}
 	}
+}
+
+// Sign-ins take their turn in a line of their own, and the memory that they need.
+func TestSignInsWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate, err := password.NewGate(&password.GateOptions{Slots: 8, Bytes: 25, Queue: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := newJudge()
+		svc := newService(t, users.Options{Hasher: j, Gate: gate})
+		addUser(t, t.Context(), svc, "ann")
+		signIn(t.Context(), svc, "ann", secret) // the hash that stands for nobody's is made
+		j.during = func() { time.Sleep(time.Second) }
+		var all sync.WaitGroup
+		var ok, overloaded atomic.Int64
+		for range 20 {
+			all.Go(func() {
+				switch got := signIn(t.Context(), svc, "nobody", secret); got {
+				case "bad credentials":
+					ok.Add(1)
+				case "overloaded":
+					overloaded.Add(1)
+				default:
+					t.Errorf("got %s", got)
+				}
+			})
+		}
+		synctest.Wait()
+		if _, full := svc.Overloaded(apiKey); full {
+			t.Error("a new user would be refused")
+		}
+		all.Wait()
+		equal(t, "at once", j.most.Load(), 2)
+		equal(t, "answered, refused", [2]int64{ok.Load(), overloaded.Load()}, [2]int64{6, 14})
+	})
 }

@@ -267,6 +267,7 @@ func TestChangePassword(t *testing.T) {
 		{`{"newPassword":"` + otherPassword + `","oldPassword":"not looked at","sendMailNotification":true}`, 200, ""},
 		{`{"newPassword":"` + otherPassword + `","sendEmailNotification":true,"sendMailNotification":null,"unknown":1}`, 200, ""},
 		{`{"newPassword":"` + otherPassword + `","sendEmailNotification":false,"oldPassword":null}`, 200, ""},
+		{`{"newPassword":"` + otherPassword + `","sendMailNotification":true,"sendEmailNotification":false}`, 200, ""},
 		{`{}`, 400, "/newPassword required"},
 		{`{"newPassword":null}`, 400, "/newPassword required"},
 		{`{"newPassword":""}`, 400, "/newPassword required"},

@@ -52,7 +52,7 @@ func ReadBody(operation, body string, extra ...string) (got Read, found []users.
 
 	switch operation {
 	case "createUser":
-		more, err := extraMembers(extra)
+		more, err := extraMembers(createUserMembers, extra)
 		if err != nil {
 			panic(err)
 		}
@@ -62,7 +62,9 @@ func ReadBody(operation, body string, extra ...string) (got Read, found []users.
 	case "createRole":
 		createRoleMembers.read(d, &got.Role)
 	case "updateUser":
-		updateUserMembers.read(d, &got.Change)
+		var q updateUserRequest
+		updateUserMembers.read(d, &q)
+		got.Change = q.UserChange
 	case "updateRole":
 		updateRoleMembers.read(d, &got.RoleChange)
 	case "changePassword":

@@ -18,8 +18,9 @@ const (
 	MaxExtra        = 16 << 10 // bytes of JSON of all their values in one request
 )
 
-// extraMembers returns the members of POST users that the host asks for.
-func extraMembers(names []string) (members[createUserRequest], error) {
+// extraMembers returns the members of POST users that the host asks for beside those
+// of the contract.
+func extraMembers(contract members[createUserRequest], names []string) (members[createUserRequest], error) {
 	if len(names) > MaxExtraMembers {
 		return nil, fmt.Errorf("must be at most %d names", MaxExtraMembers)
 	}
@@ -31,7 +32,7 @@ func extraMembers(names []string) (members[createUserRequest], error) {
 			return nil, errors.New("must not hold an empty name")
 		case !utf8.ValidString(name):
 			return nil, fmt.Errorf("must be valid UTF-8: %q", name)
-		case createUserMembers.find([]byte(name)) != nil:
+		case contract.find([]byte(name)) != nil:
 			return nil, fmt.Errorf("must not hold a member of the contract: %q", name)
 		case slices.Contains(names[:i], name):
 			return nil, fmt.Errorf("must not hold a name twice: %q", name)

@@ -27,6 +27,12 @@ func (x *exchange) findUsers() (answer, error) {
 
 	q := x.query()
 	p, sort := q.findUsers()
+	p.IDs = x.longIDs(p.IDs)
+	for _, ref := range slices.Clone(p.Roles) {
+		for _, id := range x.longIDs([]string{ref.ID})[1:] {
+			p.Roles = append(p.Roles, users.RoleRef{ID: id})
+		}
+	}
 	embed, fields := q.embed(), q.fields()
 	if found := q.err(); found != nil {
 		return answer{}, refuse(false, found, x.h.svc.CheckFindUsers(x.r.Context(), x.apiKey, p))
@@ -76,7 +82,11 @@ func (x *exchange) readUser() (answer, error) {
 
 	q := x.query()
 	embed, fields := q.embed(), q.fields()
-	u, err := x.h.svc.User(x.r.Context(), x.apiKey, x.ref)
+	var u *users.User
+	err := x.byRef(func(ref string) (err error) {
+		u, err = x.h.svc.User(x.r.Context(), x.apiKey, ref)
+		return err
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -88,10 +98,13 @@ func (x *exchange) readUser() (answer, error) {
 
 // userExists answers GET users/{ref}/exists.
 func (x *exchange) userExists() (answer, error) {
-	ok, err := x.h.svc.Exists(x.r.Context(), x.apiKey, x.ref)
-	if err == nil && !ok {
-		err = users.ErrNotFound
-	}
+	err := x.byRef(func(ref string) error {
+		ok, err := x.h.svc.Exists(x.r.Context(), x.apiKey, ref)
+		if err == nil && !ok {
+			err = users.ErrNotFound
+		}
+		return err
+	})
 	return answer{status: http.StatusNoContent}, err
 }
 
@@ -100,7 +113,8 @@ func (x *exchange) userExists() (answer, error) {
 // asked for by embed.
 func (x *exchange) user(u *users.User, embed bool, fields []string) any {
 	body := x.form.User(u, x.base, embed)
-	if fields == nil {
+	clients := x.h.opts.Interop != nil
+	if fields == nil && !clients {
 		return body
 	}
 
@@ -111,6 +125,9 @@ func (x *exchange) user(u *users.User, embed bool, fields []string) any {
 		panic(err)
 	}
 	for name := range all {
+		if fields == nil {
+			break
+		}
 		switch name {
 		case "id", "links", "_links", "embed", "_embedded":
 		case "roles":
@@ -122,6 +139,9 @@ func (x *exchange) user(u *users.User, embed bool, fields []string) any {
 				delete(all, name)
 			}
 		}
+	}
+	if clients && (fields == nil || slices.Contains(fields, "name")) {
+		withDisplayName(all, u.UserName)
 	}
 	return all
 }

@@ -158,6 +158,8 @@ type Options struct {
 	// with the code "too_long". What they must be like is for BeforeCreate to
 	// check. They are never part of an answer. Empty: none.
 	ExtraMembers []string
+	// Interop serves the published clients of this API too; nil: the standards alone.
+	Interop *Interop
 }
 
 // Handler is the [http.Handler] that [New] returns. It is safe for concurrent
@@ -168,6 +170,7 @@ type Handler struct {
 	opts       Options
 	base       string // what precedes "/{apiKey}" in links
 	createUser members[createUserRequest]
+	updateUser members[updateUserRequest]
 
 	readers, buffers sync.Pool // reused between requests
 }
@@ -210,14 +213,21 @@ func New(svc *users.Service, authenticate Authenticator, o *Options) (*Handler, 
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	extra, err := extraMembers(opts.ExtraMembers)
+	if err := opts.Interop.check(); err != nil {
+		return nil, fmt.Errorf("httpapi: New: Interop.Origins %w", err)
+	}
+	create, update := createUserMembers, updateUserMembers
+	if opts.Interop != nil {
+		create, update = slices.Concat(create, createDisplayName), slices.Concat(update, updateDisplayName)
+	}
+	extra, err := extraMembers(create, opts.ExtraMembers)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: New: ExtraMembers %w", err)
 	}
 
 	return &Handler{
 		svc: svc, auth: authenticate, opts: opts, base: opts.BaseURL + opts.Prefix,
-		createUser: slices.Concat(createUserMembers, extra),
+		createUser: slices.Concat(create, extra), updateUser: update,
 	}, nil
 }
 
@@ -304,6 +314,9 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, w: w, r: r}
 	x.values = x.room[:0]
 	x.form, x.acceptable, x.problemType = negotiate(r.Header["Accept"])
+	if h.opts.Interop != nil {
+		x.interoperate()
+	}
 	return x
 }
 

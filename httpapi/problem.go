@@ -44,6 +44,7 @@ var (
 	errNoRoute       = errors.New("httpapi: no such resource")
 	errMethod        = errors.New("httpapi: method not allowed")
 	errMediaType     = errors.New("httpapi: media type")
+	errFormType      = errors.New("httpapi: media type of a form")
 	errCoding        = errors.New("httpapi: content coding")
 	errNotAcceptable = errors.New("httpapi: not acceptable")
 	errTooLarge      = errors.New("httpapi: body too large")
@@ -69,6 +70,7 @@ var classes = []class{
 	{err: errPrecondition, status: 412, detail: "the user has no version that If-Match names; nothing was changed"},
 	{err: errTooLarge, status: 413, detail: "the body must be at most " + strconv.Itoa(MaxBody) + " bytes"},
 	{err: errMediaType, status: 415, detail: "send the body as JSON with the header Content-Type: application/json"},
+	{err: errFormType, status: 415, detail: "send a form with the header Content-Type: " + typeForm},
 	{err: errCoding, status: 415, detail: "send the body without a content coding"},
 	{err: ErrNoCredentials, status: 401, detail: "this request needs credentials"},
 	{err: ErrInvalidToken, status: 401, detail: badCredentials},

@@ -15,12 +15,14 @@ import (
 type query struct {
 	values url.Values
 	faults
+	displayName bool // is another word for name; see Interop
 }
 
 func (x *exchange) query() (q query) {
 	if x.r.URL.RawQuery == "" {
 		return q
 	}
+	q.displayName = x.h.opts.Interop != nil
 	var err error
 	if q.values, err = url.ParseQuery(x.r.URL.RawQuery); err != nil {
 		q.add(users.FieldError{Code: "invalid_query", Detail: "the query is not well-formed"})
@@ -140,6 +142,11 @@ func (q *query) sort() (order []users.Order, sent string) {
 		return nil, ""
 	}
 	order, ok := parseSort(sent)
+	for i := range order {
+		if q.displayName && strings.EqualFold(string(order[i].By), "displayName") {
+			order[i].By = users.ByName
+		}
+	}
 	if !ok {
 		q.fault("sort", "invalid_sort", `must be members with commas between them, each with "|asc" or "|desc" behind or "-" before it, or neither`)
 	}
@@ -200,6 +207,9 @@ var userFields = []string{
 // names that are unknown the first is noted.
 func (q *query) fields() (fields []string) {
 	for _, name := range q.list("fields") {
+		if q.displayName && strings.EqualFold(name, "displayName") {
+			name = "name"
+		}
 		at := slices.IndexFunc(userFields, func(f string) bool { return strings.EqualFold(f, name) })
 		if at < 0 {
 			q.fault("fields", "unknown_member", "must be some of "+strings.Join(userFields, ", "))

@@ -39,7 +39,11 @@ func (x *exchange) readRole() (answer, error) {
 	if err := x.checkAccept(); err != nil {
 		return answer{}, err
 	}
-	r, err := x.h.svc.Role(x.r.Context(), x.apiKey, users.RoleRef{ID: x.ref})
+	var r *users.Role
+	err := x.byRef(func(ref string) (err error) {
+		r, err = x.h.svc.Role(x.r.Context(), x.apiKey, users.RoleRef{ID: ref})
+		return err
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -126,14 +130,20 @@ func (x *exchange) updateRole() (answer, error) {
 	var c users.RoleChange
 	updateRoleMembers.read(d, &c)
 	if found := d.err(); found != nil {
-		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckUpdateRole(x.r.Context(), x.apiKey, x.ref, c))
+		return answer{}, refuse(d.broken != nil, found, x.byRef(func(ref string) error {
+			return x.h.svc.CheckUpdateRole(x.r.Context(), x.apiKey, ref, c)
+		}))
 	}
 
-	_, err = x.h.svc.UpdateRole(x.r.Context(), x.apiKey, x.ref, c)
+	err = x.byRef(func(ref string) error {
+		_, err := x.h.svc.UpdateRole(x.r.Context(), x.apiKey, ref, c)
+		return err
+	})
 	return answer{status: http.StatusNoContent}, err
 }
 
 // deleteRole answers DELETE roles/{id}.
 func (x *exchange) deleteRole() (answer, error) {
-	return answer{status: http.StatusNoContent}, x.h.svc.DeleteRole(x.r.Context(), x.apiKey, x.ref)
+	err := x.byRef(func(ref string) error { return x.h.svc.DeleteRole(x.r.Context(), x.apiKey, ref) })
+	return answer{status: http.StatusNoContent}, err
 }

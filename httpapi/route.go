@@ -48,6 +48,7 @@ var (
 		get: (*exchange).readRole, put: (*exchange).updateRole, delete: (*exchange).deleteRole}
 	recoverResource = &resource{pattern: "/{apiKey}/recover-password", allow: "POST, PUT, OPTIONS", open: true,
 		post: (*exchange).recoverPassword, put: (*exchange).setPassword}
+	loginResource = &resource{pattern: "/{apiKey}/login", allow: "POST, OPTIONS", open: true, post: (*exchange).login}
 )
 
 // route finds the resource of an escaped path; nil if there is none. It splits
@@ -75,6 +76,9 @@ func (h *Handler) route(path string) (res *resource, apiKey, ref string) {
 	}
 
 	at, rest := segs[1], segs[2:n]
+	if in := h.opts.Interop; n == 2 && in != nil && in.SignIn != nil && strings.EqualFold(at, "login") {
+		return loginResource, segs[0], ""
+	}
 	if at == "lookups" && n > 2 && segs[2] == "roles" { // where public clients find them
 		at, rest = "roles", segs[3:n]
 	}

@@ -15,6 +15,8 @@ type createUserRequest struct {
 	params     users.CreateUserParams
 	embed      bool
 	extraBytes int // of the values in params.Extra
+
+	displayName *string // see Interop
 }
 
 // createUserMembers is the contract's table, as users.CreateMembers names it,
@@ -54,6 +56,9 @@ func (x *exchange) createUser() (answer, error) {
 
 	var q createUserRequest
 	x.h.createUser.read(d, &q)
+	if x.h.opts.Interop != nil {
+		x.understandNew(&q)
+	}
 	q.params.IdempotencyKey = x.idempotencyKey(&d.faults)
 	asked := x.query()
 	q.embed = asked.embed() || q.embed
@@ -66,7 +71,7 @@ func (x *exchange) createUser() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.UserPath(x.base, u.ID), x.etag(u), x.form.User(u, x.base, q.embed)}, nil
+	return answer{http.StatusCreated, users.UserPath(x.base, u.ID), x.etag(u), x.user(u, q.embed, nil)}, nil
 }
 
 // login reads a user name, which must not be given in both spellings.
@@ -82,9 +87,9 @@ func (d *jsonReader) login(to *string) {
 	}
 }
 
-// optionalLogin is login where an empty name is not absent.
+// optionalLogin is login where an empty name is not absent, in whichever spelling.
 func (d *jsonReader) optionalLogin(to **string) {
-	if *to != nil && **to != "" {
+	if *to != nil {
 		d.login(*to)
 		return
 	}

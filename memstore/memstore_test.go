@@ -216,3 +216,123 @@ func BenchmarkClaim(b *testing.B) {
 		})
 	}
 }
+
+// mustDo runs what a test needs.
+func mustDo(t testing.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestListCopiesThePageAlone(t *testing.T) { // not parallel: it counts allocations
+	s := newStore(t, nil)
+	const many = 10_000
+	for i := range many {
+		n := newUser(fmt.Sprintf("%05d", i*7919%many))
+		n.DashboardSettings = []byte("{}")
+		mustCreate(t, s, n)
+	}
+	q := users.UserListing{ApplicationID: "app", Order: []users.Order{{By: users.ByUserName, Desc: true}}, Offset: 5, Limit: 10, Count: true}
+	allocs := testing.AllocsPerRun(5, func() {
+		list, err := s.ListUsers(t.Context(), q)
+		if err != nil || list.Total != many || len(list.Users) != 10 || list.Users[0].ID != "09994" || list.Users[9].ID != "09985" {
+			t.Fatalf("got %d users of %d and error %v, want 09994 to 09985 of %d", len(list.Users), list.Total, err, many)
+		}
+	})
+	if allocs > 200 {
+		t.Errorf("got %.0f allocations for a page of 10, want no more than the page and its place need", allocs)
+	}
+}
+
+func TestPurgeCountsEachLinkToADeletedRole(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, nil)
+	role := users.RoleRecord{Role: users.Role{ID: "r", Name: "r"}, NameKey: "r"}
+	mustDo(t, s.CreateRole(t.Context(), "app", role))
+	var last *users.NewUser
+	for i := range 7 {
+		last = newUser(fmt.Sprint(i))
+		last.Roles = []users.Role{role.Role}
+		mustCreate(t, s, last)
+	}
+	mustDo(t,
+		s.DeleteRole(t.Context(), "app", "r"),
+		s.DeleteUser(t.Context(), users.UserDeletion{ApplicationID: "app", ID: "0", IfVersion: 1}),
+		s.EditUser(t.Context(), &users.UserEdit{UserRecord: newUser("1").UserRecord}),
+	)
+
+	for _, want := range []int{2, 2, 1, 0} { // the links of the five who are left
+		if n, err := s.Purge(t.Context(), 2); n != want || err != nil {
+			t.Errorf("Purge: got %d and error %v, want %d", n, err, want)
+		}
+	}
+}
+
+// The id of a deleted role is not used again by a Service; if it is, nobody has the
+// role who had the former one.
+func TestFormerHoldersDoNotGetARoleOfTheSameID(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, nil)
+	role := users.RoleRecord{Role: users.Role{ID: "r", Name: "r"}, NameKey: "r"}
+	mustDo(t, s.CreateRole(t.Context(), "app", role))
+	n := newUser("1")
+	n.Roles = []users.Role{role.Role}
+	mustCreate(t, s, n)
+	mustDo(t, s.DeleteRole(t.Context(), "app", "r"), s.CreateRole(t.Context(), "app", role))
+
+	found, err := s.FindUsers(t.Context(), users.UserQuery{ApplicationID: "app", IDs: []string{"1"}})
+	if err != nil || len(found) != 1 || len(found[0].Roles) != 0 {
+		t.Errorf("got %v and error %v, want the user without roles", found, err)
+	}
+}
+
+func TestLocksFollowTheStoresClock(t *testing.T) {
+	t.Parallel()
+	now := epoch
+	s := newStore(t, func() time.Time { return now })
+	mustCreate(t, s, newUser("1"))
+	begin := func(when string, want bool) {
+		t.Helper()
+		got, err := s.BeginLogin(t.Context(), users.LoginAttempt{
+			ApplicationID: "app", UserID: "1", Free: 1, First: time.Minute, Max: time.Hour,
+		})
+		if got != want || err != nil {
+			t.Errorf("BeginLogin %s: got %t and error %v, want %t", when, got, err, want)
+		}
+	}
+
+	begin("at first", true)
+	now = now.Add(time.Minute - time.Microsecond)
+	begin("a microsecond before the lock ends", false)
+	now = now.Add(time.Microsecond)
+	begin("when it ends", true)
+	now = now.Add(2*time.Minute - time.Microsecond)
+	begin("a microsecond before the second lock ends", false)
+	now = now.Add(time.Microsecond)
+	begin("when it ends", true)
+}
+
+func TestPurgedNotificationsLeaveThePendingOne(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, func() time.Time { return epoch })
+	mustCreate(t, s, newNotifiedUser("1"))
+	claim := users.Claim{Worker: "w", Lease: time.Hour, Limit: 10}
+	if rows, err := s.Claim(t.Context(), claim); err != nil || len(rows) != 1 {
+		t.Fatalf("Claim: got %d rows and error %v, want 1", len(rows), err)
+	}
+	mustSettle(t, s, "1", users.OutcomeDiscarded, 0)
+	again := newNotifiedUser("1").Notifications[0]
+	again.ID = "2"
+	mustDo(t, s.Enqueue(t.Context(), again, 0))
+	if n, err := s.PurgeDiscarded(t.Context(), 0, 10); n != 1 || err != nil {
+		t.Errorf("PurgeDiscarded: got %d and error %v, want 1", n, err)
+	}
+
+	again.ID = "3"
+	mustDo(t, s.Enqueue(t.Context(), again, 0))
+	rows, err := s.ListNotifications(t.Context(), users.NotificationQuery{ApplicationID: "app"})
+	if err != nil || len(rows) != 1 || rows[0].ID != "2" {
+		t.Errorf("got %v and error %v, want the one that is pending alone", rows, err)
+	}
+}

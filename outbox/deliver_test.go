@@ -502,3 +502,30 @@ type panicking struct{ slog.Handler }
 func (panicking) Enabled(context.Context, slog.Level) bool { return true }
 
 func (panicking) Handle(_ context.Context, r slog.Record) error { panic("log: " + r.Message) }
+
+// A user that is deleted gets nothing from then on: neither what waits, nor what a relay
+// holds, before or after it read the user for its token.
+func TestDeletedUserGetsNoMail(t *testing.T) {
+	t.Parallel()
+	for _, at := range []storefake.Method{storefake.Claim, storefake.FindApplication, storefake.FindUsers, storefake.CreateToken} {
+		f := setUp(t)
+		u := f.create(true)
+		var claimed, deleted bool
+		svc := f.around(func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+			claimed = claimed || m == storefake.Claim
+			if m == at && claimed && !deleted { // before the relay's call of it
+				deleted = true
+				if err := f.svc.DeleteUser(context.WithoutCancel(ctx), apiKey, u.ID, 0); err != nil {
+					t.Error(err)
+				}
+			}
+			return do()
+		})
+		n := &attempts{err: always(nil)}
+		drain(t, relay(t, svc, n, outbox.Options{}))
+		if !deleted || len(n.All()) > 0 {
+			t.Errorf("deleted before %s (%t): got %v, want no notification", at, deleted, n.All())
+		}
+		f.noRows()
+	}
+}

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -200,7 +199,11 @@ func (b *backend) DeleteUser(ctx context.Context, d users.UserDeletion) error {
 	run, messages := b.transaction, deleteMessages
 	if b.Dialect == MySQL {
 		run = func(ctx context.Context, f func(r runner) error) error {
-			return b.transactionAt(ctx, sql.LevelRepeatableRead, f)
+			level, err := b.repeatable(ctx)
+			if err != nil {
+				return err
+			}
+			return b.transactionAt(ctx, level, f)
 		}
 		messages = deleteMessagesMySQL
 	}

@@ -265,9 +265,22 @@ func (b *backend) deleteOnce(
 	})
 }
 
+// repeatable is the level that sees one state of the database, without a lock on
+// PostgreSQL and MySQL, and locks the places of rows on MySQL. It is the server's own
+// where autocommit is off: the level can't be set on a connection on which a statement of
+// the host's has begun a transaction, and nobody has ended it. MySQL's own is no other
+// one, unless somebody changed it.
+func (b *backend) repeatable(ctx context.Context) (sql.IsolationLevel, error) {
+	off, err := b.needsTx(ctx)
+	if off {
+		return sql.LevelDefault, err
+	}
+	return sql.LevelRepeatableRead, err
+}
+
 // snapshot runs f, which changes nothing and sees one state of the database: in a
-// transaction that only reads, at Repeatable Read, which costs PostgreSQL and MySQL no
-// lock. In the host's transaction it is that one's level that counts.
+// transaction that only reads, at the level repeatable. In the host's transaction it is
+// that one's level that counts.
 func (b *backend) snapshot(ctx context.Context, f func(r runner) error) error {
 	switch {
 	case b.tx != nil:
@@ -275,7 +288,11 @@ func (b *backend) snapshot(ctx context.Context, f func(r runner) error) error {
 	case b.Dialect == SQLite:
 		return b.snapshotSQLite(ctx, f)
 	}
-	tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	level, err := b.repeatable(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := b.db.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -291,15 +308,17 @@ func (b *backend) snapshotSQLite(ctx context.Context, f func(r runner) error) er
 		return err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
-		return err
-	}
 	defer func() {
-		// Not on the call's context: it may be what ended f.
-		if _, err := conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`); err != nil {
+		// Not on the call's context: it may be what ended f. BEGIN may have taken effect
+		// whatever it returned; the error of the statement itself is that it did not.
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
+		if err != nil && b.classify(err) != missing {
 			conn.Raw(func(any) error { return driver.ErrBadConn }) // nobody gets it with the transaction open
 		}
 	}()
+	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
+		return err
+	}
 	return f(runner{b: b, q: conn, bare: true})
 }
 

@@ -35,7 +35,7 @@ func deletion(u users.UserRecord) users.UserDeletion {
 }
 
 // deleteTakesAll deletes a user with everything that one can have, notifications in each
-// state too, and creates one with the same id, which starts with nothing. Others keep
+// state too, one of which was delivered, and creates one with the same id, which starts with nothing. Others keep
 // what they have.
 func deleteTakesAll(p *probe) {
 	a := p.app()
@@ -58,7 +58,7 @@ func deleteTakesAll(p *probe) {
 	}
 	if p.outbox != nil {
 		p.wantStrings("notifications of another user", rowIDs(p.rowsOf(other)), rowIDs(kept.rows))
-		p.wantErr("Settle of what was claimed", p.settle(what.rows[0], "w", users.Settlement{}), users.ErrStale)
+		p.wantErr("Settle of what was claimed", p.settle(what.rows[0], "w", users.Settlement{Outcome: users.OutcomeDelivered}), users.ErrStale)
 		p.wantErr("Retry of what was discarded", p.outbox.Retry(p.ctx, a.ID, what.rows[1].ID), users.ErrNotFound)
 	}
 
@@ -93,6 +93,11 @@ func (p *probe) belongings(n *users.NewUser) belongings {
 		}
 	}
 	if p.outbox != nil {
+		delivered := p.recovery(n)
+		p.must("Enqueue", p.outbox.Enqueue(p.ctx, delivered, 0))
+		p.claimOf(users.Claim{Limit: 10})
+		p.end(delivered, "w", users.OutcomeDelivered)
+
 		claimed, discarded, pending := n.Notifications[0], p.recovery(n), p.notification(n, users.KindPasswordChanged)
 		p.must("Enqueue", p.outbox.Enqueue(p.ctx, discarded, 0))
 		p.claimOf(users.Claim{Limit: 10})

@@ -84,6 +84,14 @@ func loginLocksAndGrows(p *probe) {
 		p.wantLocked(n, failures+1, want)
 	}
 
+	// Locks that are as long as a Duration allows.
+	const year = 365 * 24 * time.Hour
+	n := p.newLogin(a, users.LoginState{Failures: 5})
+	long := attempt(n.UserRecord)
+	long.First, long.Max = 200*year, 250*year
+	p.wantLogin("before a lock of centuries", long, true)
+	p.wantLocked(n, 6, 250*year)
+
 	// Where the first lock is the longest.
 	for failures, first := range map[int]time.Duration{0: 3 * time.Hour, 7: 5 * time.Hour} {
 		n := p.newLogin(a, users.LoginState{Failures: failures})

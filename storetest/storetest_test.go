@@ -962,6 +962,25 @@ func (d dropping) CreateUser(ctx context.Context, n *users.NewUser) error {
 	return d.Store.CreateUser(ctx, &m)
 }
 
+// Both are honest: to keep links to deleted roles for Purge, and to leave none.
+func TestStoreThatLeavesNothingOfDeletedRolesPasses(t *testing.T) {
+	t.Parallel()
+	err := check(func() users.Store {
+		b := newBroken()
+		b.deleteRole = func(ctx context.Context, app, id string) error {
+			err := b.Store.DeleteRole(ctx, app, id)
+			if err == nil {
+				_, err = b.Store.Purge(ctx, 1<<30)
+			}
+			return err
+		}
+		return b
+	})
+	if err != nil {
+		t.Errorf("got %v, want no breach", err)
+	}
+}
+
 // withoutOutbox is a store that can edit users and has no outbox.
 type withoutOutbox struct {
 	users.Store

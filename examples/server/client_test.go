@@ -74,11 +74,11 @@ func user(name, more string) string {
 		name, name+"@example.com", demoPassword, more)
 }
 
-// link is a link with its relation.
-type link struct{ rel, href string }
+// relation is a link with its relation.
+type relation struct{ rel, href string }
 
 // method is what a link is to be asked by.
-func (l link) method() string {
+func (l relation) method() string {
 	switch l.rel {
 	case "delete":
 		return "DELETE"
@@ -90,14 +90,14 @@ func (l link) method() string {
 
 // links collects every link of a JSON value: in HAL and in the plain form. rel is
 // the name of the member that holds the value.
-func links(rel string, v any) (all []link) {
+func links(rel string, v any) (all []relation) {
 	switch v := v.(type) {
 	case map[string]any:
 		if named, ok := v["rel"].(string); ok {
 			rel = named
 		}
 		if href, ok := v["href"].(string); ok {
-			return []link{{rel, href}}
+			return []relation{{rel, href}}
 		}
 		for name, inner := range v {
 			all = append(all, links(name, inner)...)

@@ -30,6 +30,8 @@ type config struct {
 	admins  []grant
 	limited []grant
 	roles   []roleFlag
+	interop bool
+	origins []string // of pages that may call across origins
 }
 
 // grant is a token for an application.
@@ -53,6 +55,8 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 type texts struct {
 	addr, baseURL, hash, mailDir, from string
 	admins, limited, roles             list
+	interop                            bool
+	origins                            list
 }
 
 func flagSet(t *texts) *flag.FlagSet {
@@ -68,6 +72,8 @@ func flagSet(t *texts) *flag.FlagSet {
 	fs.StringVar(&t.from, "from", "no-reply@example.com", "`address` that mail is sent from; -smtp needs it")
 	fs.StringVar(&t.baseURL, "base-url", "", "`URL` under which users reach this server, for links (default: paths, and in mail the listening address); -smtp needs it")
 	fs.StringVar(&t.hash, "hash", "argon2id", "`argon2id|bcrypt:COST` for new passwords")
+	fs.BoolVar(&t.interop, "interop", false, "serve the published clients of this API (for JavaScript, AngularJS and .NET) unmodified, and let users sign in at login")
+	fs.Var(&t.origins, "origin", "`URL` of an origin, such as https://app.example.com, whose pages may call across origins; needs -interop (repeatable)")
 	return fs
 }
 
@@ -113,6 +119,14 @@ func parse(args []string) (*config, error) {
 	}
 	if err := cfg.parseSMTP(fs); err != nil {
 		return nil, err
+	}
+	if cfg.interop, cfg.origins = t.interop, t.origins; len(cfg.origins) > 0 && !cfg.interop {
+		return nil, errors.New("-origin needs -interop")
+	}
+	for _, o := range cfg.origins {
+		if u, err := url.Parse(o); err != nil || u.Hostname() == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
+			return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path")
+		}
 	}
 	return cfg, cfg.parseGrants(t)
 }

@@ -167,10 +167,18 @@ func (m *mailing) close() {
 
 // newHandler puts the API, the page and the health check side by side.
 func newHandler(svc *users.Service, store users.Store, cfg *config, demo *setup, log *slog.Logger) (http.Handler, error) {
-	api, err := httpapi.New(svc, httpapi.BearerTokens(demo.tokens...), &httpapi.Options{
+	authenticate := httpapi.BearerTokens(demo.tokens...)
+	var interop *httpapi.Interop
+	if cfg.interop {
+		signedIn := newSessions()
+		authenticate = signedIn.beside(authenticate)
+		interop = &httpapi.Interop{Origins: cfg.origins, SignIn: signedIn.signIn}
+	}
+	api, err := httpapi.New(svc, authenticate, &httpapi.Options{
 		Prefix:  prefix,
 		BaseURL: cfg.baseURL,
 		Logger:  log,
+		Interop: interop,
 	})
 	if err != nil {
 		return nil, err

@@ -99,8 +99,8 @@ func TestEveryLinkAnswersInBothForms(t *testing.T) {
 			}
 		}
 		// Follow each link, and each link of what that gives; delete at the end.
-		seen := map[link]bool{}
-		var deletes []link
+		seen := map[relation]bool{}
+		var deletes []relation
 		left := append(links("", created.members), links("", read.members)...)
 		for len(left) > 0 {
 			l := left[0]
@@ -347,6 +347,10 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-smtp", "smtp://u:s3cret@mail.example.com", "-base-url", "https://shop.example.com"},
 		{"-smtp", "smtp://localhost", "-from", "", "-base-url", "https://shop.example.com"},
 		{"-from", "nobody"},
+		{"-origin", "https://app.example.com"},
+		{"-interop", "-origin", "app.example.com"},
+		{"-interop", "-origin", "https://app.example.com/"},
+		{"-interop", "-origin", "*"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -415,7 +419,7 @@ func TestHelpGoesToStandardOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"-addr", "-db", "-application", "-limited", "-role", "-mail", "-smtp", "-base-url", "-hash"} {
+	for _, name := range []string{"-addr", "-db", "-application", "-limited", "-role", "-mail", "-smtp", "-base-url", "-hash", "-interop", "-origin"} {
 		if !strings.Contains(string(out), "  "+name+" ") {
 			t.Errorf("no %s in:\n%s", name, out)
 		}

@@ -84,8 +84,8 @@ func newUser() *users.NewUser {
 	now := time.Now().UTC()
 	return &users.NewUser{UserRecord: users.UserRecord{
 		User: users.User{ID: id, UserName: "user" + id, Email: id + "@example.com", Name: "A User", IsApproved: true,
-			CreationDate: now, DateCreated: now, DateUpdated: now},
-		ApplicationID: "app", NameKey: "user" + id, EmailKey: id + "@example.com", DisplayKey: "a user", KeyVersion: 1, Version: 1,
+			CreationDate: now, DateCreated: now, DateUpdated: now, Version: 1},
+		ApplicationID: "app", NameKey: "user" + id, EmailKey: id + "@example.com", DisplayKey: "a user", KeyVersion: 1,
 		Hash: password.NewHash("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$q2Z1bGxvZmVudHJvcHlmdWxsb2ZlbnRyb3B5ZnVsbG9m"),
 	}}
 }
@@ -151,8 +151,8 @@ func (e engine) byHand(db *sql.DB, n *users.NewUser) error {
 		", id FROM roles WHERE application_id = "+p(3, "text")+" AND id IN ("+p(4, "text")+", "+p(5, "text")+")", "app", n.ID, "app", "r1", "r2"); err != nil {
 		return err
 	}
-	if _, err := tx.Exec("INSERT INTO notifications (application_id, id, user_id, kind, state, pending, due_at, lease_until, lease_owner, attempts, last_error, date_created) SELECT "+
-		p(1, "text")+", "+p(2, "text")+", "+p(3, "text")+", "+p(4, "text")+", "+p(5, "text")+", 1, "+p(6, "bigint")+", 0, '', "+p(7, "bigint")+", "+p(8, "text")+", "+p(9, "bigint"),
+	if _, err := tx.Exec("INSERT INTO notifications (application_id, id, user_id, kind, state, pending, urgent, due_at, lease_until, lease_owner, attempts, last_error, date_created) SELECT "+
+		p(1, "text")+", "+p(2, "text")+", "+p(3, "text")+", "+p(4, "text")+", "+p(5, "text")+", 1, false, "+p(6, "bigint")+", 0, '', "+p(7, "bigint")+", "+p(8, "text")+", "+p(9, "bigint"),
 		"app", n.ID, n.ID, users.KindAccountCreated, users.StatePending, n.DateCreated.UnixMicro(), 0, "", n.DateCreated.UnixMicro()); err != nil {
 		return err
 	}

@@ -155,3 +155,43 @@ func TestAUserHasOnePendingNotificationOfAKind(t *testing.T) {
 		}
 	}
 }
+
+func TestOneEditOfAVersionIsWritten(t *testing.T) {
+	all := withUsers(t, "ada")
+	var won atomic.Int64
+	atOnce(all, 7, func(s node, i int) {
+		e := &users.UserEdit{UserRecord: newUser("ada", "ada").UserRecord}
+		e.Name = fmt.Sprint(i)
+		switch err := s.EditUser(t.Context(), e); {
+		case err == nil:
+			won.Add(1)
+		case !errors.Is(err, users.ErrStale):
+			t.Errorf("a loser: got %v, want ErrStale", err)
+		}
+	})
+	for i, n := range all {
+		if got := n.count(t, "users WHERE version = 1"); got != 1 || won.Load() != 1 {
+			t.Errorf("node %d: got %d users of version 1 and %d winners, want 1", i, got, won.Load())
+		}
+	}
+}
+
+func TestNoMoreGuessesAreJudgedThanAreFree(t *testing.T) {
+	const free = 5
+	all := withUsers(t, "ada")
+	var allowed atomic.Int64
+	atOnce(all, 20, func(s node, i int) {
+		ok, err := s.BeginLogin(t.Context(), users.LoginAttempt{
+			ApplicationID: "app", UserID: "ada", Free: free, First: time.Hour, Max: time.Hour,
+		})
+		if err != nil && !errors.Is(err, users.ErrUnavailable) {
+			t.Errorf("got %v, want none or ErrUnavailable", err)
+		}
+		if ok {
+			allowed.Add(1)
+		}
+	})
+	if got := allowed.Load(); got == 0 || got > free {
+		t.Errorf("of %d guesses at once: got %d allowed, want 1 to %d", 20*len(all), got, free)
+	}
+}

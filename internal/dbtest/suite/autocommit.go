@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -107,6 +108,36 @@ func writesWithoutAutocommit(t *testing.T, e *Env, off *sqlstore.Store) {
 		t.Errorf("Purge: got %d and error %v, want 1", purged, err)
 	}
 	want("password_tokens", "user_id = 'ada'", 0)
+	editsWithoutAutocommit(t, e)
+}
+
+// editsWithoutAutocommit does what needs a level of isolation on a connection on which
+// the host has left a transaction open, whose snapshot is old.
+func editsWithoutAutocommit(t *testing.T, e *Env) {
+	db, _ := e.openWithoutAutocommit(t)
+	off, err := sqlstore.New(db, e.Dialect, &e.Options)
+	must(t, err)
+	leaveOpen := func() {
+		t.Helper()
+		var n int
+		must(t, db.QueryRow("SELECT count(*) FROM "+e.table("users")).Scan(&n))
+	}
+
+	leaveOpen()
+	u := e.stored(t, "eve")
+	list, err := off.ListUsers(t.Context(), users.UserListing{ApplicationID: "app", UserMatch: users.UserMatch{IDs: []string{"eve"}}, Limit: 1})
+	if err != nil || len(list.Users) != 1 {
+		t.Errorf("ListUsers: got %d users and error %v, want 1", len(list.Users), err)
+	}
+	leaveOpen()
+	edit := &users.UserEdit{UserRecord: u}
+	edit.Name = "Eve"
+	must(t, off.EditUser(t.Context(), edit))
+	leaveOpen()
+	must(t, off.DeleteUser(t.Context(), users.UserDeletion{ApplicationID: "app", ID: "eve", IfVersion: 2}))
+	if got := e.count(t, "users WHERE id = 'eve'"); got != 0 {
+		t.Errorf("a deleted user: others see %d rows, want none", got)
+	}
 }
 
 // migrateWithoutAutocommit holds nothing once it is done: others see what it
@@ -157,6 +188,17 @@ func migrateByRowWithoutAutocommit(t *testing.T, e *Env) {
 // withoutAutocommit returns a Store on one such connection, and its switch.
 func (e *Env) withoutAutocommit(t *testing.T) (*sqlstore.Store, *flaky.Switch) {
 	t.Helper()
+	db, sw := e.openWithoutAutocommit(t)
+	s, err := sqlstore.New(db, e.Dialect, &e.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, sw
+}
+
+// openWithoutAutocommit returns a pool of one such connection.
+func (e *Env) openWithoutAutocommit(t *testing.T) (*sql.DB, *flaky.Switch) {
+	t.Helper()
 	separator := "?"
 	if strings.Contains(e.DSN, "?") {
 		separator = "&"
@@ -164,9 +206,5 @@ func (e *Env) withoutAutocommit(t *testing.T) (*sqlstore.Store, *flaky.Switch) {
 	db, sw := open(t, e.Driver, e.DSN+separator+"autocommit=0")
 	t.Cleanup(func() { db.Close() })
 	db.SetMaxOpenConns(1)
-	s, err := sqlstore.New(db, e.Dialect, &e.Options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, sw
+	return db, sw
 }

@@ -297,14 +297,21 @@ func (f faulty) failCall(t *testing.T, w way, n int, p users.CreateUserParams) (
 }
 
 // attempt creates a user; a panic of the driver is an error of its own.
-func attempt(ctx context.Context, svc *users.Service, p users.CreateUserParams) (err error) {
+func attempt(ctx context.Context, svc *users.Service, p users.CreateUserParams) error {
+	return recovered(func() error {
+		_, err := svc.Create(ctx, "demo", p)
+		return err
+	})
+}
+
+// recovered runs f; a panic is an error of its own.
+func recovered(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	_, err = svc.Create(ctx, "demo", p)
-	return err
+	return f()
 }
 
 func exists(t testing.TB, svc *users.Service, name string) bool {
@@ -420,4 +427,90 @@ func StoreFaults(t *testing.T, g *Target) {
 	}
 	e.wantRows(t, made)
 	wantIdle(t, e)
+}
+
+// EditFaults fails every call of the driver in turn, in every way, while a user is
+// edited, deleted and listed, and checks that it is done in whole or not at all.
+func EditFaults(t *testing.T, g *Target) {
+	g.Share(t)
+	e := g.Fresh(t)
+	e.withRole(t)
+	for i, w := range ways() {
+		for n, more := 1, true; more; n++ {
+			u := e.stored(t, fmt.Sprintf("user%d-%d", i, n))
+			edit := e.fullEdit(u, 0)
+			edit.Name = "new"
+			var err error
+			more, err = e.failing(w, n, func(ctx context.Context) error { return e.Store.EditUser(ctx, edit) })
+			cell := fmt.Sprintf("%s at call %d", w.name, n)
+			e.wantWhole(t, cell+" of an edit", u.ID, err)
+
+			_, err = e.failing(w, n, func(ctx context.Context) error {
+				_, err := e.Store.ListUsers(ctx, users.UserListing{ApplicationID: "app", Limit: 3, Count: true})
+				return err
+			})
+			if err != nil && w.class != nil && !errors.Is(err, w.class) {
+				t.Errorf("%s of a list: got %v, want %v", cell, err, w.class)
+			}
+
+			moreToDelete, err := e.failing(w, n, func(ctx context.Context) error {
+				return e.Store.DeleteUser(ctx, users.UserDeletion{ApplicationID: "app", ID: u.ID, IfVersion: 2})
+			})
+			if more = more || moreToDelete; err == nil {
+				e.deleteNow(t, u.ID) // it had version 1 still
+			} else if errors.Is(err, users.ErrNotFound) {
+				t.Errorf("%s of a deletion: got %v", cell, err)
+			}
+			e.deleteNow(t, u.ID)
+			e.wantNothingOfUsers(t)
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	wantIdle(t, e)
+}
+
+// failing runs do while call n of the driver fails in the way w, and reports whether
+// there was such a call.
+func (e *Env) failing(w way, n int, do func(ctx context.Context) error) (failed bool, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	seen := 0
+	hook := func(c flaky.Call) error {
+		if !w.canFail(c) {
+			return nil
+		}
+		if seen++; seen == n {
+			return w.err(cancel)
+		}
+		return nil
+	}
+	if w.before {
+		e.Switch.Set(&flaky.Hooks{Before: hook})
+	} else {
+		e.Switch.Set(&flaky.Hooks{After: hook})
+	}
+	defer e.Switch.Set(nil)
+	err = recovered(func() error { return do(ctx) })
+	return seen >= n, err
+}
+
+// wantWhole checks that a user is as before an edit or as behind one, which returned err.
+func (e *Env) wantWhole(t *testing.T, cell, id string, err error) {
+	t.Helper()
+	found, lookup := e.Store.FindUsers(context.Background(), users.UserQuery{ApplicationID: "app", IDs: []string{id}})
+	if lookup != nil || len(found) != 1 {
+		t.Fatalf("%s: got %d users and %v, want 1", cell, len(found), lookup)
+	}
+	u := &found[0]
+	edited := u.Version == 2 && u.Name == "new" && len(u.Roles) == 1
+	untouched := u.Version == 1 && u.Name == "" && len(u.Roles) == 0
+	pending := e.count(t, "notifications")
+	switch {
+	case edited && pending == 1:
+	case untouched && pending == 0 && err != nil:
+	default:
+		t.Errorf("%s: got %v, and version %d, name %q, %d roles, %d notifications", cell, err, u.Version, u.Name, len(u.Roles), pending)
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/dbtest/flaky"
+	"github.com/gousers/users/password"
 	"github.com/gousers/users/sqlstore"
 )
 
@@ -19,6 +20,7 @@ import (
 // the same row is not taken for such a repetition.
 func SilentRepeats(t *testing.T, g *Target) {
 	g.Share(t)
+	t.Run("LostCommits", func(t *testing.T) { lostCommits(t, g) })
 	for name, prepared := range map[string]bool{"Plain": false, "Prepared": true} {
 		t.Run(name, func(t *testing.T) {
 			e := g.Fresh(t)
@@ -29,6 +31,7 @@ func SilentRepeats(t *testing.T, g *Target) {
 			for range 2 { // with statements that are prepared by now
 				repeatedAdditions(t, e, s)
 				repeatedChanges(t, e, s)
+				repeatedEdits(t, e, s)
 				for _, table := range tables {
 					e.exec(t, "DELETE FROM "+e.table(table))
 				}
@@ -126,4 +129,75 @@ func repeatedChanges(t *testing.T, e *Env, s *sqlstore.Store) {
 		t.Errorf("SetStatus: got %v, want nil", err)
 	}
 	e.Switch.Set(nil)
+}
+
+// repeatedEdits are those by one statement.
+func repeatedEdits(t *testing.T, e *Env, s *sqlstore.Store) {
+	u := newUser("uma", time.Now().UTC().Truncate(time.Microsecond))
+	must(t, s.CreateUser(t.Context(), u))
+	for _, c := range []struct {
+		table string
+		edit  func() error
+	}{
+		{"applications", func() error { return s.UpdateApplication(t.Context(), users.Application{ID: "app", Name: "new"}) }},
+		{"roles", func() error {
+			return s.UpdateRole(t.Context(), users.RoleUpdate{ApplicationID: "app", ID: "r", Description: new("new")})
+		}},
+		{"users", func() error {
+			allowed, err := s.BeginLogin(t.Context(), users.LoginAttempt{ApplicationID: "app", UserID: "uma", Free: 5})
+			if err == nil && !allowed {
+				err = errors.New("not allowed")
+			}
+			return err
+		}},
+		{"users", func() error {
+			return s.EndLogin(t.Context(), users.LoginEnd{ApplicationID: "app", UserID: "uma", Now: u.DateCreated})
+		}},
+	} {
+		e.lose(c.table)
+		if err := c.edit(); err != nil {
+			t.Errorf("an update of %s: got %v, want nil", c.table, err)
+		}
+		e.Switch.Set(nil)
+	}
+	if err := s.UpdateApplication(t.Context(), users.Application{ID: "app", Name: "new"}); !errors.Is(err, users.ErrStale) {
+		t.Errorf("UpdateApplication, a second call: got %v, want ErrStale", err)
+	}
+}
+
+// lostCommits has a commit take effect whose answer is one that is retried: what the
+// retry finds is the call's own doing. A second call is not taken for a retry.
+func lostCommits(t *testing.T, g *Target) {
+	for name, abort := range g.aborts() {
+		e := g.Fresh(t)
+		e.withRole(t)
+		u := e.stored(t, "ada")
+		again := func(what string, second error, f func() error) {
+			t.Helper()
+			lost := false
+			e.Switch.Set(&flaky.Hooks{After: func(c flaky.Call) error {
+				if c.Op == flaky.Commit && !lost {
+					lost = true
+					return abort
+				}
+				return nil
+			}})
+			err := f()
+			e.Switch.Set(nil)
+			if err != nil || !lost {
+				t.Errorf("%s, %s: got %v, want nil behind a commit whose answer is lost", name, what, err)
+			}
+			if err := f(); !errors.Is(err, second) {
+				t.Errorf("%s, %s, a second call: got %v, want %v", name, what, err, second)
+			}
+		}
+
+		edit := e.fullEdit(u, 0)
+		edit.SetHash, edit.Hash, edit.DashboardSettings = true, password.NewHash("h"), []byte(`{"a": 1}`)
+		again("EditUser", users.ErrStale, func() error { return e.Store.EditUser(t.Context(), edit) })
+		again("DeleteUser", users.ErrNotFound, func() error {
+			return e.Store.DeleteUser(t.Context(), users.UserDeletion{ApplicationID: "app", ID: u.ID, IfVersion: 2})
+		})
+		again("DeleteRole", users.ErrNotFound, func() error { return e.Store.DeleteRole(t.Context(), "app", "r") })
+	}
 }

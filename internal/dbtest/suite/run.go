@@ -34,6 +34,7 @@ var promises = [...]struct {
 	{"EditRaces", EditRaces, false},
 	{"HostErrors", HostErrors, false},
 	{"Faults", Faults, false},
+	{"EditFaults", EditFaults, false},
 	{"StoreFaults", StoreFaults, false},
 	{"SilentRepeats", SilentRepeats, false},
 	{"Prepared", Prepared, false},

@@ -9,12 +9,7 @@ import (
 	"github.com/gousers/users"
 	"github.com/gousers/users/examples/ownstore"
 	"github.com/gousers/users/password"
-	"github.com/gousers/users/storetest"
 )
-
-func TestStore(t *testing.T) {
-	storetest.Run(t, func(testing.TB) users.Store { return ownstore.New() })
-}
 
 // Which capabilities the store has.
 func Example() {
