@@ -218,7 +218,7 @@ func New(svc *users.Service, authenticate Authenticator, o *Options) (*Handler, 
 	}
 	var err error
 	if opts.Interop, err = opts.Interop.checked(); err != nil {
-		return nil, fmt.Errorf("httpapi: New: Interop.%w", err)
+		return nil, err
 	}
 	h := &Handler{
 		svc: svc, auth: authenticate, opts: opts, base: opts.BaseURL + opts.Prefix,
