@@ -59,14 +59,14 @@ type AccessToken struct {
 	ExpiresIn time.Duration
 }
 
-// checked returns a copy of in; nil if that is nil. An error names the field.
+// checked returns a copy of in; nil if that is nil. Its errors are those of New.
 func (in *Interop) checked() (*Interop, error) {
 	if in == nil {
 		return nil, nil
 	}
 	for i, o := range in.Origins {
 		if !isOrigin(o) {
-			return nil, fmt.Errorf(`Origins[%d] must be an origin as a browser sends it, such as "https://app.example.com" or "http://localhost:5173": in lower case, without a path, a slash at the end or the usual port`, i)
+			return nil, fmt.Errorf(`httpapi: New: Interop.Origins[%d] must be an origin as a browser sends it, such as "https://app.example.com" or "http://localhost:5173": in lower case, without a path, a slash at the end or the usual port`, i)
 		}
 	}
 	return &Interop{Origins: slices.Clone(in.Origins), SignIn: in.SignIn}, nil

@@ -78,8 +78,9 @@ func serve(t *testing.T, store users.Store, l links, keys []string, origins ...s
 	}
 
 	o := &httpapi.Options{
-		Prefix: "/" + version,
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Prefix:  "/" + version,
+		Logger:  slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Interop: &httpapi.Interop{Origins: origins},
 	}
 	if l == absolute {
 		o.BaseURL = "http://" + host
