@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
 )
 
 // A browser asks with OPTIONS first, without credentials, whatever it will then ask for.
@@ -137,6 +138,34 @@ func TestAnswersVaryByOrigin(t *testing.T) {
 		a.ServeHTTP(w, request("GET", "/v1/demo/users", "", "Origin", origin))
 		if got := strings.Join(w.Header().Values("Vary"), ", "); got != "Cookie, Origin, Accept" {
 			t.Errorf("from %q: got Vary: %s", origin, got)
+		}
+	}
+}
+
+func TestOriginsMustBeSpeltAsBrowsersDo(t *testing.T) {
+	t.Parallel()
+	svc := newAPI(t, nil).host
+	for origin, want := range map[string]bool{
+		"http://localhost:5173": true, "https://app.example.com": true, "https://[::1]:8443": true, "http://192.0.2.1": true,
+		"https://xn--bcher-kva.example": true, "capacitor://localhost": true, "http://app.example.com:443": true,
+		"https://app.example.com:443": false, "http://app.example.com:80": false, "https://app.example.com:": false,
+		"https://*": false, "https://*.example.com": false, "https://bücher.example": false, "https://app example.com": false,
+		"HTTPS://app.example.com": false, "//app.example.com": false, "file://": false, "https://app.example.com#": false,
+		"https://app.example.com, https://www.example.com": false, "https://app.example.com\r\nx": false,
+	} {
+		o := &httpapi.Interop{Origins: []string{origin}}
+		h, err := httpapi.New(svc, httpapi.BearerTokens(), &httpapi.Options{Interop: o})
+		if (err == nil) != want {
+			t.Errorf("%q: got %v, want it taken: %t", origin, err, want)
+		}
+		if h == nil {
+			continue
+		}
+		o.Origins[0] = "https://evil.example" // New has made a copy
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, request("GET", "/demo/users", "", "Origin", origin))
+		if got := w.Header().Get("Access-Control-Allow-Origin"); got != origin {
+			t.Errorf("%q: got it let in as %q", origin, got)
 		}
 	}
 }
