@@ -70,6 +70,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	go func() { served <- server.Serve(ln) }()
 	mail.start(ctx)
 	demo.print(stdout, url)
+	cfg.printInterop(stdout)
 
 	select {
 	case <-ctx.Done():
@@ -167,11 +168,18 @@ func (m *mailing) close() {
 
 // newHandler puts the API, the page and the health check side by side.
 func newHandler(svc *users.Service, store users.Store, cfg *config, demo *setup, log *slog.Logger) (http.Handler, error) {
-	api, err := httpapi.New(svc, httpapi.BearerTokens(demo.tokens...), &httpapi.Options{
+	authenticate := httpapi.BearerTokens(demo.tokens...)
+	options := &httpapi.Options{
 		Prefix:  prefix,
 		BaseURL: cfg.baseURL,
 		Logger:  log,
-	})
+	}
+	if cfg.interop {
+		signedIn := newSessions(svc)
+		authenticate = signedIn.authenticate(authenticate)
+		options.Interop = &httpapi.Interop{Origins: cfg.origins, SignIn: signedIn.signIn}
+	}
+	api, err := httpapi.New(svc, authenticate, options)
 	if err != nil {
 		return nil, err
 	}

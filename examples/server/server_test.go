@@ -347,6 +347,14 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-smtp", "smtp://u:s3cret@mail.example.com", "-base-url", "https://shop.example.com"},
 		{"-smtp", "smtp://localhost", "-from", "", "-base-url", "https://shop.example.com"},
 		{"-from", "nobody"},
+		{"-origin", "https://app.example.com"},
+		{"-interop", "-origin", "app.example.com"},
+		{"-interop", "-origin", "*"},
+		{"-interop", "-origin", "null"},
+		{"-interop", "-origin", "https://app.example.com/"},
+		{"-interop", "-origin", "https://App.example.com"},
+		{"-interop", "-origin", "https://u:s3cret@app.example.com"},
+		{"-interop", "-origin", "https://app.example.com", "-origin", ""},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -415,8 +423,8 @@ func TestHelpGoesToStandardOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"-addr", "-db", "-application", "-limited", "-role", "-mail", "-smtp", "-base-url", "-hash"} {
-		if !strings.Contains(string(out), "  "+name+" ") {
+	for _, name := range []string{"-addr", "-db", "-application", "-limited", "-role", "-mail", "-smtp", "-base-url", "-interop", "-origin", "-hash"} {
+		if !slices.Contains(strings.Fields(string(out)), name) {
 			t.Errorf("no %s in:\n%s", name, out)
 		}
 	}
