@@ -324,6 +324,9 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 func (x *exchange) serve() (answer, error) {
 	res, apiKey, ref := x.h.route(x.r.URL.EscapedPath())
 	if res == nil {
+		if x.isPreflight() { // that nothing is here is told to the request itself
+			return answer{status: http.StatusNoContent}, nil
+		}
 		return answer{}, errNoRoute
 	}
 	x.apiKey, x.ref, x.pattern = apiKey, ref, res.pattern

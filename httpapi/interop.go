@@ -104,6 +104,12 @@ func (x *exchange) cross() {
 	}
 }
 
+// isPreflight reports whether a browser asks on behalf of a page that may call: to one
+// that is told anything but yes, the page's own request just seems to fail.
+func (x *exchange) isPreflight() bool {
+	return x.r.Method == http.MethodOptions && x.w.Header()["Access-Control-Allow-Origin"] != nil
+}
+
 // byRef runs do with the reference of the path. A short id stands for two ids, and can
 // be a name as well: the first counts with which do finds what the caller may act on.
 func (x *exchange) byRef(do func(ref string) error) error {

@@ -303,6 +303,7 @@ func TestInteropLetsNamedOriginsIn(t *testing.T) {
 	} {
 		for _, r := range []*http.Request{
 			request("OPTIONS", "/v1/demo/users/ann", "", "Authorization", "", "Access-Control-Request-Method", "PUT"),
+			request("OPTIONS", "/v1/x/y/z", "", "Authorization", "", "Access-Control-Request-Method", "GET"),
 			request("GET", "/v1/demo/users", ""), request("GET", "/v1/demo/users/nobody", ""), request("GET", "/v1/x/y/z", ""),
 			request("GET", "/v1/demo/users", "", "Authorization", ""), request("POST", "/v1/demo/users", "{"),
 			request("POST", "/v1/demo/login", ""),

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -75,12 +76,18 @@ func serve(t *testing.T, store users.Store, l links, keys []string, origins ...s
 		}
 		add(key+"-token", key, users.AllPermissions)
 		add(key+"-limited", key, users.CreateUsers)
+		add(key+"-signed-in", key, users.ReadUsers)
 	}
 
 	o := &httpapi.Options{
-		Prefix:  "/" + version,
-		Logger:  slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Interop: &httpapi.Interop{Origins: origins},
+		Prefix: "/" + version,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Interop: &httpapi.Interop{
+			Origins: origins,
+			SignIn: func(_ context.Context, apiKey string, u users.User) (httpapi.AccessToken, error) {
+				return httpapi.AccessToken{Token: password.New(apiKey + "-signed-in"), ExpiresIn: time.Hour}, nil
+			},
+		},
 	}
 	if l == absolute {
 		o.BaseURL = "http://" + host
