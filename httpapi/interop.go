@@ -182,6 +182,17 @@ func (x *exchange) stored(ref string, find func(*exchange, string) error) (strin
 	return ref, nil
 }
 
+// storedID is stored where ref can be nothing but an id. A short one that is not found is
+// a ULID: what the Service then says of it does not tell whether there is such an id, and
+// a request stays the same one when what it names is deleted.
+func (x *exchange) storedID(ref string, find func(*exchange, string) error) (string, error) {
+	id, err := x.stored(ref, find)
+	if long := users.LongIDs(id); long != nil {
+		id = long[0]
+	}
+	return id, err
+}
+
 func (x *exchange) findUser(id string) error {
 	_, err := x.h.svc.User(x.asReader(), x.apiKey, id)
 	return err
@@ -211,7 +222,7 @@ func (x *exchange) storedRoles(refs []users.RoleRef) error {
 			ref.ID = ""
 		default:
 			var err error
-			if ref.ID, err = x.stored(ref.ID, (*exchange).findRole); err != nil {
+			if ref.ID, err = x.storedID(ref.ID, (*exchange).findRole); err != nil {
 				return err
 			}
 		}

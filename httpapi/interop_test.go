@@ -766,3 +766,43 @@ func TestLookingForAnIdFailsAsTheStoreDoes(t *testing.T) {
 		want[any](t, a, 404, request(method, "/v1/demo/roles/"+nobody, "{}"))
 	}
 }
+
+// Whether there is a role is not for everybody to learn.
+func TestARoleThatIsNotThereIsRefusedAsOneThatIs(t *testing.T) {
+	t.Parallel()
+	for form, ids := range map[string]func(*setup){"ULID": func(*setup) {}, "UUID": withUUIDs} {
+		a := newAPI(t, func(s *setup) { interop(s); ids(s) })
+		there := want[shown](t, a, 201, request("POST", "/v1/demo/roles", `{"name":"temp"}`)).ID
+		a.user(t.Context(), "ann", "")
+		for _, op := range []struct{ method, path, body string }{
+			{"POST", "", body("bob", `"roles":[{"id":"%s"}]`)}, {"PUT", "/ann", `{"roles":[{"id":"%s"}]}`},
+		} {
+			send := func(id, token string) *httptest.ResponseRecorder {
+				return a.tell(request(op.method, "/v1/demo/users"+op.path, fmt.Sprintf(op.body, id), "Authorization", "Bearer "+token))
+			}
+			const ghost = "0000000000000000000001"
+			is, isNot := send(there, limitedToken), send(ghost, limitedToken)
+			if is.Code != 403 || isNot.Code != 403 || is.Body.String() != isNot.Body.String() {
+				t.Errorf("%s: %s: got %d %s and %d %s, want 403 twice, the same", form, op.method, is.Code, is.Body, isNot.Code, isNot.Body)
+			}
+			if w := send(ghost, adminToken); w.Code != 400 || codes(t, w) != "/roles/0/id unknown_role" && codes(t, w) != "/roles/0 unknown_role" {
+				t.Errorf("%s: %s: got %d %s, want 400 unknown_role", form, op.method, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+func TestARepeatStaysOneWhenItsRoleIsGone(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, interop)
+	short := users.ShortID(a.viewer.ID)
+	send := func() *http.Request {
+		return request("POST", "/v1/demo/users", body("ann", `"roles":[{"id":"`+short+`"}]`), "Idempotency-Key", "k")
+	}
+	made := want[shown](t, a, 201, send())
+	want[any](t, a, 204, request("PUT", "/v1/demo/users/ann", `{"roles":[]}`))
+	want[any](t, a, 204, request("DELETE", "/v1/demo/roles/"+short, ""))
+	if again := want[shown](t, a, 201, send()); again.ID != made.ID {
+		t.Errorf("got %s, want %s", again.ID, made.ID)
+	}
+}
