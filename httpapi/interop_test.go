@@ -597,7 +597,7 @@ func TestLoginAnswersWithAToken(t *testing.T) {
 		if got, want := w.Body.String(), `{"access_token":"token-of-ann@demo","token_type":"bearer","expires_in":1200}`; w.Code != 201 || got != want {
 			t.Errorf("%s: got %d %s, want 201 %s", why, w.Code, got, want)
 		}
-		if got := w.Header(); got.Get("Content-Type") != "application/json" || got.Get("Cache-Control") != "no-store" || got.Get("Location") != "" {
+		if got := w.Header(); got.Get("Content-Type") != "application/json" || got.Get("Cache-Control") != "no-store" || got.Get("Pragma") != "no-cache" || got.Get("Location") != "" {
 			t.Errorf("%s: got %v", why, got)
 		}
 	}

@@ -124,11 +124,23 @@ func parse(args []string) (*config, error) {
 		return nil, errors.New("-origin needs -interop")
 	}
 	for _, o := range cfg.origins {
-		if u, err := url.Parse(o); err != nil || u.Hostname() == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
-			return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path")
+		if !isOrigin(o) {
+			return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path, a wildcard or the scheme's usual port")
 		}
 	}
 	return cfg, cfg.parseGrants(t)
+}
+
+// isOrigin reports whether a browser sends s as the origin of a page; [httpapi.New]
+// refuses everything else.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || s != strings.ToLower(u.Scheme+"://"+u.Host) || strings.HasSuffix(s, ":") {
+		return false
+	}
+	usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	odd := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' })
+	return !odd && (usual == "" || u.Port() != usual)
 }
 
 // secretOf returns the flag's value; if the flag is not given, that of the
