@@ -131,7 +131,7 @@ func parse(args []string) (*config, error) {
 	return cfg, cfg.parseGrants(t)
 }
 
-// isOrigin reports whether a browser sends s as the origin of a page; [httpapi.New]
+// isOrigin reports whether a browser sends s as the origin of a page; httpapi.New
 // refuses everything else.
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)

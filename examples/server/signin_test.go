@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
 )
 
 // Who signs in reads itself and changes its own password, and nothing else.
@@ -45,35 +51,114 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	p.as("made-up").get(t, users+"/ann").want(t, 401)
 }
 
-func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
-	t.Parallel()
-	s := newSessions()
-	in := s.beside(httpapi.BearerTokens())
-	caller := func(token, apiKey string) error {
+// sessionsOf is sessions in the application demo, and in reports whether a token is let in.
+func sessionsOf(t *testing.T) (svc *users.Service, s *sessions, in func(token httpapi.AccessToken, apiKey string) bool) {
+	t.Helper()
+	svc, err := users.New(memstore.New(), &users.Options{Hasher: password.InsecureForTests()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"demo", "other"} {
+		if err := ensureApplication(t.Context(), svc, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = newSessions(svc)
+	beside := s.beside(httpapi.BearerTokens())
+	return svc, s, func(token httpapi.AccessToken, apiKey string) bool {
+		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		_, err = in(r, apiKey)
-		return err
+		r.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
+		_, err = beside(r, apiKey)
+		if err != nil && err != httpapi.ErrInvalidToken {
+			t.Errorf("got %v, want ErrInvalidToken", err)
+		}
+		return err == nil
 	}
-	first, err := s.signIn(t.Context(), "demo", users.User{ID: "1"})
+}
+
+func (s *sessions) mustSignIn(t *testing.T, u users.User) httpapi.AccessToken {
+	t.Helper()
+	token, err := s.signIn(t.Context(), "demo", u)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := caller(first.Secret.Reveal(), "demo"); err != nil {
-		t.Errorf("got %v, want it let in", err)
+	return token
+}
+
+func mustCreate(t *testing.T, svc *users.Service, name string) users.User {
+	t.Helper()
+	secret := password.New(demoPassword)
+	u, err := svc.Create(t.Context(), "demo", users.CreateUserParams{UserName: name, Email: name + "@example.com", Password: secret, ConfirmPassword: secret})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := caller(first.Secret.Reveal(), "other"); err != httpapi.ErrInvalidToken {
-		t.Errorf("another application: got %v", err)
+	return *u
+}
+
+func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
+	t.Parallel()
+	svc, s, in := sessionsOf(t)
+	ann, bob := mustCreate(t, svc, "ann"), mustCreate(t, svc, "bob")
+	first := s.mustSignIn(t, ann)
+	if !in(first, "demo") || in(first, "other") {
+		t.Error("want it let in by its own application alone")
 	}
-	for range maxSessions {
-		if _, err := s.signIn(t.Context(), "demo", users.User{ID: "2"}); err != nil {
+	var bobs []httpapi.AccessToken
+	for range maxOwnSessions + 1 {
+		bobs = append(bobs, s.mustSignIn(t, bob))
+	}
+	if in(bobs[0], "demo") || !in(bobs[1], "demo") || !in(bobs[maxOwnSessions], "demo") || !in(first, "demo") {
+		t.Error("want the oldest of the user's own ended, and no other")
+	}
+	for i := range maxSessions {
+		s.mustSignIn(t, users.User{ID: fmt.Sprint(i)})
+	}
+	if in(first, "demo") || len(s.live) != maxSessions || len(s.made) != maxSessions {
+		t.Errorf("got %d and %d sessions, want the oldest ended", len(s.live), len(s.made))
+	}
+}
+
+func TestASessionEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		svc, s, in := sessionsOf(t)
+		token := s.mustSignIn(t, mustCreate(t, svc, "ann"))
+		time.Sleep(sessionLifetime - 1)
+		if !in(token, "demo") {
+			t.Error("it ended before its time")
+		}
+		time.Sleep(1)
+		if in(token, "demo") {
+			t.Error("it goes on after its time")
+		}
+	})
+}
+
+// What a user may no longer do it may not go on doing.
+func TestASessionEndsWithWhatItsUserMay(t *testing.T) {
+	t.Parallel()
+	for what, change := range map[string]func(ctx context.Context, svc *users.Service) error{
+		"deleted": func(ctx context.Context, svc *users.Service) error { return svc.DeleteUser(ctx, "demo", "ann", 0) },
+		"locked": func(ctx context.Context, svc *users.Service) error {
+			_, err := svc.SetStatus(ctx, "demo", "ann", users.Status{IsLockedOut: new(true)})
+			return err
+		},
+		"disapproved": func(ctx context.Context, svc *users.Service) error {
+			_, err := svc.SetStatus(ctx, "demo", "ann", users.Status{IsApproved: new(false)})
+			return err
+		},
+	} {
+		svc, s, in := sessionsOf(t)
+		token, other := s.mustSignIn(t, mustCreate(t, svc, "ann")), s.mustSignIn(t, mustCreate(t, svc, "bob"))
+		if err := change(t.Context(), svc); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) > maxSessions {
-		t.Errorf("got %v and %d sessions, want the oldest ended", err, len(s.live))
+		if in(token, "demo") || !in(other, "demo") || len(s.live) != 1 {
+			t.Errorf("%s: want its session ended, and no other", what)
+		}
 	}
 }
