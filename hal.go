@@ -9,34 +9,90 @@ import "time"
 type Form int
 
 // The forms. base, in their methods, is the URL or path of the application
-// without a slash at the end, such as "/v1/acme".
+// without a slash at the end, such as "/v1/acme", or Relative.
 const (
 	Plain Form = iota // application/json: an array of links, each with its relation inside
 	HAL               // application/hal+json (draft-kelly-json-hal)
+
+	// Interop, added to one of the others (HAL | Interop), shows what the published
+	// clients of this API take for granted: ids as of ShortID; the userName as name,
+	// beside it the name as displayName; the items of a list in HAL at item as well; and
+	// links to roles below lookups.
+	Interop Form = 2
 )
+
+// Relative is the base of links that are relative to that of the application, such as
+// "users/…": what the published clients put behind it.
+const Relative = "."
+
+// IsHAL reports whether f is HAL, with Interop or without.
+func (f Form) IsHAL() bool { return f&HAL != 0 }
 
 // MediaType returns the media type of f.
 func (f Form) MediaType() string {
-	if f == HAL {
+	if f.IsHAL() {
 		return "application/hal+json"
 	}
 	return "application/json"
+}
+
+// ID returns an id as this form shows it.
+func (f Form) ID(id string) string {
+	if f&Interop != 0 {
+		return ShortID(id)
+	}
+	return id
+}
+
+// RolesPath is where links of this form look for roles, below the base.
+func (f Form) RolesPath() string {
+	if f&Interop != 0 {
+		return "lookups/roles"
+	}
+	return "roles"
+}
+
+// members returns what both forms show of u.
+func (f Form) members(u *User) userMembers {
+	m := userMembers{
+		f.ID(u.ID), u.UserName, u.Email, u.Name, nil, u.IsApproved, u.IsLockedOut, u.CreationDate, u.DateCreated, u.DateUpdated,
+	}
+	if f&Interop != 0 {
+		m.Name, m.DisplayName = u.UserName, &u.Name
+	}
+	return m
+}
+
+// role returns r as this form shows it, but for its links.
+func (f Form) role(r Role) Role {
+	r.ID = f.ID(r.ID)
+	return r
+}
+
+// roles returns roles as role does.
+func (f Form) roles(roles []Role) []Role {
+	if f&Interop == 0 {
+		return roles
+	}
+	shown := make([]Role, len(roles))
+	for i, r := range roles {
+		shown[i] = f.role(r)
+	}
+	return shown
 }
 
 // User returns u in this form, for a JSON encoder; with embedRoles, with its
 // roles in full. Its links name all that can be done to it, whoever asks: what the
 // caller may do is said where it tries.
 func (f Form) User(u *User, base string, embedRoles bool) any {
-	members := userMembers{
-		u.ID, u.UserName, u.Email, u.Name, u.IsApproved, u.IsLockedOut, u.CreationDate, u.DateCreated, u.DateUpdated,
-	}
-	at := userLinks(base, u.ID)
+	members, roles := f.members(u), f.roles(u.Roles)
+	at := userLinks(base, members.ID, f.RolesPath())
 
 	// The encoder would copy a value: both return pointers.
-	if f == HAL {
-		v := &halUser{userMembers: members, Roles: roleNames(u.Roles), Links: at}
+	if f.IsHAL() {
+		v := &halUser{userMembers: members, Roles: roleNames(roles), Links: at}
 		if embedRoles {
-			v.Embed, v.Embedded = []string{"roles"}, &halEmbedded{halRoles(u.Roles, base)}
+			v.Embed, v.Embedded = []string{"roles"}, &halEmbedded{f.halRoles(roles, base)}
 		}
 		return v
 	}
@@ -45,19 +101,20 @@ func (f Form) User(u *User, base string, embedRoles bool) any {
 		{"approve", at.Approve}, {"disapprove", at.Disapprove}, {"roles", at.Roles},
 	}}
 	if embedRoles {
-		v.Embed, v.Roles = []string{"roles"}, plainRoles(u.Roles, base)
+		v.Embed, v.Roles = []string{"roles"}, f.plainRoles(roles, base)
 	} else {
-		v.Roles = roleNames(u.Roles)
+		v.Roles = roleNames(roles)
 	}
 	return v
 }
 
 // Role returns r in this form, for a JSON encoder.
 func (f Form) Role(r Role, base string) any {
-	if f == HAL {
-		return newHALRole(r, base)
+	r = f.role(r)
+	if f.IsHAL() {
+		return f.halRole(r, base)
 	}
-	return newPlainRole(r, base)
+	return f.plainRole(r, base)
 }
 
 // List is a page of a list, and what an answer says of it.
@@ -89,8 +146,12 @@ func (f Form) List(l List) any {
 	}
 
 	at := halLinks{Self: link{Href: l.Self}, Previous: link{Href: l.Previous}, Next: link{Href: l.Next}}
-	if f == HAL {
-		return &halList{listMembers: about, Links: at, Embedded: halItems{items}}
+	if f.IsHAL() {
+		v := &halList{listMembers: about, Links: at, Embedded: halItems{items}}
+		if f&Interop != 0 {
+			v.Item = items
+		}
+		return v
 	}
 	v := &plainList{listMembers: about, Item: items, Links: []relLink{{"self", at.Self}}}
 	if l.Previous != "" {
@@ -103,18 +164,36 @@ func (f Form) List(l List) any {
 }
 
 // UserPath is where the user with this id is found below base, which is the
-// URL or path of its application without a slash at the end.
-func UserPath(base, id string) string { return base + "/users/" + id }
+// URL or path of its application without a slash at the end, or Relative.
+func UserPath(base, id string) string {
+	base, slash := cutBase(base)
+	return base + slash + "users/" + id
+}
 
 // RolePath is where the role with this id is found below base.
-func RolePath(base, id string) string { return base + "/roles/" + id }
+func RolePath(base, id string) string { return Plain.rolePath(base, id) }
 
-// userLinks returns the links of a user. All are cut from one string.
-func userLinks(base, id string) halLinks {
-	const users = "/users/"
-	all := base + users + id + "/lock" + base + users + id + "/unlock" +
-		base + users + id + "/approve" + base + users + id + "/disapprove" + base + "/roles"
-	n := len(base) + len(users) + len(id)
+func (f Form) rolePath(base, id string) string {
+	base, slash := cutBase(base)
+	return base + slash + f.RolesPath() + "/" + id
+}
+
+// cutBase returns a base and what is between it and the rest of a link.
+func cutBase(base string) (before, slash string) {
+	if base == Relative {
+		return "", ""
+	}
+	return base, "/"
+}
+
+// userLinks returns the links of a user; roles is where roles are found. All are cut
+// from one string.
+func userLinks(base, id, roles string) halLinks {
+	const users = "users/"
+	base, slash := cutBase(base)
+	all := base + slash + users + id + "/lock" + base + slash + users + id + "/unlock" +
+		base + slash + users + id + "/approve" + base + slash + users + id + "/disapprove" + base + slash + roles
+	n := len(base) + len(slash) + len(users) + len(id)
 	self := link{Href: all[:n]}
 	next := func(more string) link {
 		l := link{Href: all[:n+len(more)]}
@@ -162,6 +241,7 @@ type userMembers struct {
 	UserName     string    `json:"userName"`
 	Email        string    `json:"email"`
 	Name         string    `json:"name,omitempty"`
+	DisplayName  *string   `json:"displayName,omitzero"` // nil: the name is that
 	IsApproved   bool      `json:"isApproved"`
 	IsLockedOut  bool      `json:"isLockedOut"`
 	CreationDate time.Time `json:"creationDate"`
@@ -199,6 +279,7 @@ type listMembers struct {
 
 type halList struct {
 	listMembers
+	Item     []any    `json:"item,omitzero"`
 	Links    halLinks `json:"_links"`
 	Embedded halItems `json:"_embedded"`
 }
@@ -239,28 +320,28 @@ func roleNames(roles []Role) []roleName {
 	return names
 }
 
-func newHALRole(r Role, base string) halRole {
-	at := link{Href: RolePath(base, r.ID)}
+func (f Form) halRole(r Role, base string) halRole {
+	at := link{Href: f.rolePath(base, r.ID)}
 	return halRole{r, halLinks{Self: at, Put: at, Delete: at}}
 }
 
-func halRoles(roles []Role, base string) []halRole {
+func (f Form) halRoles(roles []Role, base string) []halRole {
 	all := make([]halRole, len(roles))
 	for i, r := range roles {
-		all[i] = newHALRole(r, base)
+		all[i] = f.halRole(r, base)
 	}
 	return all
 }
 
-func newPlainRole(r Role, base string) plainRole {
-	at := link{Href: RolePath(base, r.ID)}
+func (f Form) plainRole(r Role, base string) plainRole {
+	at := link{Href: f.rolePath(base, r.ID)}
 	return plainRole{r, []relLink{{"self", at}, {"put", at}, {"delete", at}}}
 }
 
-func plainRoles(roles []Role, base string) []plainRole {
+func (f Form) plainRoles(roles []Role, base string) []plainRole {
 	all := make([]plainRole, len(roles))
 	for i, r := range roles {
-		all[i] = newPlainRole(r, base)
+		all[i] = f.plainRole(r, base)
 	}
 	return all
 }

@@ -63,82 +63,90 @@ func isZeroID(s string) bool {
 	return strings.Trim(s, "0-") == "" && strings.Contains(s, "0")
 }
 
-// shortDigits are those of the .NET client's short ids. A digit is six bits; the
-// last two are 11110 and 11111, five bits, and what is left at the end is a digit too.
-const shortDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
+// Bounds of a short id: 128 bits, six or five a digit.
 const (
-	idBits       = 128
-	fiveBitDigit = 60 // the first of the digits that are five bits
+	minShortID = 22
+	maxShortID = 26
 )
 
-// ShortID returns a ULID or UUID as the 22 to 26 digits in which the .NET client of
-// this API writes its 16 bytes. What is neither is returned as it is.
+// shortDigits are the digits of a short id, by value.
+const shortDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// ShortID returns the id, a ULID or a UUID, as the digits of base 62 in which the
+// published .NET client of this API writes 16 bytes: 22 or, of one id in a hundred, 23
+// to 26 of them. What is no id is returned as it is.
 func ShortID(id string) string {
 	b, ok := idBytes(id)
 	if !ok {
 		return id
 	}
 
-	short := make([]byte, 0, 26)
-	for at := 0; at < idBits; {
-		n := min(6, idBits-at)
-		v := bitsAt(&b, at, n)
-		if n == 6 && v>>1 >= 30 {
-			v, n = v>>1+30, 5
+	// Six bits a digit, from the top. There are two digits too few for that: where the
+	// next five bits are 11110 or 11111 a digit stands for these five alone. The bits
+	// that are left at the end are a digit of their own.
+	digits := make([]byte, 0, maxShortID)
+	for at := 0; at < 128; {
+		n := min(6, 128-at)
+		v := bits(&b, at, n)
+		if n == 6 && v >= 60 {
+			v, n = 60+(v-60)/2, 5
 		}
-		short = append(short, shortDigits[v])
+		digits = append(digits, shortDigits[v])
 		at += n
 	}
-	return string(short)
+	return string(digits)
 }
 
-// LongIDs returns the ids of which ShortID makes short, as a ULID and as a UUID; nil
-// if there are none.
+// LongIDs returns the ids that short, as ShortID writes it, may stand for: first the
+// ULID, then the UUID. What ShortID never writes is no short id: nil.
 func LongIDs(short string) []string {
-	var b [idBits / 8]byte
-	if len(short) < 22 || len(short) > 26 {
+	if len(short) < minShortID || len(short) > maxShortID {
 		return nil
 	}
+	var b [16]byte
 	at := 0
 	for i := range len(short) {
-		v, n := strings.IndexByte(shortDigits, short[i]), min(6, idBits-at)
-		if v >= fiveBitDigit {
-			v, n = v-30, 5
+		v, n := strings.IndexByte(shortDigits, short[i]), min(6, 128-at)
+		if v >= 60 && n >= 5 {
+			v, n = v-60+0b11110, 5
 		}
-		if v < 0 || n < 1 || at+n > idBits || v>>n != 0 {
+		if v < 0 || n == 0 || v>>n != 0 {
 			return nil
 		}
-		for bit := n - 1; bit >= 0; bit-- {
-			b[at/8] |= byte(v>>bit&1) << (7 - at%8)
-			at++
-		}
+		setBits(&b, at, n, v)
+		at += n
 	}
-	h := hex.EncodeToString(b[:])
-	ids := []string{ulid.ULID(b).String(), h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]}
-	if ShortID(ids[0]) != short { // written in another way than ShortID does
+	long := ulid.ULID(b).String()
+	if at != 128 || ShortID(long) != short {
 		return nil
 	}
-	return ids
+	return []string{long, fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])}
 }
 
-// bitsAt returns n bits of b from at on.
-func bitsAt(b *[idBits / 8]byte, at, n int) (v int) {
+// idBytes returns the 128 bits of an id.
+func idBytes(id string) (b [16]byte, ok bool) {
+	id, ok = parseID(id)
+	if !ok {
+		return b, false
+	}
+	if len(id) == ulid.EncodedSize {
+		return ulid.MustParseStrict(id), true
+	}
+	_, err := hex.Decode(b[:], []byte(strings.ReplaceAll(id, "-", "")))
+	return b, err == nil
+}
+
+// bits returns the n bits of b from at on, the highest first.
+func bits(b *[16]byte, at, n int) (v int) {
 	for i := at; i < at+n; i++ {
 		v = v<<1 | int(b[i/8]>>(7-i%8)&1)
 	}
 	return v
 }
 
-// idBytes returns the bytes of a ULID or UUID.
-func idBytes(id string) (b [idBits / 8]byte, ok bool) {
-	canonical, ok := parseID(id)
-	if !ok {
-		return b, false
+// setBits sets the n bits of b from at on, which are zero, to v.
+func setBits(b *[16]byte, at, n, v int) {
+	for i := at; i < at+n; i++ {
+		b[i/8] |= byte(v>>(at+n-1-i)&1) << (7 - i%8)
 	}
-	if len(canonical) == ulid.EncodedSize {
-		return ulid.MustParse(canonical), true
-	}
-	_, err := hex.Decode(b[:], []byte(strings.ReplaceAll(canonical, "-", "")))
-	return b, err == nil
 }

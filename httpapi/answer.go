@@ -18,9 +18,6 @@ type answer struct {
 }
 
 func (x *exchange) write(a answer) {
-	if x.h.opts.Interop != nil {
-		a = x.translated(a)
-	}
 	if a.location != "" {
 		x.set("Location", a.location)
 	}

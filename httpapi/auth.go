@@ -15,7 +15,7 @@ import (
 // what that caller may do there. apiKey comes from the path: it is not known to
 // exist, and it authenticates nobody.
 //
-// It runs for every request but those to recover-password, before the body is
+// It runs for every request but those to recover-password and login, before the body is
 // read, which it must leave alone. It is called concurrently. The context of r
 // ends at [Options.Timeout] or when the client goes away.
 //

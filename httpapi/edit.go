@@ -9,26 +9,26 @@ import (
 
 // updateUserRequest is the object of PUT users/{ref}.
 type updateUserRequest struct {
-	users.UserChange
-	displayName *string // see Interop
+	change  users.UserChange
+	display *string // beside change.Name; see Interop
 }
 
 // updateUserMembers are what is read of PUT users/{ref}. What is absent or null
 // stays as it is, and what a user shows beside them (id, dates, links) is skipped,
 // so that a whole user can be sent back. Never written to.
 var updateUserMembers = members[updateUserRequest]{
-	known("userName", func(d *jsonReader, c *updateUserRequest) { d.optionalLogin(&c.UserName) }),
-	alias("username", "userName", func(d *jsonReader, c *updateUserRequest) { d.optionalLogin(&c.UserName) }),
-	known("email", func(d *jsonReader, c *updateUserRequest) { d.optionalStr(&c.Email) }),
-	known("allowDashboardAccess", func(d *jsonReader, c *updateUserRequest) { d.optional(&c.AllowDashboardAccess) }),
-	known("dashboardSettings", func(d *jsonReader, c *updateUserRequest) { d.dashboardSettings(&c.DashboardSettings) }),
-	known("isApproved", func(d *jsonReader, c *updateUserRequest) { d.optional(&c.IsApproved) }),
-	known("isLockedOut", func(d *jsonReader, c *updateUserRequest) { d.optional(&c.IsLockedOut) }),
-	known("name", func(d *jsonReader, c *updateUserRequest) { d.optionalStr(&c.Name) }),
-	known("roles", func(d *jsonReader, c *updateUserRequest) {
+	known("userName", func(d *jsonReader, q *updateUserRequest) { d.optionalLogin(&q.change.UserName) }),
+	alias("username", "userName", func(d *jsonReader, q *updateUserRequest) { d.optionalLogin(&q.change.UserName) }),
+	known("email", func(d *jsonReader, q *updateUserRequest) { d.optionalStr(&q.change.Email) }),
+	known("allowDashboardAccess", func(d *jsonReader, q *updateUserRequest) { d.optional(&q.change.AllowDashboardAccess) }),
+	known("dashboardSettings", func(d *jsonReader, q *updateUserRequest) { d.dashboardSettings(&q.change.DashboardSettings) }),
+	known("isApproved", func(d *jsonReader, q *updateUserRequest) { d.optional(&q.change.IsApproved) }),
+	known("isLockedOut", func(d *jsonReader, q *updateUserRequest) { d.optional(&q.change.IsLockedOut) }),
+	known("name", func(d *jsonReader, q *updateUserRequest) { d.optionalStr(&q.change.Name) }),
+	known("roles", func(d *jsonReader, q *updateUserRequest) {
 		roles := []users.RoleRef{}
 		d.roles(&roles)
-		c.Roles = &roles
+		q.change.Roles = &roles
 	}),
 }
 
@@ -43,25 +43,18 @@ func (x *exchange) updateUser() (answer, error) {
 
 	var q updateUserRequest
 	x.h.updateUser.read(d, &q)
-	change := func(ref string) users.UserChange {
-		c := q.UserChange
-		c.Name = x.displayName(ref, &q)
-		return c
+	if err := x.readInteropChange(&q); err != nil {
+		return answer{}, err
 	}
-	if q.Roles != nil {
-		x.longRoles(*q.Roles)
-	}
+	c := q.change
 	if found := d.err(); found != nil {
-		return answer{}, refuse(d.broken != nil, found, x.byRef(func(ref string) error {
-			return x.h.svc.CheckUpdateUser(x.r.Context(), x.apiKey, ref, change(ref))
-		}))
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckUpdateUser(x.r.Context(), x.apiKey, x.ref, c))
 	}
 
 	var u *users.User
-	err = x.conditionally(func(ref string, ifVersion int64) (err error) {
-		c := change(ref)
+	err = x.conditionally(func(ifVersion int64) (err error) {
 		c.IfVersion = ifVersion
-		u, err = x.h.svc.UpdateUser(x.r.Context(), x.apiKey, ref, c)
+		u, err = x.h.svc.UpdateUser(x.r.Context(), x.apiKey, x.ref, c)
 		return err
 	})
 	if err != nil {
@@ -72,8 +65,8 @@ func (x *exchange) updateUser() (answer, error) {
 
 // deleteUser answers DELETE users/{ref}.
 func (x *exchange) deleteUser() (answer, error) {
-	err := x.conditionally(func(ref string, ifVersion int64) error {
-		return x.h.svc.DeleteUser(x.r.Context(), x.apiKey, ref, ifVersion)
+	err := x.conditionally(func(ifVersion int64) error {
+		return x.h.svc.DeleteUser(x.r.Context(), x.apiKey, x.ref, ifVersion)
 	})
 	return answer{status: http.StatusNoContent}, err
 }
@@ -97,9 +90,9 @@ func (x *exchange) disapproveUser() (answer, error) {
 // setStatus answers PUT users/{ref}/lock and the like. The path says it all: the
 // body is not looked at, for clients send a whole user, {} or nothing.
 func (x *exchange) setStatus(s users.Status) (answer, error) {
-	err := x.conditionally(func(ref string, ifVersion int64) error {
+	err := x.conditionally(func(ifVersion int64) error {
 		s.IfVersion = ifVersion
-		_, err := x.h.svc.SetStatus(x.r.Context(), x.apiKey, ref, s)
+		_, err := x.h.svc.SetStatus(x.r.Context(), x.apiKey, x.ref, s)
 		return err
 	})
 	return answer{status: http.StatusNoContent}, err
@@ -131,14 +124,12 @@ func (x *exchange) changePassword() (answer, error) {
 	var p users.ChangePasswordParams
 	changePasswordMembers.read(d, &p)
 	if found := d.err(); found != nil {
-		return answer{}, refuse(d.broken != nil, found, x.byRef(func(ref string) error {
-			return x.h.svc.CheckChangePassword(x.r.Context(), x.apiKey, ref, p)
-		}))
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckChangePassword(x.r.Context(), x.apiKey, x.ref, p))
 	}
 
-	err = x.conditionally(func(ref string, ifVersion int64) error {
+	err = x.conditionally(func(ifVersion int64) error {
 		p.IfVersion = ifVersion
-		return x.h.svc.ChangePassword(x.r.Context(), x.apiKey, ref, p)
+		return x.h.svc.ChangePassword(x.r.Context(), x.apiKey, x.ref, p)
 	})
 	switch {
 	case errors.Is(err, users.ErrBadCredentials):

@@ -17,29 +17,29 @@ var errPrecondition = errors.New("httpapi: precondition failed")
 // differs between representations (RFC 9110 section 8.8.1).
 func (x *exchange) etag(u *users.User) string {
 	form := "j"
-	if x.form == users.HAL {
+	if x.form.IsHAL() {
 		form = "h"
 	}
 	return `"` + strconv.FormatInt(u.Version, 10) + "." + form + `"`
 }
 
-// conditionally runs do with the reference of the path and the version that If-Match
-// names, 0 for any. Of
+// conditionally runs do with the version that If-Match names, and 0 for any. Of
 // several they are tried one after the other in ascending order, as versions go:
 // the user has one of them when do says so, whatever is written meanwhile. Where
 // do says of each that it is stale, it is errPrecondition: everything else that
 // do refuses goes before that (RFC 9110 section 13.2.1).
-func (x *exchange) conditionally(do func(ref string, ifVersion int64) error) error {
-	var versions []int64
-	if header, ok := x.r.Header["If-Match"]; ok {
-		versions = ifMatch(strings.Join(header, ","))
+func (x *exchange) conditionally(do func(ifVersion int64) error) error {
+	header, ok := x.r.Header["If-Match"]
+	if !ok {
+		return do(0)
 	}
+	versions := ifMatch(strings.Join(header, ","))
 	if versions == nil {
-		return x.byRef(func(ref string) error { return do(ref, 0) })
+		return do(0)
 	}
 
 	for _, v := range versions {
-		err := x.byRef(func(ref string) error { return do(ref, v) })
+		err := do(v)
 		if _, fromHost := errors.AsType[*users.HookError](err); fromHost || !errors.Is(err, users.ErrStale) {
 			return err
 		}

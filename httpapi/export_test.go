@@ -64,7 +64,7 @@ func ReadBody(operation, body string, extra ...string) (got Read, found []users.
 	case "updateUser":
 		var q updateUserRequest
 		updateUserMembers.read(d, &q)
-		got.Change = q.UserChange
+		got.Change = q.change
 	case "updateRole":
 		updateRoleMembers.read(d, &got.RoleChange)
 	case "changePassword":
@@ -94,6 +94,6 @@ var (
 
 func Fields(s string) (fields []string, ok bool) {
 	q := query{values: url.Values{"fields": {s}}}
-	fields = q.fields()
+	fields = q.fields(userFields)
 	return fields, q.err() == nil
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // extraMembers returns the members of POST users that the host asks for beside those
-// of the contract.
+// that are known.
 func extraMembers(contract members[createUserRequest], names []string) (members[createUserRequest], error) {
 	if len(names) > MaxExtraMembers {
 		return nil, fmt.Errorf("must be at most %d names", MaxExtraMembers)

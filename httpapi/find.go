@@ -27,13 +27,8 @@ func (x *exchange) findUsers() (answer, error) {
 
 	q := x.query()
 	p, sort := q.findUsers()
-	p.IDs = x.longIDs(p.IDs)
-	for _, ref := range slices.Clone(p.Roles) {
-		for _, id := range x.longIDs([]string{ref.ID})[1:] {
-			p.Roles = append(p.Roles, users.RoleRef{ID: id})
-		}
-	}
-	embed, fields := q.embed(), q.fields()
+	x.readFind(&p)
+	embed, fields := q.embed(), q.fields(x.h.userFields)
 	if found := q.err(); found != nil {
 		return answer{}, refuse(false, found, x.h.svc.CheckFindUsers(x.r.Context(), x.apiKey, p))
 	}
@@ -52,7 +47,7 @@ func (x *exchange) findUsers() (answer, error) {
 	for i := range page.Users {
 		l.Items[i] = x.user(&page.Users[i], embed, fields)
 	}
-	q.around(&l, x.base+"/users", findUsersQuery, page.Next)
+	q.around(&l, x.list("users"), findUsersQuery, page.Next)
 	return answer{status: http.StatusOK, body: x.form.List(l)}, nil
 }
 
@@ -81,12 +76,8 @@ func (x *exchange) readUser() (answer, error) {
 	}
 
 	q := x.query()
-	embed, fields := q.embed(), q.fields()
-	var u *users.User
-	err := x.byRef(func(ref string) (err error) {
-		u, err = x.h.svc.User(x.r.Context(), x.apiKey, ref)
-		return err
-	})
+	embed, fields := q.embed(), q.fields(x.h.userFields)
+	u, err := x.h.svc.User(x.r.Context(), x.apiKey, x.ref)
 	if err != nil {
 		return answer{}, err
 	}
@@ -98,13 +89,10 @@ func (x *exchange) readUser() (answer, error) {
 
 // userExists answers GET users/{ref}/exists.
 func (x *exchange) userExists() (answer, error) {
-	err := x.byRef(func(ref string) error {
-		ok, err := x.h.svc.Exists(x.r.Context(), x.apiKey, ref)
-		if err == nil && !ok {
-			err = users.ErrNotFound
-		}
-		return err
-	})
+	ok, err := x.h.svc.Exists(x.r.Context(), x.apiKey, x.ref)
+	if err == nil && !ok {
+		err = users.ErrNotFound
+	}
 	return answer{status: http.StatusNoContent}, err
 }
 
@@ -112,9 +100,8 @@ func (x *exchange) userExists() (answer, error) {
 // The id and the links stay: without them the rest is of no use. So does what is
 // asked for by embed.
 func (x *exchange) user(u *users.User, embed bool, fields []string) any {
-	body := x.form.User(u, x.base, embed)
-	clients := x.h.opts.Interop != nil
-	if fields == nil && !clients {
+	body := x.form.User(u, x.links, embed)
+	if fields == nil {
 		return body
 	}
 
@@ -125,13 +112,10 @@ func (x *exchange) user(u *users.User, embed bool, fields []string) any {
 		panic(err)
 	}
 	for name := range all {
-		if fields == nil {
-			break
-		}
 		switch name {
 		case "id", "links", "_links", "embed", "_embedded":
 		case "roles":
-			if !slices.Contains(fields, name) && (!embed || x.form == users.HAL) {
+			if !slices.Contains(fields, name) && (!embed || x.form.IsHAL()) {
 				delete(all, name)
 			}
 		default:
@@ -139,9 +123,6 @@ func (x *exchange) user(u *users.User, embed bool, fields []string) any {
 				delete(all, name)
 			}
 		}
-	}
-	if clients && (fields == nil || slices.Contains(fields, "name")) {
-		withDisplayName(all, u.UserName)
 	}
 	return all
 }

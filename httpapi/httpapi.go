@@ -22,7 +22,8 @@
 //	PUT    /{apiKey}/recover-password   {"passwordRecoveryToken","newPassword"}: 200
 //
 // A path may end in a slash. HEAD goes where GET goes, OPTIONS everywhere. Roles are
-// found at lookups/roles as well. [OpenAPI] describes all of it.
+// found at lookups/roles as well. [OpenAPI] describes all of it. [Interop] changes some
+// of it for published clients, and adds a login.
 //
 // # Callers
 //
@@ -151,6 +152,8 @@ type Options struct {
 	// empty: "Bearer". Where its scheme is Bearer, a bad token adds
 	// error="invalid_token" (RFC 6750 section 3).
 	Challenge string
+	// Interop serves the published clients of this API as well, as they are; nil: off.
+	Interop *Interop
 	// ExtraMembers names members of POST users that the contract does not know
 	// and the host's hooks want: their values reach CreateUserParams.Extra as
 	// JSON, byte for byte, and nothing else. At most MaxExtraMembers names; the
@@ -158,8 +161,6 @@ type Options struct {
 	// with the code "too_long". What they must be like is for BeforeCreate to
 	// check. They are never part of an answer. Empty: none.
 	ExtraMembers []string
-	// Interop serves the published clients of this API too; nil: the standards alone.
-	Interop *Interop
 }
 
 // Handler is the [http.Handler] that [New] returns. It is safe for concurrent
@@ -169,8 +170,10 @@ type Handler struct {
 	auth       Authenticator
 	opts       Options
 	base       string // what precedes "/{apiKey}" in links
+	relative   bool   // links are relative to the application
 	createUser members[createUserRequest]
 	updateUser members[updateUserRequest]
+	userFields []string // that a client can ask for
 
 	readers, buffers sync.Pool // reused between requests
 }
@@ -213,22 +216,27 @@ func New(svc *users.Service, authenticate Authenticator, o *Options) (*Handler, 
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := opts.Interop.check(); err != nil {
-		return nil, fmt.Errorf("httpapi: New: Interop.Origins %w", err)
+	var err error
+	if opts.Interop, err = opts.Interop.checked(); err != nil {
+		return nil, err
 	}
-	create, update := createUserMembers, updateUserMembers
+	h := &Handler{
+		svc: svc, auth: authenticate, opts: opts, base: opts.BaseURL + opts.Prefix,
+		createUser: createUserMembers, updateUser: updateUserMembers, userFields: userFields,
+	}
 	if opts.Interop != nil {
-		create, update = slices.Concat(create, createDisplayName), slices.Concat(update, updateDisplayName)
+		h.relative = opts.BaseURL == ""
+		h.createUser = slices.Concat(h.createUser, createUserInterop)
+		h.updateUser = slices.Concat(h.updateUser, updateUserInterop)
+		h.userFields = slices.Concat(h.userFields, []string{memberDisplayName})
 	}
-	extra, err := extraMembers(create, opts.ExtraMembers)
+	extra, err := extraMembers(h.createUser, opts.ExtraMembers)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: New: ExtraMembers %w", err)
 	}
 
-	return &Handler{
-		svc: svc, auth: authenticate, opts: opts, base: opts.BaseURL + opts.Prefix,
-		createUser: slices.Concat(create, extra), updateUser: update,
-	}, nil
+	h.createUser = slices.Concat(h.createUser, extra)
+	return h, nil
 }
 
 func checkPrefix(p string) error {
@@ -297,11 +305,13 @@ type exchange struct {
 	r           *http.Request // its context has the deadline and, once known, the caller
 	apiKey, ref string        // path parameters, decoded
 	pattern     string        // of the route, for the log
-	base        string        // of links into the application
+	base        string        // of URLs in the application
+	links       string        // the base of links
 
 	form        users.Form // of the answer
 	acceptable  bool       // whether the client takes that
 	problemType string
+	crosses     bool // from an origin of Interop
 
 	asked   bool      // the client was asked for its body
 	drained bool      // it sends no more of it, or nobody waits for that
@@ -314,23 +324,33 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, w: w, r: r}
 	x.values = x.room[:0]
 	x.form, x.acceptable, x.problemType = negotiate(r.Header["Accept"])
-	if h.opts.Interop != nil {
-		x.interoperate()
-	}
+	x.interop()
 	return x
+}
+
+// list is the URL of a list of the application, for links.
+func (x *exchange) list(name string) string {
+	if x.links == users.Relative {
+		return name
+	}
+	return x.links + "/" + name
 }
 
 // serve finds the resource and the caller, and runs the action.
 func (x *exchange) serve() (answer, error) {
+	if x.preflight() {
+		return answer{status: http.StatusNoContent}, nil
+	}
 	res, apiKey, ref := x.h.route(x.r.URL.EscapedPath())
 	if res == nil {
-		if x.isPreflight() { // that nothing is here is told to the request itself
-			return answer{status: http.StatusNoContent}, nil
-		}
 		return answer{}, errNoRoute
 	}
 	x.apiKey, x.ref, x.pattern = apiKey, ref, res.pattern
 	x.base = x.h.base + "/" + apiKey
+	x.links = x.base
+	if x.h.relative {
+		x.links = users.Relative
+	}
 
 	act := res.action(x.r.Method)
 	if act == nil {
@@ -342,6 +362,12 @@ func (x *exchange) serve() (answer, error) {
 	}
 	if !res.open {
 		if err := x.authenticate(); err != nil {
+			return answer{}, err
+		}
+	}
+	if res.ref != nil {
+		var err error
+		if x.ref, err = x.stored(x.ref, res.ref); err != nil {
 			return answer{}, err
 		}
 	}

@@ -1,376 +1,331 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/password"
 )
 
-// Interop makes the handler answer the published clients of this API (for
-// JavaScript, AngularJS and .NET) without a change to them. What it changes, and
-// nothing else:
+// Interop makes the handler serve the published clients of this API, for JavaScript,
+// AngularJS and .NET, as they are. It stays fit for all others. What it changes, and
+// nothing changes without it:
 //
-//   - Errors are application/json unless the client names application/problem+json
-//     in Accept: */* is what these clients send, and that type alone they take apart.
-//   - Ids are written as [users.ShortID] does, and read in that form and in their own.
-//   - Links are absolute with Options.BaseURL, and otherwise relative to the
-//     application ("users/…", without a slash before it), to which these clients add
-//     them; those to roles name lookups/roles.
-//   - A list in HAL has its items at "item" too, beside _embedded.
-//   - displayName is a user's display name, and name is its user name: the .NET client
-//     writes the one over the other. A name that is sent is a display name unless it is
-//     the user name, the old one or the new.
-//   - Pages of Origins may call across origins.
-//   - POST login, with SignIn.
+//   - Errors are application/json unless a client names application/problem+json:
+//     these clients send */* and understand that type alone. The members are the same.
+//   - An id is shown as [users.ShortID] writes it, and read in that form and in its
+//     own: in paths, bodies, userIds and roleIds, of which there can be 500 in that
+//     form. An id goes before a user name that looks the same.
+//   - Links are relative to the application ("users/…"), which these clients put before
+//     them, or absolute if there is an [Options.BaseURL]: set that if others follow
+//     links as well. Those to roles name lookups/roles. Location is as without Interop.
+//   - A list in HAL has its items at item as well as in _embedded.
+//   - The name of a user is its userName, and what is the name otherwise is displayName:
+//     the .NET client takes name for the userName. Both can be sent. A name that is the
+//     userName, as it was or is to be, says nothing; a displayName goes before another
+//     name, unless it is the one that the user has. Fields and sort know it too.
+//   - Browser applications of Origins may call, with credentials (the CORS protocol of
+//     the Fetch standard), and read WWW-Authenticate, Location, ETag and Retry-After.
+//   - POST /{apiKey}/login, or /Login, with a form of grant_type=password, username and
+//     password (RFC 6749 section 4.3) answers 201 with a token that SignIn makes.
+//
+// A login that is refused is 400 with the error invalid_grant (RFC 6749 section 5.2). It
+// says that a user is locked out or not approved only if the password was right. The
+// credentials of the request are not looked at, and Admit of [users.Options] limits
+// who calls it, as it does recover-password.
 type Interop struct {
-	// Origins are those of browser applications that may call with credentials, such as
-	// "https://app.example.com", compared byte for byte (Fetch standard, CORS protocol).
-	// Empty: none, and no header of that protocol is sent.
+	// Origins are those of browser applications, such as "https://app.example.com", as
+	// browsers write them; each is compared as a whole. Empty: none, and no header of
+	// the CORS protocol is sent.
 	Origins []string
-	// SignIn makes a token for a user whose password was right. It answers POST
-	// {apiKey}/login (and Login), a form with grant_type=password, username and password
-	// (RFC 6749 section 4.3); Options.Admit of the Service limits who may try. Its error
-	// is that of a hook, see [users.HookError]. nil: there is no such path.
+	// SignIn makes a token for a user whose password was right, which the host's
+	// [Authenticator] then knows. Its errors are answered as those of a hook are; see
+	// [users.HookError]. It is called concurrently. nil: there is no login.
 	SignIn func(ctx context.Context, apiKey string, u users.User) (AccessToken, error)
 }
 
-// AccessToken is what a client gets for a password. It prints nothing of the token.
+// AccessToken is what a client gets for a password. It can be printed.
 type AccessToken struct {
-	Token     password.Secret
-	ExpiresIn time.Duration // 0: not said
+	// Secret is sent in the header Authorization from then on, in the scheme Bearer.
+	Secret password.Secret
+	// ExpiresIn is how long it is good, in whole seconds; 0: the client is not told.
+	ExpiresIn time.Duration
 }
 
-func (in *Interop) check() error {
+// checked returns a copy of in; nil if that is nil. Its errors are those of New.
+func (in *Interop) checked() (*Interop, error) {
 	if in == nil {
-		return nil
+		return nil, nil
 	}
-	for _, o := range in.Origins {
-		if err := checkOrigin(o); err != nil {
-			return err
+	for i, o := range in.Origins {
+		if !isOrigin(o) {
+			return nil, fmt.Errorf(`httpapi: New: Interop.Origins[%d] must be an origin as a browser sends it, such as "https://app.example.com" or "http://localhost:5173": in lower case, without a path, a slash at the end or the usual port`, i)
 		}
 	}
-	return nil
+	return &Interop{Origins: slices.Clone(in.Origins), SignIn: in.SignIn}, nil
 }
 
-func checkOrigin(s string) error {
+// isOrigin reports whether s is a serialized origin (RFC 6454 section 6.2) of one
+// site: not "*", nor the "null" that documents of any site can send.
+func isOrigin(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme+"://"+u.Host != s || u.Hostname() == "" || strings.ToLower(s) != s {
-		return errors.New(`must be origins as browsers send them, like "https://app.example.com"`)
+	if err != nil || u.Hostname() == "" || s != u.Scheme+"://"+u.Host || s != strings.ToLower(s) || strings.HasSuffix(s, ":") {
+		return false
 	}
-	return nil
+	if port := u.Port(); u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' })
 }
 
-// interoperate does what comes before anything else.
-func (x *exchange) interoperate() {
-	if !strings.Contains(strings.ToLower(strings.Join(x.r.Header["Accept"], ",")), typeProblem) {
+// signsIn reports whether there is a login.
+func (in *Interop) signsIn() bool { return in != nil && in.SignIn != nil }
+
+// interop makes of the answer, whatever it will be, what Interop wants.
+func (x *exchange) interop() {
+	in := x.h.opts.Interop
+	if in == nil {
+		return
+	}
+	x.form |= users.Interop
+	if !namesProblem(x.r.Header["Accept"]) {
 		x.problemType = typeJSON
 	}
-	x.cross()
+	if len(in.Origins) > 0 {
+		x.cross(in.Origins)
+	}
 }
 
-// cross answers the CORS protocol.
-func (x *exchange) cross() {
-	in := x.h.opts.Interop
-	if len(in.Origins) == 0 {
+// cross allows the origin of the request to read the answer if it is one of origins.
+func (x *exchange) cross(origins []string) {
+	h := x.w.Header()
+	h.Add("Vary", "Origin")
+	sent := x.r.Header["Origin"]
+	if len(sent) != 1 || !slices.Contains(origins, sent[0]) {
 		return
 	}
-	head := x.w.Header()
-	head.Add("Vary", "Origin")
-	origins := x.r.Header["Origin"]
-	if len(origins) != 1 || !slices.Contains(in.Origins, origins[0]) {
-		return
-	}
 
-	head.Set("Access-Control-Allow-Origin", origins[0])
-	head.Set("Access-Control-Allow-Credentials", "true")
-	head.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Location, ETag, Retry-After")
-	if x.r.Method == http.MethodOptions {
-		head.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-		head.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Idempotency-Key, If-Match")
-		head.Set("Access-Control-Max-Age", "600")
-	}
+	x.crosses = true
+	h.Set("Access-Control-Allow-Origin", sent[0])
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Location, ETag, Retry-After")
 }
 
-// isPreflight reports whether a browser asks on behalf of a page that may call: to one
-// that is told anything but yes, the page's own request just seems to fail.
-func (x *exchange) isPreflight() bool {
-	return x.r.Method == http.MethodOptions && x.w.Header()["Access-Control-Allow-Origin"] != nil
+// preflight reports whether a browser asks, before the request itself, whether an
+// origin that is allowed may send it: of any resource, before the caller is known. It
+// says that it may.
+func (x *exchange) preflight() bool {
+	if !x.crosses || x.r.Method != http.MethodOptions || x.r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h := x.w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+	h.Set("Access-Control-Allow-Headers", allowedHeaders(x.r.Header["Access-Control-Request-Headers"]))
+	h.Set("Access-Control-Max-Age", "600")
+	return true
 }
 
-// byRef runs do with the reference of the path. A short id stands for two ids, and can
-// be a name as well: the first counts with which do finds what the caller may act on.
-func (x *exchange) byRef(do func(ref string) error) error {
-	if x.h.opts.Interop == nil {
-		return do(x.ref)
-	}
-	var refused error
-	for _, ref := range append(users.LongIDs(x.ref), x.ref) {
-		err := do(ref)
-		switch {
-		case errors.Is(err, users.ErrForbidden):
-			refused = cmp.Or(refused, err)
-		case !errors.Is(err, users.ErrNotFound):
-			return err
+// Bounds of the headers that a page asks to send beside those of this API. One that
+// is longer is no name that a client would give.
+const (
+	maxAskedHeaders = 32
+	maxHeaderName   = 64 // bytes
+)
+
+// allowedHeaders returns those of this API and what a page asks for beside them, such
+// as the X-Requested-With of some libraries: nothing here looks at it. What is no name
+// of a header is left out, so that the answer is one.
+func allowedHeaders(asked []string) string {
+	all := []string{"Authorization", "Content-Type", "Accept", "Idempotency-Key", "If-Match"}
+	own := len(all)
+	for name := range strings.SplitSeq(strings.Join(asked, ","), ",") {
+		name = strings.Trim(name, " \t")
+		known := slices.ContainsFunc(all, func(s string) bool { return strings.EqualFold(s, name) })
+		if isToken(name) && len(name) <= maxHeaderName && !known {
+			all = append(all, name)
+		}
+		if len(all) == own+maxAskedHeaders {
+			break
 		}
 	}
-	return cmp.Or(refused, users.ErrNotFound)
+	return strings.Join(all, ", ")
 }
 
-// createDisplayName and updateDisplayName are the member that these clients know
-// beside those of the contract. Never written to.
-var (
-	createDisplayName = members[createUserRequest]{
-		alias("displayName", "name", func(d *jsonReader, q *createUserRequest) { d.optionalStr(&q.displayName) }),
+// isToken reports whether s is a name of a header (RFC 9110 section 5.6.2), and not
+// the wildcard of CORS.
+func isToken(s string) bool {
+	return s != "" && s != "*" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// stored returns what ref names: where it is a short id, the id in that of its forms
+// which find finds, and otherwise ref itself.
+func (x *exchange) stored(ref string, find func(*exchange, string) error) (string, error) {
+	if x.h.opts.Interop == nil {
+		return ref, nil
 	}
-	updateDisplayName = members[updateUserRequest]{
-		alias("displayName", "name", func(d *jsonReader, q *updateUserRequest) { d.optionalStr(&q.displayName) }),
+	for _, id := range users.LongIDs(ref) {
+		if err := find(x, id); err == nil {
+			return id, nil
+		} else if !errors.Is(err, users.ErrNotFound) {
+			return "", err
+		}
+	}
+	return ref, nil
+}
+
+func (x *exchange) findUser(id string) error {
+	_, err := x.h.svc.User(x.asReader(), x.apiKey, id)
+	return err
+}
+
+func (x *exchange) findRole(id string) error {
+	_, err := x.h.svc.Role(x.asReader(), x.apiKey, users.RoleRef{ID: id})
+	return err
+}
+
+// asReader is the context to look with for what an id names. What the caller may do
+// with that, and whether it learns of it, is judged by what comes then.
+func (x *exchange) asReader() context.Context {
+	return users.WithCaller(x.r.Context(), users.Caller{APIKey: x.apiKey, Permissions: users.ReadUsers})
+}
+
+// storedRoles is stored for references to roles. Where there is a name it decides.
+func (x *exchange) storedRoles(refs []users.RoleRef) error {
+	if x.h.opts.Interop == nil {
+		return nil
+	}
+	for i := range refs {
+		ref := &refs[i]
+		switch {
+		case users.LongIDs(ref.ID) == nil:
+		case ref.Name != "":
+			ref.ID = ""
+		default:
+			var err error
+			if ref.ID, err = x.stored(ref.ID, (*exchange).findRole); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readFind lets a client look for users and roles by short ids, and sort by display
+// names under the name that it has for them.
+func (x *exchange) readFind(p *users.FindUsersParams) {
+	if x.h.opts.Interop == nil {
+		return
+	}
+	for i, o := range p.Order {
+		if strings.EqualFold(string(o.By), memberDisplayName) {
+			p.Order[i].By = users.ByName
+		}
+	}
+
+	f := &p.UserFilter
+	var ids []string
+	for _, id := range f.IDs {
+		ids = append(ids, forms(id)...)
+	}
+	var roles []users.RoleRef
+	for _, ref := range f.Roles {
+		for _, id := range forms(ref.ID) {
+			roles = append(roles, users.RoleRef{ID: id, Name: ref.Name})
+		}
+	}
+	f.IDs, f.Roles = ids, roles
+}
+
+// forms returns the ids that id may stand for; what is no short id for itself.
+func forms(id string) []string {
+	if long := users.LongIDs(id); long != nil {
+		return long
+	}
+	return []string{id}
+}
+
+const memberDisplayName = "displayName"
+
+// The members that Interop adds to those of requests; never written to.
+var (
+	createUserInterop = members[createUserRequest]{
+		alias(memberDisplayName, "name", func(d *jsonReader, q *createUserRequest) { d.str(&q.display) }),
+	}
+	updateUserInterop = members[updateUserRequest]{
+		alias(memberDisplayName, "name", func(d *jsonReader, q *updateUserRequest) { d.optionalStr(&q.display) }),
 	}
 )
 
-// understandNew puts what a client asks for into the words of the contract. A chosen id
-// of zeros is none, in any length.
-func (x *exchange) understandNew(q *createUserRequest) {
-	p := &q.params
-	if long := users.LongIDs(p.ID); long != nil && strings.Trim(p.ID, "0") != "" {
-		p.ID = long[0]
+// readInterop makes of what was read what the Service takes.
+func (x *exchange) readInterop(q *createUserRequest) (err error) {
+	if x.h.opts.Interop == nil {
+		return nil
 	}
-	x.longRoles(p.Roles)
+	p := &q.params
 	switch {
-	case q.displayName != nil:
-		p.Name = *q.displayName
+	case q.display != "":
+		p.Name = q.display
 	case p.Name == p.UserName:
 		p.Name = ""
 	}
+	if p.ID, err = x.chosen(p.ID); err != nil {
+		return err
+	}
+	return x.storedRoles(p.Roles)
 }
 
-// longIDs adds to ids those that they may stand for.
-func (x *exchange) longIDs(ids []string) []string {
+// chosen returns the id that a caller chose for a new user. A short one is a ULID,
+// unless there is a user that has it as a UUID.
+func (x *exchange) chosen(id string) (string, error) {
+	long := users.LongIDs(id)
+	if long == nil {
+		return id, nil
+	}
+	taken, err := x.stored(id, (*exchange).findUser)
+	if taken == id {
+		taken = long[0]
+	}
+	return taken, err
+}
+
+// readInteropChange makes of what was read what the Service takes.
+func (x *exchange) readInteropChange(q *updateUserRequest) error {
 	if x.h.opts.Interop == nil {
-		return ids
-	}
-	for _, id := range slices.Clone(ids) {
-		ids = append(ids, users.LongIDs(id)...)
-	}
-	return ids
-}
-
-// longRoles puts the ids of refs into the form in which they are stored. Where there is
-// a name beside a short one, the name counts.
-func (x *exchange) longRoles(refs []users.RoleRef) {
-	if x.h.opts.Interop == nil {
-		return
-	}
-	for i, ref := range refs {
-		long := users.LongIDs(ref.ID)
-		switch {
-		case long == nil:
-		case ref.Name != "":
-			refs[i].ID = ""
-		default:
-			refs[i].ID = long[0]
-			if _, err := x.h.svc.Role(x.r.Context(), x.apiKey, users.RoleRef{ID: long[1]}); err == nil {
-				refs[i].ID = long[1]
-			}
-		}
-	}
-}
-
-// displayName returns the display name that a change of the user asks for; nil: none.
-func (x *exchange) displayName(ref string, q *updateUserRequest) *string {
-	switch {
-	case x.h.opts.Interop == nil:
-		return q.Name
-	case q.displayName != nil:
-		return q.displayName
-	case q.Name == nil, q.UserName != nil && *q.UserName == *q.Name:
 		return nil
 	}
-	if u, err := x.h.svc.User(x.r.Context(), x.apiKey, ref); err == nil && u.UserName == *q.Name {
+	c := &q.change
+	if c.Roles != nil {
+		if err := x.storedRoles(*c.Roles); err != nil {
+			return err
+		}
+	}
+	if c.Name != nil && c.UserName != nil && *c.Name == *c.UserName {
+		c.Name = nil
+	}
+	if c.Name == nil {
+		c.Name = q.display
 		return nil
 	}
-	return q.Name
-}
 
-// translated puts an answer into the words of these clients.
-func (x *exchange) translated(a answer) answer {
-	if a.location != "" {
-		a.location = x.location(a.location)
-	}
-	if a.body != nil {
-		a.body = x.translate(a.body)
-	}
-	return a
-}
-
-func (x *exchange) translate(body any) any {
-	raw, err := json.Marshal(body)
-	var words any
-	if err := errors.Join(err, json.Unmarshal(raw, &words)); err != nil {
-		panic(err) // a 500 as of send
-	}
-	x.translateIn(words)
-	if list, ok := words.(map[string]any); ok {
-		if embedded, ok := list["_embedded"].(map[string]any); ok && embedded["item"] != nil {
-			list["item"] = embedded["item"]
-		}
-	}
-	return words
-}
-
-// translateIn changes ids, links and names at any depth: no answer holds JSON of a
-// user's own.
-func (x *exchange) translateIn(v any) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			x.translateIn(e)
-		}
-	case map[string]any:
-		for name, e := range v {
-			s, isString := e.(string)
-			switch {
-			case isString && name == "id":
-				v[name] = users.ShortID(s)
-			case isString && name == "href":
-				v[name] = x.clientLink(s)
-			default:
-				x.translateIn(e)
-			}
-		}
-	}
-}
-
-// clientLink returns a link into the application as these clients take it.
-func (x *exchange) clientLink(href string) string {
-	below, ok := strings.CutPrefix(href, x.base+"/")
-	if !ok {
-		return href
-	}
-	if below = shortPath(below); x.h.opts.BaseURL == "" {
-		return below
-	}
-	return x.base + "/" + below
-}
-
-// location is a clientLink that is never relative: it is no part of what these clients
-// add to the address of the application.
-func (x *exchange) location(href string) string {
-	return x.base + "/" + shortPath(strings.TrimPrefix(href, x.base+"/"))
-}
-
-// shortPath returns a path below an application with a short id, and roles where these
-// clients look for them.
-func shortPath(below string) string {
-	path, query, _ := strings.Cut(below, "?")
-	segs := strings.Split(path, "/")
-	if len(segs) > 1 {
-		segs[1] = users.ShortID(segs[1])
-	}
-	if segs[0] == "roles" {
-		segs[0] = "lookups/roles"
-	}
-	return strings.Join(segs, "/") + below[len(path):len(below)-len(query)] + query
-}
-
-// withDisplayName tells the two names of a user apart in the members that are shown.
-func withDisplayName(shown map[string]jsontext.Value, userName string) {
-	if name, ok := shown["name"]; ok {
-		shown["displayName"] = name
-	}
-	shown["name"], _ = jsontext.AppendQuote(nil, userName) // no error: it is UTF-8
-}
-
-// maxForm is how long the body of a login may be, in bytes.
-const maxForm = 8 << 10
-
-// login answers POST login (RFC 6749 sections 4.3, 5.1 and 5.2). Credentials beside the
-// form are not looked at: a client whose token has ended sends that too.
-func (x *exchange) login() (answer, error) {
-	x.form = users.Plain
-	form, err := x.readForm()
+	u, err := x.h.svc.User(x.asReader(), x.apiKey, x.ref)
 	switch {
+	case errors.Is(err, users.ErrNotFound): // nobody to change, as the Service says
+		return nil
 	case err != nil:
-		return answer{}, err
-	case len(form["grant_type"]) != 1, len(form["username"]) != 1, len(form["password"]) != 1:
-		return refuseGrant("invalid_request", "grant_type, username and password must each be given once")
-	case form.Get("grant_type") != "password":
-		return refuseGrant("unsupported_grant_type", "grant_type must be password")
+		return err
+	case *c.Name == u.UserName:
+		c.Name = q.display
+	case q.display != nil && *q.display != u.Name:
+		c.Name = q.display
 	}
-
-	u, err := x.h.svc.Authenticate(x.r.Context(), x.apiKey, form.Get("username"), password.New(form.Get("password")))
-	switch {
-	case errors.Is(err, users.ErrBadCredentials):
-		return refuseGrant("invalid_grant", "the user name or the password is wrong, or there were too many failures")
-	case errors.Is(err, users.ErrLockedOut):
-		return refuseGrant("invalid_grant", "the user is locked out")
-	case errors.Is(err, users.ErrNotApproved):
-		return refuseGrant("invalid_grant", "the user is not approved")
-	case err != nil:
-		return answer{}, err
-	}
-
-	token, err := x.h.opts.Interop.SignIn(x.r.Context(), x.apiKey, *u)
-	if err != nil {
-		return answer{}, &users.HookError{Hook: "SignIn", Err: err}
-	}
-	return answer{status: http.StatusCreated, body: tokenAnswer{token.Token.Reveal(), "bearer", int64(token.ExpiresIn / time.Second)}}, nil
-}
-
-type tokenAnswer struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in,omitzero"` // seconds
-}
-
-// grantError is a refusal of login, with the members of a problem that clients read.
-type grantError struct {
-	Error       string `json:"error"`
-	Description string `json:"error_description"`
-	Message     string `json:"message"`
-	ErrorCode   int    `json:"errorCode"`
-	StatusCode  int    `json:"statusCode"`
-}
-
-func refuseGrant(code, description string) (answer, error) {
-	const status = http.StatusBadRequest
-	return answer{status: status, body: grantError{code, description, description, status, status}}, nil
-}
-
-// readForm reads the form of a login.
-func (x *exchange) readForm() (url.Values, error) {
-	types := x.r.Header["Content-Type"]
-	name, _, _ := strings.Cut(strings.Join(types, ","), ";")
-	if !strings.EqualFold(strings.TrimSpace(name), typeForm) {
-		x.w.Header().Set("Accept", typeForm)
-		return nil, errFormType
-	}
-	if x.r.Body == nil {
-		return nil, nil
-	}
-
-	x.asked, x.drained = true, true
-	b, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxForm))
-	defer clear(b)
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		x.drained = false
-		return nil, invalid("", "too_long", "the form must be at most "+strconv.Itoa(maxForm)+" bytes")
-	}
-	form, bad := url.ParseQuery(string(b))
-	if err := errors.Join(err, bad); err != nil {
-		return nil, invalid("", "unreadable_body", "the body is no form, or could not be read to its end")
-	}
-	return form, nil
+	return nil
 }

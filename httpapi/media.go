@@ -26,13 +26,7 @@ type preference struct {
 // sent to clients that name it and want it no less than plain JSON. A problem
 // goes out as plain JSON only to a client that takes that and not problems.
 func negotiate(accept []string) (f users.Form, acceptable bool, problem string) {
-	want := preferences{}
-	mentioned := false
-	for _, line := range accept {
-		for element := range strings.SplitSeq(line, ",") {
-			mentioned = want.add(element) || mentioned
-		}
-	}
+	want, mentioned := preferred(accept)
 	if !mentioned {
 		return users.Plain, true, typeProblem
 	}
@@ -49,6 +43,22 @@ func negotiate(accept []string) (f users.Form, acceptable bool, problem string) 
 
 // preferences holds the preferences for plain JSON, HAL and problems.
 type preferences [3]preference
+
+// preferred reads Accept, and reports whether it says anything.
+func preferred(accept []string) (want preferences, mentioned bool) {
+	for _, line := range accept {
+		for element := range strings.SplitSeq(line, ",") {
+			mentioned = want.add(element) || mentioned
+		}
+	}
+	return want, mentioned
+}
+
+// namesProblem reports whether a client asks for problems by their own type.
+func namesProblem(accept []string) bool {
+	want, _ := preferred(accept)
+	return want[2].specific == 3 && want[2].q > 0
+}
 
 var offered = [3]string{typeJSON, typeHAL, typeProblem}
 
@@ -93,16 +103,23 @@ func (m *preferences) add(element string) bool {
 // checkMedia refuses a body of another kind. A body without a Content-Type is refused too: a browser sends
 // one across origins without asking first.
 func (x *exchange) checkMedia() error {
-	for _, coding := range x.r.Header["Content-Encoding"] {
-		if coding != "" && !strings.EqualFold(strings.TrimSpace(coding), "identity") {
-			x.w.Header().Set("Accept-Encoding", "identity")
-			return errCoding
-		}
+	if err := x.checkCoding(); err != nil {
+		return err
 	}
 	types := x.r.Header["Content-Type"]
 	if len(types) != 1 || types[0] != typeJSON && !isJSON(types[0]) {
 		x.w.Header().Set("Accept", typeJSON+", "+typeHAL)
 		return errMediaType
+	}
+	return nil
+}
+
+func (x *exchange) checkCoding() error {
+	for _, coding := range x.r.Header["Content-Encoding"] {
+		if coding != "" && !strings.EqualFold(strings.TrimSpace(coding), "identity") {
+			x.w.Header().Set("Accept-Encoding", "identity")
+			return errCoding
+		}
 	}
 	return nil
 }
@@ -118,7 +135,11 @@ func (x *exchange) checkAccept() error {
 // isJSON reports whether a Content-Type is one of those of JSON. Parameters have
 // no effect, a charset too (RFC 8259 section 11): the body itself must be UTF-8.
 func isJSON(contentType string) bool {
-	name, _, _ := strings.Cut(contentType, ";")
-	name = strings.Trim(name, " \t")
-	return strings.EqualFold(name, typeJSON) || strings.EqualFold(name, typeHAL)
+	return isType(contentType, typeJSON) || isType(contentType, typeHAL)
+}
+
+// isType reports whether a Content-Type, without its parameters, is name.
+func isType(contentType, name string) bool {
+	before, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.Trim(before, " \t"), name)
 }

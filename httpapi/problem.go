@@ -30,6 +30,10 @@ type problem struct {
 	ErrorCode  int          `json:"errorCode"`
 	StatusCode int          `json:"statusCode"`
 	Details    string       `json:"details,omitempty"`
+
+	// Of a login (RFC 6749 section 5.2).
+	GrantError       string `json:"error,omitempty"`
+	ErrorDescription string `json:"error_description,omitempty"`
 }
 
 type fieldError struct {
@@ -70,8 +74,9 @@ var classes = []class{
 	{err: errPrecondition, status: 412, detail: "the user has no version that If-Match names; nothing was changed"},
 	{err: errTooLarge, status: 413, detail: "the body must be at most " + strconv.Itoa(MaxBody) + " bytes"},
 	{err: errMediaType, status: 415, detail: "send the body as JSON with the header Content-Type: application/json"},
-	{err: errFormType, status: 415, detail: "send a form with the header Content-Type: " + typeForm},
+	{err: errFormType, status: 415, detail: "send the body as a form, with the header Content-Type: " + typeForm},
 	{err: errCoding, status: 415, detail: "send the body without a content coding"},
+	{err: errGrant, status: 400, detail: "the login is refused"},
 	{err: ErrNoCredentials, status: 401, detail: "this request needs credentials"},
 	{err: ErrInvalidToken, status: 401, detail: badCredentials},
 	{err: users.ErrUnauthenticated, status: 401, detail: badCredentials},
@@ -171,6 +176,9 @@ func (x *exchange) fail(err error) {
 		ErrorCode: c.status, StatusCode: c.status, Errors: errorList(c, err),
 	}
 	p.Message = p.Detail
+	if refused, ok := errors.AsType[*grantError](err); ok {
+		p.GrantError, p.ErrorDescription = refused.code, refused.description
+	}
 
 	switch c.status {
 	case http.StatusUnauthorized:
@@ -195,6 +203,9 @@ func (x *exchange) fail(err error) {
 // detail is the sentence for the client: the class's own, but for a refusal that
 // brings one.
 func (x *exchange) detail(c class, err error) string {
+	if refused, ok := errors.AsType[*grantError](err); ok {
+		return refused.description
+	}
 	if c.err == users.ErrForbidden {
 		if forbidden, ok := errors.AsType[*users.ForbiddenError](err); ok && forbidden.Detail != "" {
 			return forbidden.Detail

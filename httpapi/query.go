@@ -15,14 +15,12 @@ import (
 type query struct {
 	values url.Values
 	faults
-	displayName bool // is another word for name; see Interop
 }
 
 func (x *exchange) query() (q query) {
 	if x.r.URL.RawQuery == "" {
 		return q
 	}
-	q.displayName = x.h.opts.Interop != nil
 	var err error
 	if q.values, err = url.ParseQuery(x.r.URL.RawQuery); err != nil {
 		q.add(users.FieldError{Code: "invalid_query", Detail: "the query is not well-formed"})
@@ -142,11 +140,6 @@ func (q *query) sort() (order []users.Order, sent string) {
 		return nil, ""
 	}
 	order, ok := parseSort(sent)
-	for i := range order {
-		if q.displayName && strings.EqualFold(string(order[i].By), "displayName") {
-			order[i].By = users.ByName
-		}
-	}
 	if !ok {
 		q.fault("sort", "invalid_sort", `must be members with commas between them, each with "|asc" or "|desc" behind or "-" before it, or neither`)
 	}
@@ -203,20 +196,17 @@ var userFields = []string{
 	"id", "userName", "email", "name", "isApproved", "isLockedOut", "roles", "creationDate", "dateCreated", "dateUpdated",
 }
 
-// fields reads of which members of a user a client asks for; nil: of all. Of the
-// names that are unknown the first is noted.
-func (q *query) fields() (fields []string) {
+// fields reads of which of the known members of a user a client asks for; nil: of all.
+// Of the names that are unknown the first is noted.
+func (q *query) fields(known []string) (fields []string) {
 	for _, name := range q.list("fields") {
-		if q.displayName && strings.EqualFold(name, "displayName") {
-			name = "name"
-		}
-		at := slices.IndexFunc(userFields, func(f string) bool { return strings.EqualFold(f, name) })
+		at := slices.IndexFunc(known, func(f string) bool { return strings.EqualFold(f, name) })
 		if at < 0 {
-			q.fault("fields", "unknown_member", "must be some of "+strings.Join(userFields, ", "))
+			q.fault("fields", "unknown_member", "must be some of "+strings.Join(known, ", "))
 			return nil
 		}
-		if !slices.Contains(fields, userFields[at]) {
-			fields = append(fields, userFields[at])
+		if !slices.Contains(fields, known[at]) {
+			fields = append(fields, known[at])
 		}
 	}
 	return fields

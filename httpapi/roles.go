@@ -31,7 +31,7 @@ func (x *exchange) createRole() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.RolePath(x.base, made.ID), "", x.form.Role(*made, x.base)}, nil
+	return answer{http.StatusCreated, users.RolePath(x.base, x.form.ID(made.ID)), "", x.form.Role(*made, x.links)}, nil
 }
 
 // readRole answers GET roles/{id}.
@@ -39,15 +39,11 @@ func (x *exchange) readRole() (answer, error) {
 	if err := x.checkAccept(); err != nil {
 		return answer{}, err
 	}
-	var r *users.Role
-	err := x.byRef(func(ref string) (err error) {
-		r, err = x.h.svc.Role(x.r.Context(), x.apiKey, users.RoleRef{ID: ref})
-		return err
-	})
+	r, err := x.h.svc.Role(x.r.Context(), x.apiKey, users.RoleRef{ID: x.ref})
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: x.form.Role(*r, x.base)}, nil
+	return answer{status: http.StatusOK, body: x.form.Role(*r, x.links)}, nil
 }
 
 // findRolesQuery are the parameters of GET roles that its links repeat. Never
@@ -77,7 +73,7 @@ func (x *exchange) findRoles() (answer, error) {
 	}
 
 	l.Sort = sort
-	q.around(&l, x.base+"/roles", findRolesQuery, next)
+	q.around(&l, x.list(x.form.RolesPath()), findRolesQuery, next)
 	return answer{status: http.StatusOK, body: x.form.List(l)}, nil
 }
 
@@ -106,7 +102,7 @@ func (x *exchange) roles(page paging, p users.FindRolesParams) (l users.List, ne
 
 	l.Items = make([]any, len(roles))
 	for i, r := range roles {
-		l.Items[i] = x.form.Role(r, x.base)
+		l.Items[i] = x.form.Role(r, x.links)
 	}
 	return l, next, nil
 }
@@ -130,20 +126,14 @@ func (x *exchange) updateRole() (answer, error) {
 	var c users.RoleChange
 	updateRoleMembers.read(d, &c)
 	if found := d.err(); found != nil {
-		return answer{}, refuse(d.broken != nil, found, x.byRef(func(ref string) error {
-			return x.h.svc.CheckUpdateRole(x.r.Context(), x.apiKey, ref, c)
-		}))
+		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckUpdateRole(x.r.Context(), x.apiKey, x.ref, c))
 	}
 
-	err = x.byRef(func(ref string) error {
-		_, err := x.h.svc.UpdateRole(x.r.Context(), x.apiKey, ref, c)
-		return err
-	})
+	_, err = x.h.svc.UpdateRole(x.r.Context(), x.apiKey, x.ref, c)
 	return answer{status: http.StatusNoContent}, err
 }
 
 // deleteRole answers DELETE roles/{id}.
 func (x *exchange) deleteRole() (answer, error) {
-	err := x.byRef(func(ref string) error { return x.h.svc.DeleteRole(x.r.Context(), x.apiKey, ref) })
-	return answer{status: http.StatusNoContent}, err
+	return answer{status: http.StatusNoContent}, x.h.svc.DeleteRole(x.r.Context(), x.apiKey, x.ref)
 }

@@ -12,7 +12,8 @@ import (
 type resource struct {
 	pattern                string
 	allow                  string
-	open                   bool // needs no caller
+	open                   bool                               // needs no caller
+	ref                    func(x *exchange, id string) error // looks for what {ref} may name; nil: there is none
 	get, post, put, delete func(*exchange) (answer, error)
 }
 
@@ -35,17 +36,17 @@ var (
 	usersResource = &resource{pattern: "/{apiKey}/users", allow: "GET, HEAD, POST, OPTIONS",
 		get: (*exchange).findUsers, post: (*exchange).createUser}
 	userResource = &resource{pattern: "/{apiKey}/users/{ref}", allow: "GET, HEAD, PUT, DELETE, OPTIONS",
-		get: (*exchange).readUser, put: (*exchange).updateUser, delete: (*exchange).deleteUser}
-	existsResource     = &resource{pattern: "/{apiKey}/users/{ref}/exists", allow: "GET, HEAD, OPTIONS", get: (*exchange).userExists}
-	lockResource       = &resource{pattern: "/{apiKey}/users/{ref}/lock", allow: "PUT, OPTIONS", put: (*exchange).lockUser}
-	unlockResource     = &resource{pattern: "/{apiKey}/users/{ref}/unlock", allow: "PUT, OPTIONS", put: (*exchange).unlockUser}
-	approveResource    = &resource{pattern: "/{apiKey}/users/{ref}/approve", allow: "PUT, OPTIONS", put: (*exchange).approveUser}
-	disapproveResource = &resource{pattern: "/{apiKey}/users/{ref}/disapprove", allow: "PUT, OPTIONS", put: (*exchange).disapproveUser}
-	changeResource     = &resource{pattern: "/{apiKey}/users/{ref}/change-password", allow: "PUT, OPTIONS", put: (*exchange).changePassword}
+		ref: (*exchange).findUser, get: (*exchange).readUser, put: (*exchange).updateUser, delete: (*exchange).deleteUser}
+	existsResource     = &resource{pattern: "/{apiKey}/users/{ref}/exists", allow: "GET, HEAD, OPTIONS", ref: (*exchange).findUser, get: (*exchange).userExists}
+	lockResource       = &resource{pattern: "/{apiKey}/users/{ref}/lock", allow: "PUT, OPTIONS", ref: (*exchange).findUser, put: (*exchange).lockUser}
+	unlockResource     = &resource{pattern: "/{apiKey}/users/{ref}/unlock", allow: "PUT, OPTIONS", ref: (*exchange).findUser, put: (*exchange).unlockUser}
+	approveResource    = &resource{pattern: "/{apiKey}/users/{ref}/approve", allow: "PUT, OPTIONS", ref: (*exchange).findUser, put: (*exchange).approveUser}
+	disapproveResource = &resource{pattern: "/{apiKey}/users/{ref}/disapprove", allow: "PUT, OPTIONS", ref: (*exchange).findUser, put: (*exchange).disapproveUser}
+	changeResource     = &resource{pattern: "/{apiKey}/users/{ref}/change-password", allow: "PUT, OPTIONS", ref: (*exchange).findUser, put: (*exchange).changePassword}
 	rolesResource      = &resource{pattern: "/{apiKey}/roles", allow: "GET, HEAD, POST, OPTIONS",
 		get: (*exchange).findRoles, post: (*exchange).createRole}
 	roleResource = &resource{pattern: "/{apiKey}/roles/{id}", allow: "GET, HEAD, PUT, DELETE, OPTIONS",
-		get: (*exchange).readRole, put: (*exchange).updateRole, delete: (*exchange).deleteRole}
+		ref: (*exchange).findRole, get: (*exchange).readRole, put: (*exchange).updateRole, delete: (*exchange).deleteRole}
 	recoverResource = &resource{pattern: "/{apiKey}/recover-password", allow: "POST, PUT, OPTIONS", open: true,
 		post: (*exchange).recoverPassword, put: (*exchange).setPassword}
 	loginResource = &resource{pattern: "/{apiKey}/login", allow: "POST, OPTIONS", open: true, post: (*exchange).login}
@@ -76,16 +77,16 @@ func (h *Handler) route(path string) (res *resource, apiKey, ref string) {
 	}
 
 	at, rest := segs[1], segs[2:n]
-	if in := h.opts.Interop; n == 2 && in != nil && in.SignIn != nil && strings.EqualFold(at, "login") {
-		return loginResource, segs[0], ""
-	}
 	if at == "lookups" && n > 2 && segs[2] == "roles" { // where public clients find them
 		at, rest = "roles", segs[3:n]
 	}
 	if len(rest) > 0 {
 		ref = rest[0]
 	}
-	return resourceAt(at, rest), segs[0], ref
+	if res = resourceAt(at, rest); res == loginResource && !h.opts.Interop.signsIn() {
+		res = nil
+	}
+	return res, segs[0], ref
 }
 
 // resourceAt returns the resource at a path below an application: its first segment
@@ -104,6 +105,8 @@ func resourceAt(first string, rest []string) *resource {
 		return roleResource
 	case first == "recover-password" && n == 0:
 		return recoverResource
+	case (first == "login" || first == "Login") && n == 0:
+		return loginResource
 	}
 	return nil
 }

@@ -13,10 +13,9 @@ import (
 // createUserRequest is the object of POST users.
 type createUserRequest struct {
 	params     users.CreateUserParams
+	display    string // beside params.Name; see Interop
 	embed      bool
 	extraBytes int // of the values in params.Extra
-
-	displayName *string // see Interop
 }
 
 // createUserMembers is the contract's table, as users.CreateMembers names it,
@@ -56,13 +55,13 @@ func (x *exchange) createUser() (answer, error) {
 
 	var q createUserRequest
 	x.h.createUser.read(d, &q)
-	if x.h.opts.Interop != nil {
-		x.understandNew(&q)
-	}
 	q.params.IdempotencyKey = x.idempotencyKey(&d.faults)
 	asked := x.query()
 	q.embed = asked.embed() || q.embed
 	d.faults = append(d.faults, asked.faults...)
+	if err := x.readInterop(&q); err != nil {
+		return answer{}, err
+	}
 	if found := d.err(); found != nil {
 		return answer{}, refuse(d.broken != nil, found, x.h.svc.CheckCreate(x.r.Context(), x.apiKey, q.params))
 	}
@@ -71,7 +70,7 @@ func (x *exchange) createUser() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, users.UserPath(x.base, u.ID), x.etag(u), x.user(u, q.embed, nil)}, nil
+	return answer{http.StatusCreated, users.UserPath(x.base, x.form.ID(u.ID)), x.etag(u), x.form.User(u, x.links, q.embed)}, nil
 }
 
 // login reads a user name, which must not be given in both spellings.

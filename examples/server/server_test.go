@@ -420,7 +420,7 @@ func TestHelpGoesToStandardOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"-addr", "-db", "-application", "-limited", "-role", "-mail", "-smtp", "-base-url", "-hash", "-interop", "-origin"} {
-		if !strings.Contains(string(out), "  "+name+" ") {
+		if !regexp.MustCompile("  " + name + `\s`).Match(out) {
 			t.Errorf("no %s in:\n%s", name, out)
 		}
 	}

@@ -49,7 +49,7 @@ func (s *sessions) signIn(_ context.Context, apiKey string, u users.User) (httpa
 		caller:  users.Caller{ID: "user-" + u.ID, APIKey: apiKey, UserID: u.ID},
 		expires: time.Now().Add(sessionLifetime),
 	}
-	return httpapi.AccessToken{Token: password.New(token), ExpiresIn: sessionLifetime}, nil
+	return httpapi.AccessToken{Secret: password.New(token), ExpiresIn: sessionLifetime}, nil
 }
 
 // end forgets those whose time is up, and the oldest if there are too many.

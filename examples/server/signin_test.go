@@ -62,10 +62,10 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := caller(first.Token.Reveal(), "demo"); err != nil {
+	if err := caller(first.Secret.Reveal(), "demo"); err != nil {
 		t.Errorf("got %v, want it let in", err)
 	}
-	if err := caller(first.Token.Reveal(), "other"); err != httpapi.ErrInvalidToken {
+	if err := caller(first.Secret.Reveal(), "other"); err != httpapi.ErrInvalidToken {
 		t.Errorf("another application: got %v", err)
 	}
 	for range maxSessions {
@@ -73,7 +73,7 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := caller(first.Token.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) > maxSessions {
+	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) > maxSessions {
 		t.Errorf("got %v and %d sessions, want the oldest ended", err, len(s.live))
 	}
 }

@@ -85,7 +85,7 @@ func serve(t *testing.T, store users.Store, l links, keys []string, origins ...s
 		Interop: &httpapi.Interop{
 			Origins: origins,
 			SignIn: func(_ context.Context, apiKey string, u users.User) (httpapi.AccessToken, error) {
-				return httpapi.AccessToken{Token: password.New(apiKey + "-signed-in"), ExpiresIn: time.Hour}, nil
+				return httpapi.AccessToken{Secret: password.New(apiKey + "-signed-in"), ExpiresIn: time.Hour}, nil
 			},
 		},
 	}
