@@ -64,8 +64,9 @@ const refusalTick = 100 * time.Millisecond
 // a growing time; see Options.Lockout. Guesses during a lock are not judged. A right
 // password, one that is set by a mailed link at any time, and one that ChangePassword
 // sets, end the count and the lock. A right password whose hash is out of date is
-// hashed anew. Authenticate passes through Options.Gate, in a queue of its
-// application's sign-ins: ErrOverloaded.
+// hashed anew, if that can be done within a second. Authenticate passes through
+// Options.Gate, in a queue of its application's sign-ins: ErrOverloaded, and then nothing
+// was counted.
 func (s *Service) Authenticate(ctx context.Context, apiKey, login string, pw password.Secret) (*User, error) {
 	start := time.Now()
 	login = strings.TrimSpace(login)
