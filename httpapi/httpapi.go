@@ -22,7 +22,8 @@
 //	PUT    /{apiKey}/recover-password   {"passwordRecoveryToken","newPassword"}: 200
 //
 // A path may end in a slash. HEAD goes where GET goes, OPTIONS everywhere. Roles are
-// found at lookups/roles as well. [OpenAPI] describes all of it.
+// found at lookups/roles as well. [OpenAPI] describes all of it, but for what
+// [Options.Interop] changes.
 //
 // # Callers
 //
@@ -84,6 +85,12 @@
 // answer where the connection closes after it (RFC 9112 section 9.6). That needs
 // a [http.ResponseWriter] with a read deadline; a middleware's has an Unwrap, see
 // [http.ResponseController]. A client that waits for 100 Continue is answered at once.
+//
+// # Published clients
+//
+// With [Options.Interop] the published clients of this API work as they are, in Node, in
+// browsers across origins, and in .NET: see [Interop] for what that changes. Users sign
+// in there, too.
 //
 // # Errors
 //
