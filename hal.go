@@ -16,7 +16,8 @@ const (
 
 	// Interop, added to one of the others (HAL | Interop), shows what the published
 	// clients of this API take for granted: ids as of ShortID; the userName as name,
-	// beside it the name as displayName; and the items of a list in HAL at item as well.
+	// beside it the name as displayName; the items of a list in HAL at item as well; and
+	// links to roles below lookups.
 	Interop Form = 2
 )
 
@@ -41,6 +42,14 @@ func (f Form) ID(id string) string {
 		return ShortID(id)
 	}
 	return id
+}
+
+// RolesPath is where links of this form look for roles, below the base.
+func (f Form) RolesPath() string {
+	if f&Interop != 0 {
+		return "lookups/roles"
+	}
+	return "roles"
 }
 
 // members returns what both forms show of u.
@@ -77,13 +86,13 @@ func (f Form) roles(roles []Role) []Role {
 // caller may do is said where it tries.
 func (f Form) User(u *User, base string, embedRoles bool) any {
 	members, roles := f.members(u), f.roles(u.Roles)
-	at := userLinks(base, members.ID)
+	at := userLinks(base, members.ID, f.RolesPath())
 
 	// The encoder would copy a value: both return pointers.
 	if f.IsHAL() {
 		v := &halUser{userMembers: members, Roles: roleNames(roles), Links: at}
 		if embedRoles {
-			v.Embed, v.Embedded = []string{"roles"}, &halEmbedded{halRoles(roles, base)}
+			v.Embed, v.Embedded = []string{"roles"}, &halEmbedded{f.halRoles(roles, base)}
 		}
 		return v
 	}
@@ -92,7 +101,7 @@ func (f Form) User(u *User, base string, embedRoles bool) any {
 		{"approve", at.Approve}, {"disapprove", at.Disapprove}, {"roles", at.Roles},
 	}}
 	if embedRoles {
-		v.Embed, v.Roles = []string{"roles"}, plainRoles(roles, base)
+		v.Embed, v.Roles = []string{"roles"}, f.plainRoles(roles, base)
 	} else {
 		v.Roles = roleNames(roles)
 	}
@@ -103,9 +112,9 @@ func (f Form) User(u *User, base string, embedRoles bool) any {
 func (f Form) Role(r Role, base string) any {
 	r = f.role(r)
 	if f.IsHAL() {
-		return newHALRole(r, base)
+		return f.halRole(r, base)
 	}
-	return newPlainRole(r, base)
+	return f.plainRole(r, base)
 }
 
 // List is a page of a list, and what an answer says of it.
@@ -162,9 +171,11 @@ func UserPath(base, id string) string {
 }
 
 // RolePath is where the role with this id is found below base.
-func RolePath(base, id string) string {
+func RolePath(base, id string) string { return Plain.rolePath(base, id) }
+
+func (f Form) rolePath(base, id string) string {
 	base, slash := cutBase(base)
-	return base + slash + "roles/" + id
+	return base + slash + f.RolesPath() + "/" + id
 }
 
 // cutBase returns a base and what is between it and the rest of a link.
@@ -175,12 +186,13 @@ func cutBase(base string) (before, slash string) {
 	return base, "/"
 }
 
-// userLinks returns the links of a user. All are cut from one string.
-func userLinks(base, id string) halLinks {
+// userLinks returns the links of a user; roles is where roles are found. All are cut
+// from one string.
+func userLinks(base, id, roles string) halLinks {
 	const users = "users/"
 	base, slash := cutBase(base)
 	all := base + slash + users + id + "/lock" + base + slash + users + id + "/unlock" +
-		base + slash + users + id + "/approve" + base + slash + users + id + "/disapprove" + base + slash + "roles"
+		base + slash + users + id + "/approve" + base + slash + users + id + "/disapprove" + base + slash + roles
 	n := len(base) + len(slash) + len(users) + len(id)
 	self := link{Href: all[:n]}
 	next := func(more string) link {
@@ -308,28 +320,28 @@ func roleNames(roles []Role) []roleName {
 	return names
 }
 
-func newHALRole(r Role, base string) halRole {
-	at := link{Href: RolePath(base, r.ID)}
+func (f Form) halRole(r Role, base string) halRole {
+	at := link{Href: f.rolePath(base, r.ID)}
 	return halRole{r, halLinks{Self: at, Put: at, Delete: at}}
 }
 
-func halRoles(roles []Role, base string) []halRole {
+func (f Form) halRoles(roles []Role, base string) []halRole {
 	all := make([]halRole, len(roles))
 	for i, r := range roles {
-		all[i] = newHALRole(r, base)
+		all[i] = f.halRole(r, base)
 	}
 	return all
 }
 
-func newPlainRole(r Role, base string) plainRole {
-	at := link{Href: RolePath(base, r.ID)}
+func (f Form) plainRole(r Role, base string) plainRole {
+	at := link{Href: f.rolePath(base, r.ID)}
 	return plainRole{r, []relLink{{"self", at}, {"put", at}, {"delete", at}}}
 }
 
-func plainRoles(roles []Role, base string) []plainRole {
+func (f Form) plainRoles(roles []Role, base string) []plainRole {
 	all := make([]plainRole, len(roles))
 	for i, r := range roles {
-		all[i] = newPlainRole(r, base)
+		all[i] = f.plainRole(r, base)
 	}
 	return all
 }

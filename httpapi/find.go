@@ -27,11 +27,11 @@ func (x *exchange) findUsers() (answer, error) {
 
 	q := x.query()
 	p, sort := q.findUsers()
+	x.readFind(&p)
 	embed, fields := q.embed(), q.fields(x.h.userFields)
 	if found := q.err(); found != nil {
 		return answer{}, refuse(false, found, x.h.svc.CheckFindUsers(x.r.Context(), x.apiKey, p))
 	}
-	x.readIDs(&p.UserFilter)
 	page, err := x.h.svc.FindUsers(x.r.Context(), x.apiKey, p)
 	if err != nil {
 		return answer{}, err

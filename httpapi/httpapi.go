@@ -22,8 +22,8 @@
 //	PUT    /{apiKey}/recover-password   {"passwordRecoveryToken","newPassword"}: 200
 //
 // A path may end in a slash. HEAD goes where GET goes, OPTIONS everywhere. Roles are
-// found at lookups/roles as well. [OpenAPI] describes all of it, but for what
-// [Options.Interop] changes.
+// found at lookups/roles as well. [OpenAPI] describes all of it. [Interop] changes some
+// of it for published clients, and adds a login.
 //
 // # Callers
 //
@@ -224,7 +224,7 @@ func New(svc *users.Service, authenticate Authenticator, o *Options) (*Handler, 
 	}
 	var err error
 	if opts.Interop, err = opts.Interop.checked(); err != nil {
-		return nil, fmt.Errorf("httpapi: New: Interop.%w", err)
+		return nil, err
 	}
 	h := &Handler{
 		svc: svc, auth: authenticate, opts: opts, base: opts.BaseURL + opts.Prefix,

@@ -25,12 +25,12 @@ import (
 //     form. An id goes before a user name that looks the same.
 //   - Links are relative to the application ("users/…"), which these clients put before
 //     them, or absolute if there is an [Options.BaseURL]: set that if others follow
-//     links as well. Location is as without Interop.
+//     links as well. Those to roles name lookups/roles. Location is as without Interop.
 //   - A list in HAL has its items at item as well as in _embedded.
 //   - The name of a user is its userName, and what is the name otherwise is displayName:
 //     the .NET client takes name for the userName. Both can be sent. A name that is the
 //     userName, as it was or is to be, says nothing; a displayName goes before another
-//     name, unless it is the one that the user has.
+//     name, unless it is the one that the user has. Fields and sort know it too.
 //   - Browser applications of Origins may call, with credentials (the CORS protocol of
 //     the Fetch standard), and read WWW-Authenticate, Location, ETag and Retry-After.
 //   - POST /{apiKey}/login, or /Login, with a form of grant_type=password, username and
@@ -59,14 +59,14 @@ type AccessToken struct {
 	ExpiresIn time.Duration
 }
 
-// checked returns a copy of in; nil if that is nil. An error names the field.
+// checked returns a copy of in; nil if that is nil. Its errors are those of New.
 func (in *Interop) checked() (*Interop, error) {
 	if in == nil {
 		return nil, nil
 	}
 	for i, o := range in.Origins {
 		if !isOrigin(o) {
-			return nil, fmt.Errorf(`Origins[%d] must be an origin as a browser sends it, such as "https://app.example.com" or "http://localhost:5173": in lower case, without a path, a slash at the end or the usual port`, i)
+			return nil, fmt.Errorf(`httpapi: New: Interop.Origins[%d] must be an origin as a browser sends it, such as "https://app.example.com" or "http://localhost:5173": in lower case, without a path, a slash at the end or the usual port`, i)
 		}
 	}
 	return &Interop{Origins: slices.Clone(in.Origins), SignIn: in.SignIn}, nil
@@ -127,9 +127,43 @@ func (x *exchange) preflight() bool {
 	}
 	h := x.w.Header()
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Idempotency-Key, If-Match")
+	h.Set("Access-Control-Allow-Headers", allowedHeaders(x.r.Header["Access-Control-Request-Headers"]))
 	h.Set("Access-Control-Max-Age", "600")
 	return true
+}
+
+// Bounds of the headers that a page asks to send beside those of this API. One that
+// is longer is no name that a client would give.
+const (
+	maxAskedHeaders = 32
+	maxHeaderName   = 64 // bytes
+)
+
+// allowedHeaders returns those of this API and what a page asks for beside them, such
+// as the X-Requested-With of some libraries: nothing here looks at it. What is no name
+// of a header is left out, so that the answer is one.
+func allowedHeaders(asked []string) string {
+	all := []string{"Authorization", "Content-Type", "Accept", "Idempotency-Key", "If-Match"}
+	own := len(all)
+	for name := range strings.SplitSeq(strings.Join(asked, ","), ",") {
+		name = strings.Trim(name, " \t")
+		known := slices.ContainsFunc(all, func(s string) bool { return strings.EqualFold(s, name) })
+		if isToken(name) && len(name) <= maxHeaderName && !known {
+			all = append(all, name)
+		}
+		if len(all) == own+maxAskedHeaders {
+			break
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// isToken reports whether s is a name of a header (RFC 9110 section 5.6.2), and not
+// the wildcard of CORS.
+func isToken(s string) bool {
+	return s != "" && s != "*" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }
 
 // stored returns what ref names: where it is a short id, the id in that of its forms
@@ -185,11 +219,19 @@ func (x *exchange) storedRoles(refs []users.RoleRef) error {
 	return nil
 }
 
-// readIDs lets a filter name users and roles by short ids.
-func (x *exchange) readIDs(f *users.UserFilter) {
+// readFind lets a client look for users and roles by short ids, and sort by display
+// names under the name that it has for them.
+func (x *exchange) readFind(p *users.FindUsersParams) {
 	if x.h.opts.Interop == nil {
 		return
 	}
+	for i, o := range p.Order {
+		if strings.EqualFold(string(o.By), memberDisplayName) {
+			p.Order[i].By = users.ByName
+		}
+	}
+
+	f := &p.UserFilter
 	var ids []string
 	for _, id := range f.IDs {
 		ids = append(ids, forms(id)...)

@@ -85,13 +85,23 @@ func (x *exchange) loginForm() (name string, pw password.Secret, err error) {
 	if err != nil {
 		return "", pw, &grantError{"invalid_request", "the form is not well-formed"}
 	}
-	for _, member := range []string{"grant_type", "username", "password"} {
-		if len(form[member]) != 1 || form[member][0] == "" {
-			return "", pw, &grantError{"invalid_request", member + " must be given, once"}
-		}
+	given := func(member string) bool { return len(form[member]) == 1 && form[member][0] != "" }
+	switch {
+	case !given("grant_type"):
+		err = notGiven("grant_type")
+	case form.Get("grant_type") != "password":
+		err = &grantError{"unsupported_grant_type", "grant_type must be password"}
+	case !given("username"):
+		err = notGiven("username")
+	case !given("password"):
+		err = notGiven("password")
 	}
-	if form.Get("grant_type") != "password" {
-		return "", pw, &grantError{"unsupported_grant_type", "grant_type must be password"}
+	if err != nil {
+		return "", pw, err
 	}
 	return form.Get("username"), password.New(form.Get("password")), nil
+}
+
+func notGiven(member string) error {
+	return &grantError{"invalid_request", member + " must be given, once"}
 }

@@ -73,7 +73,7 @@ func (x *exchange) findRoles() (answer, error) {
 	}
 
 	l.Sort = sort
-	q.around(&l, x.list("roles"), findRolesQuery, next)
+	q.around(&l, x.list(x.form.RolesPath()), findRolesQuery, next)
 	return answer{status: http.StatusOK, body: x.form.List(l)}, nil
 }
 

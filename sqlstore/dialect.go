@@ -34,8 +34,8 @@ var nowMicros = map[Dialect]string{
 //	{keep}       a lock that keeps the rows that are read from being deleted until the
 //	             transaction ends
 //	{using x}    behind a table: no other index than x; PostgreSQL knows nothing like it
-//	{locking x}  the same on MySQL alone, which locks what it reads to write, and takes
-//	             the widest index to count
+//	{locking x}  the same on MySQL alone, which locks what it reads to write, and reads
+//	             more in the index that it would take
 //
 // and numbers the parameters where the dialect does so.
 func (d dialect) render(template string) string {

@@ -22,7 +22,11 @@
 // on SELECT … FOR UPDATE, which locks one node only on a Galera cluster, or on
 // the affected rows of an upsert, which Citus and MySQL count in ways of their
 // own. Keys are bytes in every table, whatever the database's collation. There
-// are no foreign keys: they would turn conflicts into aborted transactions.
+// are no foreign keys: they would turn conflicts into aborted transactions. What is added
+// for a user or a role locks that row, so that a deletion takes it too; on a cluster, where
+// a lock is one node's, what another node adds meanwhile is left over, and nobody sees it.
+//
+// A list of users is read in one snapshot. [Store.Purge] deletes what deleted roles left.
 //
 // # What it leaves alone
 //

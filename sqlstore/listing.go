@@ -44,7 +44,8 @@ func (r runner) listUsers(ctx context.Context, q users.UserListing) (list users.
 	case err != nil || !q.Count:
 	case counted >= 0:
 		list.Total = counted
-	case l.phrase && q.Offset == 0: // nobody matches
+	case len(ids) < q.Limit && (len(ids) > 0 || q.Offset == 0): // the last page
+		list.Total = int64(q.Offset + len(ids))
 	default:
 		list.Total, err = r.number(ctx, l.count(r.b), l.args...)
 	}
@@ -73,8 +74,8 @@ func (r runner) existing(ctx context.Context, applicationID string, roles []stri
 	return found, nil
 }
 
-// page returns the ids of a page and, with a phrase, how many users match; -1 where
-// nothing was counted.
+// page returns the ids of a page, and how many users match where the same statement
+// counted them; -1 otherwise.
 func (r runner) page(ctx context.Context, l listing, q *users.UserListing) (ids []string, counted int64, err error) {
 	counted = -1
 	err = r.query(ctx, func(rows *sql.Rows) error {
@@ -111,8 +112,9 @@ type listing struct {
 	args    []any
 	columns string // of the order
 	order   string
-	phrase  bool // a part of a key is looked for, which no index serves
-	plain   bool // a page of all users, in the order of an index
+	hint    string // of MySQL's, to the index that the page is read from
+	phrase  bool   // a part of a key is looked for, which no index serves
+	plain   bool   // a page of all users, in the order of an index
 }
 
 // listing renders q, but for the page.
@@ -137,7 +139,7 @@ func (b *backend) listing(q *users.UserListing) listing {
 		l.and(`id IN (SELECT user_id FROM {user_roles} WHERE application_id = ? AND role_id IN (`+params(len(q.RoleIDs))+`))`,
 			appendStrings([]any{q.ApplicationID}, q.RoleIDs)...)
 	}
-	l.standing(b.Dialect, q.IsApproved, q.IsLockedOut)
+	l.standing(b.Dialect, q)
 	l.contains(b.Dialect, q.Phrase)
 	l.after(q)
 	return l
@@ -153,14 +155,20 @@ func (l *listing) and(condition string, args ...any) {
 }
 
 // standing adds the conditions on the status. Few are not approved, or locked: of
-// these there is an index, to which a redundant condition leads.
-func (l *listing) standing(d Dialect, isApproved, isLockedOut *bool) {
+// these there is an index, to which a redundant condition leads. MySQL would rather go by
+// that of another order, and read the row of every user until a page is full.
+func (l *listing) standing(d Dialect, q *users.UserListing) {
+	isApproved, isLockedOut := q.IsApproved, q.IsLockedOut
 	locked := isLockedOut != nil && *isLockedOut
+	few := locked || isApproved != nil && !*isApproved
 	switch {
 	case d == MySQL && locked && isApproved == nil:
 		l.and(`is_approved IN (TRUE, FALSE)`)
-	case d != MySQL && (locked || isApproved != nil && !*isApproved):
+	case d != MySQL && few:
 		l.and(`(NOT is_approved OR is_locked_out)`)
+	}
+	if d == MySQL && few && q.IDs == nil && q.RoleIDs == nil && len(q.Order) > 0 && q.Order[0].By != users.ByID {
+		l.hint = `{locking users_standing}`
 	}
 	if isApproved != nil {
 		l.and(`is_approved = ?`, *isApproved)
@@ -180,6 +188,9 @@ func (l *listing) contains(d Dialect, phrase string) {
 	if d == Postgres {
 		test = `name_key LIKE ? ESCAPE '!' OR email_key LIKE ? ESCAPE '!' OR display_key LIKE ? ESCAPE '!'`
 		phrase = `%` + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(phrase) + `%`
+	}
+	if d == MySQL {
+		l.hint = ` FORCE INDEX (PRIMARY)` // see page
 	}
 	l.and(`(`+test+`)`, phrase, phrase, phrase)
 }
@@ -258,21 +269,19 @@ func direction(o users.Order) string {
 	return ``
 }
 
-// page is the statement that selects the ids of a page and, where there is a phrase,
-// how many users match. Every user is looked at for a phrase, once: in the order of an
-// index, as a LIMIT suggests, most rows would be read on their own until a page is full.
-// On PostgreSQL a window function does not prevent that, and without a phrase it would
-// make a page read all that match.
+// page is the statement that selects the ids of a page. For a phrase every user is
+// looked at: in the order of an index, as a LIMIT suggests, most rows would be read on
+// their own until a page is full. Where that look can count too, it does: count(*)
+// OVER () would not prevent it on PostgreSQL, and would have MySQL write all that match
+// to a temporary table, which costs more than a second look when many do.
 func (l *listing) page(b *backend) string {
 	const limit = ` LIMIT ? OFFSET ?`
 	order := ` ORDER BY ` + l.order + limit
 	switch {
 	case l.plain:
 		return b.text(`SELECT id, -1 FROM {users} WHERE ` + l.where + order)
-	case !l.phrase:
-		return b.render(`SELECT id, -1 FROM {users} WHERE ` + l.where + order)
-	case b.Dialect == MySQL:
-		return b.render(`SELECT id, count(*) OVER () FROM {users} WHERE ` + l.where + order)
+	case !l.phrase, b.Dialect == MySQL:
+		return b.render(`SELECT id, -1 FROM {users}` + l.hint + ` WHERE ` + l.where + order)
 	}
 	return b.render(`WITH matching AS MATERIALIZED (SELECT id` + l.columns + ` FROM {users} WHERE ` + l.where + `)
 		SELECT id, (SELECT count(*) FROM matching) FROM matching` + order)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -55,7 +56,7 @@ func (c client) send(t *testing.T, method, path, body string, header ...string) 
 	if a.body, err = io.ReadAll(res.Body); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(res.Header.Get("Content-Type"), "json") && strings.HasPrefix(string(a.body), "{") {
+	if strings.Contains(res.Header.Get("Content-Type"), "json") && bytes.HasPrefix(a.body, []byte("{")) {
 		if err := json.Unmarshal(a.body, &a.members); err != nil {
 			t.Fatalf("%v in %s", err, a.body)
 		}

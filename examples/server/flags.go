@@ -31,7 +31,7 @@ type config struct {
 	limited []grant
 	roles   []roleFlag
 	interop bool
-	origins []string
+	origins []string // of pages that may call across origins
 }
 
 // grant is a token for an application.
@@ -54,8 +54,9 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 // texts are the flags as they were given, but for those that [secretOf] reads.
 type texts struct {
 	addr, baseURL, hash, mailDir, from string
-	admins, limited, roles, origins    list
+	admins, limited, roles             list
 	interop                            bool
+	origins                            list
 }
 
 func flagSet(t *texts) *flag.FlagSet {
@@ -70,9 +71,9 @@ func flagSet(t *texts) *flag.FlagSet {
 	fs.String("smtp", "", "`URL` of a mail server: smtp://[user:pass@]host:port (STARTTLS is required, except on localhost) or smtps://…; @FILE reads it from a file; the environment's USERS_SMTP is used without this flag")
 	fs.StringVar(&t.from, "from", "no-reply@example.com", "`address` that mail is sent from; -smtp needs it")
 	fs.StringVar(&t.baseURL, "base-url", "", "`URL` under which users reach this server, for links (default: paths, and in mail the listening address); -smtp needs it")
-	fs.BoolVar(&t.interop, "interop", false, "serve the published clients of this API as they are; users sign in by POST login")
-	fs.Var(&t.origins, "origin", "`URL` of a browser application that may call, such as http://localhost:5173; needs -interop (repeatable)")
 	fs.StringVar(&t.hash, "hash", "argon2id", "`argon2id|bcrypt:COST` for new passwords")
+	fs.BoolVar(&t.interop, "interop", false, "serve the published clients of this API (for JavaScript, AngularJS and .NET) unmodified, and let users sign in at login")
+	fs.Var(&t.origins, "origin", "`URL` of an origin, such as https://app.example.com, whose pages may call across origins; needs -interop (repeatable)")
 	return fs
 }
 
@@ -95,7 +96,7 @@ func parse(args []string) (*config, error) {
 		// Not quoted: it may be a secret that slipped out of its flag.
 		return nil, fmt.Errorf("argument %d belongs to no flag", len(args)-fs.NArg()+1)
 	}
-	cfg := &config{addr: t.addr, mailDir: t.mailDir, from: t.from, interop: t.interop}
+	cfg := &config{addr: t.addr, mailDir: t.mailDir, from: t.from}
 	var err error
 	if _, _, err = net.SplitHostPort(t.addr); err != nil {
 		return nil, fmt.Errorf("-addr must be host:port: %w", err)
@@ -119,8 +120,13 @@ func parse(args []string) (*config, error) {
 	if err := cfg.parseSMTP(fs); err != nil {
 		return nil, err
 	}
-	if err := cfg.parseOrigins(t.origins); err != nil {
-		return nil, fmt.Errorf("-origin: %w", err)
+	if cfg.interop, cfg.origins = t.interop, t.origins; len(cfg.origins) > 0 && !cfg.interop {
+		return nil, errors.New("-origin needs -interop")
+	}
+	for _, o := range cfg.origins {
+		if u, err := url.Parse(o); err != nil || u.Hostname() == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
+			return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path")
+		}
 	}
 	return cfg, cfg.parseGrants(t)
 }
@@ -206,21 +212,6 @@ func parseGrants(values []string) ([]grant, error) {
 		grants = append(grants, grant{key, password.New(token)})
 	}
 	return grants, nil
-}
-
-// parseOrigins takes origins as browsers send them, which are compared as a whole.
-func (cfg *config) parseOrigins(origins []string) error {
-	if len(origins) > 0 && !cfg.interop {
-		return errors.New("needs -interop")
-	}
-	for _, o := range origins {
-		u, err := url.Parse(o)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
-			return errors.New("must be as a browser sends it, http://host:port or https://host in lower case, without a path or a slash at the end")
-		}
-	}
-	cfg.origins = origins
-	return nil
 }
 
 func parseHash(s string) (password.Hasher, error) {

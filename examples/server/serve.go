@@ -70,7 +70,6 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	go func() { served <- server.Serve(ln) }()
 	mail.start(ctx)
 	demo.print(stdout, url)
-	cfg.printInterop(stdout)
 
 	select {
 	case <-ctx.Done():
@@ -169,17 +168,18 @@ func (m *mailing) close() {
 // newHandler puts the API, the page and the health check side by side.
 func newHandler(svc *users.Service, store users.Store, cfg *config, demo *setup, log *slog.Logger) (http.Handler, error) {
 	authenticate := httpapi.BearerTokens(demo.tokens...)
-	options := &httpapi.Options{
+	var interop *httpapi.Interop
+	if cfg.interop {
+		signedIn := newSessions()
+		authenticate = signedIn.beside(authenticate)
+		interop = &httpapi.Interop{Origins: cfg.origins, SignIn: signedIn.signIn}
+	}
+	api, err := httpapi.New(svc, authenticate, &httpapi.Options{
 		Prefix:  prefix,
 		BaseURL: cfg.baseURL,
 		Logger:  log,
-	}
-	if cfg.interop {
-		signedIn := newSessions(svc)
-		authenticate = signedIn.authenticate(authenticate)
-		options.Interop = &httpapi.Interop{Origins: cfg.origins, SignIn: signedIn.signIn}
-	}
-	api, err := httpapi.New(svc, authenticate, options)
+		Interop: interop,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -108,15 +108,3 @@ curl -i -X POST %[1]s%[6]s/%[2]s/users -H %[7]sAuthorization: Bearer %[3]s%[7]s 
 }
 
 const demoPassword = "violet harbour 47 crumpets"
-
-// printInterop says what -interop and -origin opened.
-func (cfg *config) printInterop(w io.Writer) {
-	if !cfg.interop {
-		return
-	}
-	from := "none: see -origin"
-	if len(cfg.origins) > 0 {
-		from = strings.Join(cfg.origins, " ")
-	}
-	fmt.Fprintf(w, "interop      published clients are served; browser applications may call from: %s\n\n", from)
-}

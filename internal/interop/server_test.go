@@ -79,6 +79,11 @@ func serve(t *testing.T, store users.Store, l links, keys []string, origins ...s
 	}
 
 	o := &httpapi.Options{
+<<<<<<< HEAD
+		Prefix:  "/" + version,
+		Logger:  slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Interop: &httpapi.Interop{Origins: origins},
+=======
 		Prefix: "/" + version,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Interop: &httpapi.Interop{
@@ -87,6 +92,7 @@ func serve(t *testing.T, store users.Store, l links, keys []string, origins ...s
 				return httpapi.AccessToken{Secret: password.New(apiKey + "-token"), ExpiresIn: time.Hour}, nil
 			},
 		},
+>>>>>>> interop
 	}
 	if l == absolute {
 		o.BaseURL = "http://" + host

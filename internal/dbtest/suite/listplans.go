@@ -98,7 +98,7 @@ func filteredPages() []page {
 		// costs less than sorting a role that many have.
 		{name: "RoleByName", q: match(few, byName), index: "user_roles", most: 200},
 		{name: "NotApproved", q: match(notApproved, nil), index: "users_standing", most: matching + 60},
-		{name: "NotApprovedByName", q: match(notApproved, byName), index: "users_standing|users_name|autoindex_users_2", most: 1600},
+		{name: "NotApprovedByName", q: match(notApproved, byName), index: "users_standing|users_name|autoindex_users_2", most: 700},
 		{name: "Locked", q: match(locked, nil), index: "users_standing", most: matching + 60},
 		{name: "IDs", q: match(users.UserMatch{IDs: ids}, byName), index: "users_pk|PRIMARY|autoindex_users_1", most: 200},
 	}
@@ -137,7 +137,8 @@ func (e *Env) checkPage(t *testing.T, p page) {
 
 var sorts = regexp.MustCompile(`Sort|filesort|TEMP B-TREE`)
 
-// checkPhrase has one statement look at all users, once, and only for the ids.
+// checkPhrase has one statement look at all users, once, and only for the ids; on MySQL
+// one more counts.
 func (e *Env) checkPhrase(t *testing.T) {
 	passes := 0
 	for _, s := range e.sentBy(func() {
@@ -158,8 +159,12 @@ func (e *Env) checkPhrase(t *testing.T) {
 			t.Errorf("it reads %d rows, want at most %d\n%s\n%s", read, most, s.text, e.planOf(t, s))
 		}
 	}
-	if passes != 1 {
-		t.Errorf("got %d passes for a phrase, want 1", passes)
+	want := 1
+	if e.Dialect == sqlstore.MySQL {
+		want = 2
+	}
+	if passes != want {
+		t.Errorf("got %d passes for a phrase, want %d", passes, want)
 	}
 }
 

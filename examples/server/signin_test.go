@@ -1,0 +1,79 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/gousers/users"
+	"github.com/gousers/users/httpapi"
+)
+
+// Who signs in reads itself and changes its own password, and nothing else.
+func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
+	t.Parallel()
+	const origin = "http://app.example.test:5173"
+	p := start(t, t.TempDir(), "-db", "memory:", "-addr", "127.0.0.1:0", "-interop", "-origin", origin)
+	users := "/v1/" + p.apiKey + "/users"
+	p.admin().send(t, "POST", users, user("ann", "")).want(t, 201)
+	p.admin().send(t, "POST", users, user("bob", "")).want(t, 201)
+	signIn := func(password string) answer {
+		form := url.Values{"grant_type": {"password"}, "username": {"ann"}, "password": {password}}
+		return p.as("").send(t, "POST", "/v1/"+p.apiKey+"/login", form.Encode(),
+			"Content-Type", "application/x-www-form-urlencoded", "Origin", origin)
+	}
+	signIn("wrong").want(t, 400)
+	in := signIn(demoPassword).want(t, 201)
+	if got := in.header.Get("Access-Control-Allow-Origin"); got != origin {
+		t.Errorf("got %q, want the origin let in", got)
+	}
+	ann := p.as(in.members["access_token"].(string))
+	id := p.admin().get(t, users+"/ann").want(t, 200).members["id"].(string)
+	if got := ann.get(t, users+"/"+id).want(t, 200).members["userName"]; got != "ann" {
+		t.Errorf("got %v, want ann", got)
+	}
+	for _, path := range []string{"/bob", "", "/ann/exists"} {
+		ann.get(t, users+path).want(t, 403)
+	}
+	ann.send(t, "PUT", users+"/ann", `{"name":"x"}`).want(t, 403)
+	const next = "seven brass kettles over 9 moors"
+	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"wrong"}`).want(t, 400)
+	ann.send(t, "PUT", users+"/bob/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 403)
+	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 200)
+	signIn(demoPassword).want(t, 400)
+	signIn(next).want(t, 201)
+	p.as("made-up").get(t, users+"/ann").want(t, 401)
+}
+
+func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
+	t.Parallel()
+	s := newSessions()
+	in := s.beside(httpapi.BearerTokens())
+	caller := func(token, apiKey string) error {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		_, err = in(r, apiKey)
+		return err
+	}
+	first, err := s.signIn(t.Context(), "demo", users.User{ID: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != nil {
+		t.Errorf("got %v, want it let in", err)
+	}
+	if err := caller(first.Secret.Reveal(), "other"); err != httpapi.ErrInvalidToken {
+		t.Errorf("another application: got %v", err)
+	}
+	for range maxSessions {
+		if _, err := s.signIn(t.Context(), "demo", users.User{ID: "2"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) > maxSessions {
+		t.Errorf("got %v and %d sessions, want the oldest ended", err, len(s.live))
+	}
+}
