@@ -86,12 +86,6 @@
 // a [http.ResponseWriter] with a read deadline; a middleware's has an Unwrap, see
 // [http.ResponseController]. A client that waits for 100 Continue is answered at once.
 //
-// # Published clients
-//
-// With [Options.Interop] the published clients of this API work as they are, in Node, in
-// browsers across origins, and in .NET: see [Interop] for what that changes. Users sign
-// in there, too.
-//
 // # Errors
 //
 // Errors are problem details (RFC 9457). Their member errors names every fault:
