@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -78,9 +79,20 @@ func serve(t *testing.T, store users.Store, l links, keys []string, origins ...s
 	}
 
 	o := &httpapi.Options{
+<<<<<<< HEAD
 		Prefix:  "/" + version,
 		Logger:  slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Interop: &httpapi.Interop{Origins: origins},
+=======
+		Prefix: "/" + version,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Interop: &httpapi.Interop{
+			Origins: origins,
+			SignIn: func(_ context.Context, apiKey string, _ users.User) (httpapi.AccessToken, error) {
+				return httpapi.AccessToken{Secret: password.New(apiKey + "-token"), ExpiresIn: time.Hour}, nil
+			},
+		},
+>>>>>>> interop
 	}
 	if l == absolute {
 		o.BaseURL = "http://" + host
