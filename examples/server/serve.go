@@ -69,7 +69,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	mail.start(ctx)
-	demo.print(stdout, url)
+	demo.print(stdout, url, cfg)
 
 	select {
 	case <-ctx.Done():

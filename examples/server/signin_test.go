@@ -3,7 +3,10 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
@@ -14,6 +17,9 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	t.Parallel()
 	const origin = "http://app.example.test:5173"
 	p := start(t, t.TempDir(), "-db", "memory:", "-addr", "127.0.0.1:0", "-interop", "-origin", origin)
+	if want := "interop      published clients, pages of " + origin + "; users sign in at /v1/" + p.apiKey + "/login\n"; !strings.Contains(p.stdout.String(), want) {
+		t.Errorf("got %s, want the line %s", p.stdout, want)
+	}
 	users := "/v1/" + p.apiKey + "/users"
 	p.admin().send(t, "POST", users, user("ann", "")).want(t, 201)
 	p.admin().send(t, "POST", users, user("bob", "")).want(t, 201)
@@ -76,4 +82,40 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) > maxSessions {
 		t.Errorf("got %v and %d sessions, want the oldest ended", err, len(s.live))
 	}
+}
+
+// Without the flag nothing of it is printed or served.
+func TestThereIsNoLoginWithoutInterop(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:")
+	if strings.Contains(p.stdout.String(), "interop") {
+		t.Errorf("got %s", p.stdout)
+	}
+	p.as("").send(t, "POST", "/v1/"+p.apiKey+"/login", "grant_type=password", "Content-Type", "application/x-www-form-urlencoded").want(t, 404)
+}
+
+func TestSessionsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSessions()
+		in := s.beside(httpapi.BearerTokens())
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
+
+		time.Sleep(token.ExpiresIn - 1)
+		if c, err := in(r, "demo"); err != nil || c.UserID != "1" || c.Permissions != 0 {
+			t.Errorf("got %+v, %v, want the user and no permissions", c, err)
+		}
+		time.Sleep(1)
+		if _, err := in(r, "demo"); err != httpapi.ErrInvalidToken || len(s.live) > 0 {
+			t.Errorf("got %v and %d sessions, want it ended", err, len(s.live))
+		}
+	})
 }
