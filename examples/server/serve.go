@@ -170,7 +170,7 @@ func newHandler(svc *users.Service, store users.Store, cfg *config, demo *setup,
 	authenticate := httpapi.BearerTokens(demo.tokens...)
 	var interop *httpapi.Interop
 	if cfg.interop {
-		signedIn := newSessions()
+		signedIn := newSessions(svc.User)
 		authenticate = signedIn.beside(authenticate)
 		interop = &httpapi.Interop{Origins: cfg.origins, SignIn: signedIn.signIn}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,14 +48,54 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"wrong"}`).want(t, 400)
 	ann.send(t, "PUT", users+"/bob/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 403)
 	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 200)
+	ann.get(t, users+"/"+id).want(t, 401)
 	signIn(demoPassword).want(t, 400)
-	signIn(next).want(t, 201)
+	ann = p.as(signIn(next).want(t, 201).members["access_token"].(string))
+	ann.get(t, users+"/"+id).want(t, 200)
+	p.admin().send(t, "PUT", users+"/ann/lock", "").want(t, 204)
+	ann.get(t, users+"/"+id).want(t, 401)
 	p.as("made-up").get(t, users+"/ann").want(t, 401)
+}
+
+// anyone finds every user, at this version.
+func anyone(version int64) func(context.Context, string, string) (*users.User, error) {
+	return func(_ context.Context, _, id string) (*users.User, error) {
+		return &users.User{ID: id, Version: version}, nil
+	}
+}
+
+// A session of a user that is gone, or was changed, is none. A store that is down is no
+// bad token: at that a client would drop a good one.
+func TestSessionsEndWithWhatTheyAreFor(t *testing.T) {
+	t.Parallel()
+	for why, c := range map[string]struct {
+		user func(context.Context, string, string) (*users.User, error)
+		want error
+	}{
+		"the same user":        {anyone(1), nil},
+		"changed":              {anyone(2), httpapi.ErrInvalidToken},
+		"deleted":              {func(context.Context, string, string) (*users.User, error) { return nil, users.ErrNotFound }, httpapi.ErrInvalidToken},
+		"a store that is down": {func(context.Context, string, string) (*users.User, error) { return nil, users.ErrUnavailable }, users.ErrUnavailable},
+	} {
+		s := newSessions(c.user)
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
+		if _, err := s.beside(httpapi.BearerTokens())(r, "demo"); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", why, err, c.want)
+		}
+	}
 }
 
 func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 	t.Parallel()
-	s := newSessions()
+	s := newSessions(anyone(1))
 	in := s.beside(httpapi.BearerTokens())
 	caller := func(token, apiKey string) error {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
@@ -64,7 +106,7 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 		_, err = in(r, apiKey)
 		return err
 	}
-	first, err := s.signIn(t.Context(), "demo", users.User{ID: "1"})
+	first, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +117,7 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 		t.Errorf("another application: got %v", err)
 	}
 	for range maxSessions {
-		if _, err := s.signIn(t.Context(), "demo", users.User{ID: "2"}); err != nil {
+		if _, err := s.signIn(t.Context(), "demo", users.User{ID: "2", Version: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,9 +139,9 @@ func TestThereIsNoLoginWithoutInterop(t *testing.T) {
 func TestSessionsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSessions()
+		s := newSessions(anyone(1))
 		in := s.beside(httpapi.BearerTokens())
-		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1"})
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
