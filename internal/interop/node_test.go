@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os/exec"
@@ -49,7 +50,9 @@ func inNode(t *testing.T, lib string, to target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "node", "testdata/node.mjs", lib, string(arg)).Output()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "node", "testdata/node.mjs", lib, string(arg)).Output()
 	report(t, strings.Split(strings.TrimSpace(string(out)), "\n"))
 	if err != nil {
 		var stderr []byte

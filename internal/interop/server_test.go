@@ -76,23 +76,18 @@ func serve(t *testing.T, store users.Store, l links, keys []string, origins ...s
 		}
 		add(key+"-token", key, users.AllPermissions)
 		add(key+"-limited", key, users.CreateUsers)
+		add(key+"-signed-in", key, users.ReadUsers)
 	}
 
 	o := &httpapi.Options{
-<<<<<<< HEAD
-		Prefix:  "/" + version,
-		Logger:  slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Interop: &httpapi.Interop{Origins: origins},
-=======
 		Prefix: "/" + version,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Interop: &httpapi.Interop{
 			Origins: origins,
-			SignIn: func(_ context.Context, apiKey string, _ users.User) (httpapi.AccessToken, error) {
-				return httpapi.AccessToken{Secret: password.New(apiKey + "-token"), ExpiresIn: time.Hour}, nil
+			SignIn: func(_ context.Context, apiKey string, u users.User) (httpapi.AccessToken, error) {
+				return httpapi.AccessToken{Secret: password.New(apiKey + "-signed-in"), ExpiresIn: time.Hour}, nil
 			},
 		},
->>>>>>> interop
 	}
 	if l == absolute {
 		o.BaseURL = "http://" + host

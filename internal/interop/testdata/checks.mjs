@@ -31,7 +31,7 @@ export async function run(as, target, report) {
     await listing(app, links, report);
     await changing(app, links, report);
     await status(app, links, report);
-    await passwords(app, report);
+    await passwords(app, as, report);
     await deleting(app, report);
     await strangers(app, as, target, report);
   } catch (e) { // between two checks
@@ -466,9 +466,15 @@ async function status(app, links, { check }) {
   }
 }
 
-async function passwords(app, { check }) {
+async function passwords(app, as, { check }) {
   const { user } = app.membershipModule;
   await check('change-password: somebody is made', () => user.create(newUser('pass')));
+  await check('login: by the name', async () => {
+    const own = as();
+    const r = await own.membershipModule.login.login({ username: 'pass', password, options: ['session', 'sliding'] });
+    equal([r.statusCode, own.getAccessToken().token], [201, r.data.access_token], 'the token that the client keeps');
+    that(r.data.token_type && r.data.expires_in > 0, JSON.stringify(r.data));
+  });
   for (const [member, name] of [['sendMailNotification', 'pass'], ['sendEmailNotification', address('pass')]]) {
     await check(`change-password: of ${name}`, async () => {
       const r = await user.changePassword(name, { newPassword: another, [member]: false });
@@ -477,6 +483,25 @@ async function passwords(app, { check }) {
   }
   await check('change-password: a name that is an address', async () => {
     equal((await user.changePassword(address('gail2'), { newPassword: another })).statusCode, 200, 'the status');
+  });
+  await check('login: by the address and the new password, with a token that has ended', async () => {
+    const own = as('wrong');
+    equal((await own.membershipModule.login.login({ username: address('pass'), password: another })).statusCode, 201, 'the status');
+    that(own.getAccessToken().token !== 'wrong', 'the client keeps its token');
+  });
+  for (const [what, username, word] of [['the old password', 'pass', password], ['nobody', 'nobody', another]]) {
+    await check(`login: ${what}`, async () => {
+      const own = as();
+      const e = await refused(own.membershipModule.login.login({ username, password: word }), 400);
+      equal(e.data.error, 'invalid_grant', 'error');
+      that(!own.getAccessToken(), 'the client keeps a token');
+    });
+  }
+  await check('login: who is locked out', async () => {
+    await user.lock({ id: 'pass' });
+    const e = await refused(as().membershipModule.login.login({ username: 'pass', password: another }), 400);
+    equal(e.data.error, 'invalid_grant', 'error');
+    await user.unlock({ id: 'pass' });
   });
   await check('change-password: a weak one', () => refused(user.changePassword('pass', { newPassword: 'short' }), 400, '/newPassword'));
   await check('change-password: none', () => refused(user.changePassword('pass', {}), 400, '/newPassword'));

@@ -20,4 +20,5 @@ const as = (token, apiKey = target.apiKey) => connect(sdk, { ...target, apiKey }
   storageHandler: memory,
   eventHandler: silence,
 });
-process.exitCode = await run(as, target, report(console.log)) ? 0 : 1;
+const ok = await run(as, target, report(console.log));
+process.exit(ok ? 0 : 1); // the client waits for the end of a token, and Node for the client
