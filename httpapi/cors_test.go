@@ -16,7 +16,7 @@ import (
 // A browser asks with OPTIONS first, without credentials, whatever it will then ask for.
 func TestAPreflightIsAnsweredBeforeAnythingElse(t *testing.T) {
 	t.Parallel()
-	a := interop(t, func(s *setup) {
+	a := newInterop(t, func(s *setup) {
 		s.authenticate = func(*http.Request, string) (users.Caller, error) {
 			t.Error("the Authenticator was asked")
 			return users.Caller{}, errors.New("no")
@@ -51,7 +51,7 @@ func TestAPreflightIsAnsweredBeforeAnythingElse(t *testing.T) {
 // Pages may send the headers of this API, and those that their libraries add.
 func TestAPreflightAllowsTheHeadersThatAPageAsksFor(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	const own = "Authorization, Content-Type, Accept, Idempotency-Key, If-Match"
 	many := strings.TrimSuffix(strings.Repeat("x-a,", 100), ",")
 	for asked, want := range map[string]string{
@@ -106,7 +106,7 @@ func TestErrorsAcrossOriginsCanBeRead(t *testing.T) {
 		"the host panics":   {func(s *setup) { s.service.Admit = func(context.Context, users.Attempt) error { panic("no") } }, request("POST", "/v1/demo/recover-password", `{"userName":"ann"}`, origin...), 500},
 		"the store is away": {authenticating(users.ErrUnavailable), request("GET", "/v1/demo/users", "", origin...), 503},
 	} {
-		a := interop(t, tt.change)
+		a := newInterop(t, tt.change)
 		a.user(t.Context(), "ann", "")
 		w := a.ask(tt.r)
 		h := w.Header()
@@ -120,7 +120,7 @@ func TestErrorsAcrossOriginsCanBeRead(t *testing.T) {
 		}
 	}
 
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	w := httptest.NewRecorder()
 	a.WriteError(w, request("GET", "/own", "", origin...), users.ErrNotFound)
 	if w.Code != 404 || w.Header().Get("Access-Control-Allow-Origin") != pageOrigin || w.Header().Get("Content-Type") != "application/json" {
@@ -131,7 +131,7 @@ func TestErrorsAcrossOriginsCanBeRead(t *testing.T) {
 // What a middleware varies by stays, and what Interop varies by is said to all.
 func TestAnswersVaryByOrigin(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	for _, origin := range []string{"", pageOrigin, "https://evil.example"} {
 		w := httptest.NewRecorder()
 		w.Header().Set("Vary", "Cookie")

@@ -32,7 +32,7 @@ func (a *api) login(form string, headers ...string) *httptest.ResponseRecorder {
 // RFC 6749 section 5.2, in whichever type a client wants errors.
 func TestALoginIsRefusedAsOAuthHasIt(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	a.want(201, request("POST", "/v1/demo/users", body("ann", "")))
 	for form, want := range map[string]string{
 		loginForm("ann", "wrong"):               "invalid_grant",
@@ -66,7 +66,7 @@ func TestALoginIsRefusedAsOAuthHasIt(t *testing.T) {
 // Only the body counts: what stands in an address ends in logs.
 func TestALoginIsReadFromTheBodyAlone(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	a.want(201, request("POST", "/v1/demo/users", body("ann", "")))
 	w := a.ask(request("POST", "/v1/demo/login?"+loginForm("ann", goodPassword), "", "Content-Type", typeForm))
 	if w.Code != 400 || decode[map[string]any](t, w)["error"] != "invalid_request" {
@@ -106,7 +106,7 @@ func TestALoginIsReadFromTheBodyAlone(t *testing.T) {
 // Who guesses learns nothing from the answers, not even that the guesses are not judged.
 func TestARefusedLoginLooksTheSameForEveryReason(t *testing.T) {
 	t.Parallel()
-	a := interop(t, func(s *setup) { s.service.Lockout = users.Lockout{Free: 2} })
+	a := newInterop(t, func(s *setup) { s.service.Lockout = users.Lockout{Free: 2} })
 	for _, name := range []string{"ann", "bob"} {
 		a.want(201, request("POST", "/v1/demo/users", body(name, "")))
 	}
@@ -168,7 +168,7 @@ func TestALoginThatFails(t *testing.T) {
 		}, 503, "7"},
 	} {
 		var log bytes.Buffer
-		a := interop(t, func(s *setup) {
+		a := newInterop(t, func(s *setup) {
 			s.http.Logger = logger(&log)
 			tt.change(s)
 		})
@@ -205,7 +205,7 @@ func (overloaded) Verify(password.Hash, []byte) (password.Match, error) {
 func TestATokenWithoutALifetime(t *testing.T) {
 	t.Parallel()
 	for lifetime, want := range map[time.Duration]any{0: nil, time.Second / 2: nil, 90 * time.Second: 90.0, 1500 * time.Millisecond: 1.0} {
-		a := interop(t, func(s *setup) {
+		a := newInterop(t, func(s *setup) {
 			s.http.Interop.SignIn = func(context.Context, string, users.User) (httpapi.AccessToken, error) {
 				return httpapi.AccessToken{Secret: password.New("x"), ExpiresIn: lifetime}, nil
 			}

@@ -21,8 +21,8 @@ import (
 
 const pageOrigin = "https://app.example.com:8443"
 
-// interop is an api for the published clients.
-func interop(t *testing.T, change func(*setup)) *api {
+// newInterop is an api for the published clients.
+func newInterop(t *testing.T, change func(*setup)) *api {
 	t.Helper()
 	return newAPI(t, func(s *setup) {
 		s.http.Interop = &httpapi.Interop{
@@ -102,7 +102,7 @@ func TestInteropShowsAndReadsShortIDs(t *testing.T) {
 		}(),
 	} {
 		for _, accept := range []string{"application/json", "application/hal+json"} {
-			a := interop(t, func(s *setup) { s.service.NewID = newID })
+			a := newInterop(t, func(s *setup) { s.service.NewID = newID })
 			role := a.want(201, request("POST", "/v1/demo/lookups/roles", `{"name":"chief"}`, "Accept", accept))
 			w := a.ask(request("POST", "/v1/demo/users?embed=roles", body("ann", `"roles":["chief"]`), "Accept", accept))
 			made := decode[map[string]any](t, w)
@@ -162,7 +162,7 @@ func TestInteropShowsAndReadsShortIDs(t *testing.T) {
 // nothing from either.
 func TestInteropFindsANameThatLooksLikeAShortID(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	u := a.user(t.Context(), "ann", "")
 	const name = "kZyiWLUzz8dqAjHiO1gxXK"
 	a.user(t.Context(), name, "")
@@ -185,7 +185,7 @@ func TestInteropFindsANameThatLooksLikeAShortID(t *testing.T) {
 // What the .NET client sends: an id of 22 zeros, roles of null, name as the user name.
 func TestInteropCreatesWhatClientsSend(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	made := a.want(201, request("POST", "/v1/demo/users", body("ann", `"id":"`+strings.Repeat("0", 22)+`","roles":null,"name":"ann"`)))
 	if made["name"] != "ann" || made["displayName"] != "" || made["userName"] != "ann" {
 		t.Errorf("got %v, want no display name", made)
@@ -220,7 +220,7 @@ func TestInteropKeepsDisplayNames(t *testing.T) {
 		{`{"name":"Bea B."}`, "ann", "Bea B."},
 		{`{"name":null,"displayName":null}`, "ann", "Ann A."},
 	} {
-		a := interop(t, nil)
+		a := newInterop(t, nil)
 		u := a.user(t.Context(), "ann", "")
 		if _, err := a.host.UpdateUser(t.Context(), "demo", "ann", users.UserChange{Name: new("Ann A."), Roles: new([]users.RoleRef{{Name: "editor"}})}); err != nil {
 			t.Fatal(err)
@@ -251,7 +251,7 @@ func TestInteropKeepsDisplayNames(t *testing.T) {
 func TestInteropLinksAreRelativeOrAbsolute(t *testing.T) {
 	t.Parallel()
 	for base, want := range map[string]string{"": "", "https://api.example.com": "https://api.example.com/v1/demo/"} {
-		a := interop(t, func(s *setup) { s.http.BaseURL = base })
+		a := newInterop(t, func(s *setup) { s.http.BaseURL = base })
 		u := a.user(t.Context(), "ann", "")
 		id := users.ShortID(u.ID)
 		got := a.want(200, request("GET", "/v1/demo/users/ann", "", "Accept", "application/hal+json"))
@@ -276,7 +276,7 @@ func TestInteropLinksAreRelativeOrAbsolute(t *testing.T) {
 // Errors are of the one type that these clients take apart, unless they name the other.
 func TestInteropErrorsArePlainJSON(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	for accept, want := range map[string]string{
 		"": "application/json", "*/*": "application/json", "application/json": "application/json", "application/hal+json": "application/json",
 		"application/*": "application/json",
@@ -291,7 +291,7 @@ func TestInteropErrorsArePlainJSON(t *testing.T) {
 
 func TestInteropLetsNamedOriginsIn(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	for _, tt := range []struct {
 		origins []string
 		let     bool
@@ -331,7 +331,7 @@ func TestInteropLetsNamedOriginsIn(t *testing.T) {
 			}
 		}
 	}
-	none := interop(t, func(s *setup) { s.http.Interop.Origins = nil })
+	none := newInterop(t, func(s *setup) { s.http.Interop.Origins = nil })
 	if h := none.ask(request("GET", "/v1/demo/users", "", "Origin", pageOrigin)).Header(); h.Get("Access-Control-Allow-Origin") != "" || slices.Contains(h.Values("Vary"), "Origin") {
 		t.Errorf("without origins: got %v", h)
 	}
@@ -353,7 +353,7 @@ func TestOriginsThatBrowsersNeverSendAreRefused(t *testing.T) {
 
 func TestInteropSignsIn(t *testing.T) {
 	t.Parallel()
-	a := interop(t, nil)
+	a := newInterop(t, nil)
 	a.want(201, request("POST", "/v1/demo/users", body("ann", "")))
 	a.want(201, request("POST", "/v1/demo/users", body("locked", `"isLockedOut":true`)))
 	a.want(201, request("POST", "/v1/demo/users", body("new", `"isApproved":false`)))
@@ -420,7 +420,7 @@ func TestInteropSignsIn(t *testing.T) {
 		}
 	}
 
-	failing := interop(t, func(s *setup) {
+	failing := newInterop(t, func(s *setup) {
 		s.http.Interop.SignIn = func(context.Context, string, users.User) (httpapi.AccessToken, error) {
 			return httpapi.AccessToken{}, errors.New("no sessions today")
 		}
@@ -430,7 +430,7 @@ func TestInteropSignsIn(t *testing.T) {
 	if w.Code != 500 || strings.Contains(w.Body.String(), "sessions") {
 		t.Errorf("SignIn fails: got %d %s", w.Code, w.Body)
 	}
-	limited := interop(t, func(s *setup) {
+	limited := newInterop(t, func(s *setup) {
 		s.service.Admit = func(context.Context, users.Attempt) error {
 			return &users.TooManyRequestsError{RetryAfter: time.Minute}
 		}
@@ -439,6 +439,6 @@ func TestInteropSignsIn(t *testing.T) {
 	if w.Code != 429 || w.Header().Get("Retry-After") != "60" {
 		t.Errorf("limited: got %d %v", w.Code, w.Header())
 	}
-	without := interop(t, func(s *setup) { s.http.Interop.SignIn = nil })
+	without := newInterop(t, func(s *setup) { s.http.Interop.SignIn = nil })
 	without.want(404, request("POST", "/v1/demo/login", ""))
 }
