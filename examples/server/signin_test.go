@@ -116,12 +116,20 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 	if err := caller(first.Secret.Reveal(), "other"); err != httpapi.ErrInvalidToken {
 		t.Errorf("another application: got %v", err)
 	}
-	for range maxSessions {
+	another := func() {
+		t.Helper()
 		if _, err := s.signIn(t.Context(), "demo", users.User{ID: "2", Version: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) > maxSessions {
+	for range maxSessions - 1 {
+		another()
+	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != nil || len(s.live) != maxSessions {
+		t.Errorf("got %v and %d sessions, want all let in", err, len(s.live))
+	}
+	another()
+	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) != maxSessions {
 		t.Errorf("got %v and %d sessions, want the oldest ended", err, len(s.live))
 	}
 }
