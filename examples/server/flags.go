@@ -123,10 +123,8 @@ func parse(args []string) (*config, error) {
 	if cfg.interop, cfg.origins = t.interop, t.origins; len(cfg.origins) > 0 && !cfg.interop {
 		return nil, errors.New("-origin needs -interop")
 	}
-	for _, o := range cfg.origins {
-		if u, err := url.Parse(o); err != nil || u.Hostname() == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
-			return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path")
-		}
+	if slices.ContainsFunc(cfg.origins, func(o string) bool { return !isOrigin(o) }) {
+		return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path or the usual port")
 	}
 	return cfg, cfg.parseGrants(t)
 }
@@ -226,6 +224,17 @@ func parseHash(s string) (password.Hasher, error) {
 		return password.Bcrypt(cost)
 	}
 	return nil, errors.New("must be argon2id or bcrypt:COST")
+}
+
+// isOrigin reports whether browsers send s as the origin of a page.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || s != strings.ToLower(u.Scheme+"://"+u.Host) || strings.ContainsAny(s, "* ") {
+		return false
+	}
+	usual := map[string]string{"http": ":80", "https": ":443"}
+	port, hasUsual := usual[u.Scheme]
+	return !strings.HasSuffix(s, ":") && !(hasUsual && strings.HasSuffix(s, port))
 }
 
 func parseBaseURL(s string) (string, error) {

@@ -350,6 +350,9 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-origin", "https://app.example.com"},
 		{"-interop", "-origin", "app.example.com"},
 		{"-interop", "-origin", "https://app.example.com/"},
+		{"-interop", "-origin", "https://app.example.com:443"},
+		{"-interop", "-origin", "https://App.example.com"},
+		{"-interop", "-origin", "https://app.example.com", "-origin", "https://*.example.com"},
 		{"-interop", "-origin", "*"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {

@@ -22,8 +22,11 @@ const (
 
 // sessions are the tokens of users who signed in (POST login, with -interop). They are
 // lost when the process ends. Who has one may read the user that it is for and, with the
-// old password, change its password.
+// old password, change its password. Whatever changes the user ends them: a new password,
+// a lock, its deletion.
 type sessions struct {
+	user func(ctx context.Context, apiKey, id string) (*users.User, error) // as it is now
+
 	mu   sync.Mutex
 	live map[[sha256.Size]byte]session
 	made [][sha256.Size]byte // in the order in which they were made, and so end
@@ -31,10 +34,13 @@ type sessions struct {
 
 type session struct {
 	caller  users.Caller
+	version int64 // of the user
 	expires time.Time
 }
 
-func newSessions() *sessions { return &sessions{live: make(map[[sha256.Size]byte]session)} }
+func newSessions(user func(ctx context.Context, apiKey, id string) (*users.User, error)) *sessions {
+	return &sessions{user: user, live: make(map[[sha256.Size]byte]session)}
+}
 
 // signIn makes a token for a user whose password was right.
 func (s *sessions) signIn(_ context.Context, apiKey string, u users.User) (httpapi.AccessToken, error) {
@@ -43,19 +49,20 @@ func (s *sessions) signIn(_ context.Context, apiKey string, u users.User) (httpa
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end()
+	s.end(maxSessions - 1)
 	s.made = append(s.made, sum)
 	s.live[sum] = session{
 		caller:  users.Caller{ID: "user-" + u.ID, APIKey: apiKey, UserID: u.ID},
+		version: u.Version,
 		expires: time.Now().Add(sessionLifetime),
 	}
 	return httpapi.AccessToken{Secret: password.New(token), ExpiresIn: sessionLifetime}, nil
 }
 
-// end forgets those whose time is up, and the oldest if there are too many.
-func (s *sessions) end() {
+// end forgets those whose time is up, and the oldest if there are more than most.
+func (s *sessions) end(most int) {
 	now := time.Now()
-	for len(s.made) > 0 && (len(s.made) >= maxSessions || !s.live[s.made[0]].expires.After(now)) {
+	for len(s.made) > 0 && (len(s.made) > most || !s.live[s.made[0]].expires.After(now)) {
 		delete(s.live, s.made[0])
 		s.made = s.made[1:]
 	}
@@ -69,14 +76,26 @@ func (s *sessions) beside(fixed httpapi.Authenticator) httpapi.Authenticator {
 			return c, err
 		}
 		_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		sum := sha256.Sum256([]byte(strings.Trim(token, " ")))
-
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.end()
-		if found, ok := s.live[sum]; ok && found.caller.APIKey == apiKey {
-			return found.caller, nil
+		found, ok := s.find(strings.Trim(token, " "))
+		if !ok || found.caller.APIKey != apiKey {
+			return users.Caller{}, err
 		}
-		return users.Caller{}, err
+
+		u, lookUp := s.user(r.Context(), apiKey, found.caller.UserID)
+		switch {
+		case errors.Is(lookUp, users.ErrNotFound), lookUp == nil && u.Version != found.version:
+			return users.Caller{}, err
+		case lookUp != nil:
+			return users.Caller{}, lookUp
+		}
+		return found.caller, nil
 	}
+}
+
+func (s *sessions) find(token string) (found session, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(maxSessions)
+	found, ok = s.live[sha256.Sum256([]byte(token))]
+	return found, ok
 }

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
@@ -14,6 +19,9 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	t.Parallel()
 	const origin = "http://app.example.test:5173"
 	p := start(t, t.TempDir(), "-db", "memory:", "-addr", "127.0.0.1:0", "-interop", "-origin", origin)
+	if want := "interop      published clients, pages of " + origin + "; users sign in at /v1/" + p.apiKey + "/login\n"; !strings.Contains(p.stdout.String(), want) {
+		t.Errorf("got %s, want the line %s", p.stdout, want)
+	}
 	users := "/v1/" + p.apiKey + "/users"
 	p.admin().send(t, "POST", users, user("ann", "")).want(t, 201)
 	p.admin().send(t, "POST", users, user("bob", "")).want(t, 201)
@@ -40,14 +48,54 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"wrong"}`).want(t, 400)
 	ann.send(t, "PUT", users+"/bob/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 403)
 	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 200)
+	ann.get(t, users+"/"+id).want(t, 401)
 	signIn(demoPassword).want(t, 400)
-	signIn(next).want(t, 201)
+	ann = p.as(signIn(next).want(t, 201).members["access_token"].(string))
+	ann.get(t, users+"/"+id).want(t, 200)
+	p.admin().send(t, "PUT", users+"/ann/lock", "").want(t, 204)
+	ann.get(t, users+"/"+id).want(t, 401)
 	p.as("made-up").get(t, users+"/ann").want(t, 401)
+}
+
+// anyone finds every user, at this version.
+func anyone(version int64) func(context.Context, string, string) (*users.User, error) {
+	return func(_ context.Context, _, id string) (*users.User, error) {
+		return &users.User{ID: id, Version: version}, nil
+	}
+}
+
+// A session of a user that is gone, or was changed, is none. A store that is down is no
+// bad token: at that a client would drop a good one.
+func TestSessionsEndWithWhatTheyAreFor(t *testing.T) {
+	t.Parallel()
+	for why, c := range map[string]struct {
+		user func(context.Context, string, string) (*users.User, error)
+		want error
+	}{
+		"the same user":        {anyone(1), nil},
+		"changed":              {anyone(2), httpapi.ErrInvalidToken},
+		"deleted":              {func(context.Context, string, string) (*users.User, error) { return nil, users.ErrNotFound }, httpapi.ErrInvalidToken},
+		"a store that is down": {func(context.Context, string, string) (*users.User, error) { return nil, users.ErrUnavailable }, users.ErrUnavailable},
+	} {
+		s := newSessions(c.user)
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
+		if _, err := s.beside(httpapi.BearerTokens())(r, "demo"); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", why, err, c.want)
+		}
+	}
 }
 
 func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 	t.Parallel()
-	s := newSessions()
+	s := newSessions(anyone(1))
 	in := s.beside(httpapi.BearerTokens())
 	caller := func(token, apiKey string) error {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
@@ -58,7 +106,7 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 		_, err = in(r, apiKey)
 		return err
 	}
-	first, err := s.signIn(t.Context(), "demo", users.User{ID: "1"})
+	first, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,12 +116,59 @@ func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 	if err := caller(first.Secret.Reveal(), "other"); err != httpapi.ErrInvalidToken {
 		t.Errorf("another application: got %v", err)
 	}
-	for range maxSessions {
-		if _, err := s.signIn(t.Context(), "demo", users.User{ID: "2"}); err != nil {
+	another := func() {
+		t.Helper()
+		if _, err := s.signIn(t.Context(), "demo", users.User{ID: "2", Version: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken || len(s.live) > maxSessions {
-		t.Errorf("got %v and %d sessions, want the oldest ended", err, len(s.live))
+	for range maxSessions - 1 {
+		another()
 	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != nil || len(s.live) != maxSessions {
+		t.Errorf("got %v and %d sessions, want all let in", err, len(s.live))
+	}
+	another()
+	if len(s.live) != maxSessions {
+		t.Errorf("got %d sessions, want %d", len(s.live), maxSessions)
+	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken {
+		t.Errorf("got %v, want the oldest ended", err)
+	}
+}
+
+// Without the flag nothing of it is printed or served.
+func TestThereIsNoLoginWithoutInterop(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:")
+	if strings.Contains(p.stdout.String(), "interop") {
+		t.Errorf("got %s", p.stdout)
+	}
+	p.as("").send(t, "POST", "/v1/"+p.apiKey+"/login", "grant_type=password", "Content-Type", "application/x-www-form-urlencoded").want(t, 404)
+}
+
+func TestSessionsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSessions(anyone(1))
+		in := s.beside(httpapi.BearerTokens())
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
+
+		time.Sleep(token.ExpiresIn - 1)
+		if c, err := in(r, "demo"); err != nil || c.UserID != "1" || c.Permissions != 0 {
+			t.Errorf("got %+v, %v, want the user and no permissions", c, err)
+		}
+		time.Sleep(1)
+		if _, err := in(r, "demo"); err != httpapi.ErrInvalidToken || len(s.live) > 0 {
+			t.Errorf("got %v and %d sessions, want it ended", err, len(s.live))
+		}
+	})
 }
