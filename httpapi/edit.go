@@ -43,7 +43,7 @@ func (x *exchange) updateUser() (answer, error) {
 
 	var q updateUserRequest
 	x.h.updateUser.read(d, &q)
-	if err := x.readInteropChange(&q); err != nil {
+	if err := x.readInteropChange(&q, &d.faults); err != nil {
 		return answer{}, err
 	}
 	c := q.change

@@ -49,7 +49,7 @@ func (x *exchange) conditionally(do func(ifVersion int64) error) error {
 
 const (
 	noVersion   = -1 // no user has it
-	maxVersions = 20 // of an If-Match; others are not looked at
+	maxVersions = 20 // of an If-Match, the newest; others are not looked at
 )
 
 // ifMatch returns the versions that the tags of an If-Match name (RFC 9110 section
@@ -80,7 +80,7 @@ func ifMatch(header string) (versions []int64) {
 	if len(versions) == 0 {
 		return []int64{noVersion}
 	}
-	return versions[:min(len(versions), maxVersions)]
+	return versions[max(0, len(versions)-maxVersions):]
 }
 
 // cutTag returns the entity tag (RFC 9110 section 8.8.3) with which s begins, without

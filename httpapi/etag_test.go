@@ -42,7 +42,7 @@ func slowIfMatch(s string) (versions []int64) {
 	if versions = slices.Compact(versions); len(versions) == 0 {
 		return never
 	}
-	return versions[:min(20, len(versions))]
+	return versions[max(0, len(versions)-20):]
 }
 
 func TestETagNamesTheVersionInTheFormOfTheAnswer(t *testing.T) {
@@ -71,9 +71,9 @@ func TestETagNamesTheVersionInTheFormOfTheAnswer(t *testing.T) {
 
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
-	long := make([]string, 30)
+	long := make([]string, 22) // the versions 22 to 1
 	for i := range long {
-		long[i] = fmt.Sprintf(`"%d.j"`, i+3)
+		long[i] = fmt.Sprintf(`"%d.j"`, len(long)-i)
 	}
 	for _, tt := range []struct {
 		values []string // the version is 3
@@ -91,7 +91,8 @@ func TestIfMatch(t *testing.T) {
 		{[]string{`,"3.j",,`}, true},
 		{[]string{`W/"3.h", "3.j"`}, true},
 		{[]string{`"4.j","5.j","6.j","3.j"`}, true},
-		{[]string{strings.Join(long, ",")}, true}, // of the first 20
+		{[]string{strings.Join(long, ",")}, true}, // of the newest 20
+		{[]string{strings.Join(long, ",") + `,"23.j"`}, false},
 		{[]string{`"2.j"`}, false},
 		{[]string{`"4.j"`}, false},
 		{[]string{`"1.j", "2.j", "4.h"`}, false},

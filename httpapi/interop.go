@@ -182,6 +182,17 @@ func (x *exchange) stored(ref string, find func(*exchange, string) error) (strin
 	return ref, nil
 }
 
+// storedID is stored where ref can be nothing but an id. A short one that is not found is
+// a ULID: what the Service then says of it does not tell whether there is such an id, and
+// a request stays the same one when what it names is deleted.
+func (x *exchange) storedID(ref string, find func(*exchange, string) error) (string, error) {
+	id, err := x.stored(ref, find)
+	if long := users.LongIDs(id); long != nil {
+		id = long[0]
+	}
+	return id, err
+}
+
 func (x *exchange) findUser(id string) error {
 	_, err := x.h.svc.User(x.asReader(), x.apiKey, id)
 	return err
@@ -211,7 +222,7 @@ func (x *exchange) storedRoles(refs []users.RoleRef) error {
 			ref.ID = ""
 		default:
 			var err error
-			if ref.ID, err = x.stored(ref.ID, (*exchange).findRole); err != nil {
+			if ref.ID, err = x.storedID(ref.ID, (*exchange).findRole); err != nil {
 				return err
 			}
 		}
@@ -265,8 +276,9 @@ var (
 	}
 )
 
-// readInterop makes of what was read what the Service takes.
-func (x *exchange) readInterop(q *createUserRequest) (err error) {
+// readInterop makes of what was read what the Service takes, and notes what only Interop
+// refuses.
+func (x *exchange) readInterop(q *createUserRequest, f *faults) (err error) {
 	if x.h.opts.Interop == nil {
 		return nil
 	}
@@ -277,28 +289,49 @@ func (x *exchange) readInterop(q *createUserRequest) (err error) {
 	case p.Name == p.UserName:
 		p.Name = ""
 	}
+	if looksShort(p.UserName) {
+		f.add(errLooksShort)
+	}
 	if p.ID, err = x.chosen(p.ID); err != nil {
 		return err
 	}
 	return x.storedRoles(p.Roles)
 }
 
-// chosen returns the id that a caller chose for a new user. A short one is a ULID,
-// unless there is a user that has it as a UUID.
+// chosen returns the id that a caller chose for a new user. A short one is a ULID. Where
+// there is a user whose id is shown the same it is that user's, and so taken.
 func (x *exchange) chosen(id string) (string, error) {
-	long := users.LongIDs(id)
-	if long == nil {
-		return id, nil
+	short := users.ShortID(id)
+	taken, err := x.stored(short, (*exchange).findUser)
+	if err != nil || taken != short {
+		return taken, err
 	}
-	taken, err := x.stored(id, (*exchange).findUser)
-	if taken == id {
-		taken = long[0]
+	if long := users.LongIDs(id); long != nil {
+		return long[0], nil
 	}
-	return taken, err
+	return id, nil
 }
 
-// readInteropChange makes of what was read what the Service takes.
-func (x *exchange) readInteropChange(q *updateUserRequest) error {
+// errLooksShort refuses a name that could be another user's short id: a reference
+// would lead to the one, and to the other once that is deleted. Never written to.
+var errLooksShort = users.FieldError{Pointer: "/userName", Code: "looks_like_id", Detail: "must not have the form of an id (22 to 26 letters and digits)"}
+
+// looksShort reports whether a user name can be taken for a short id: case and width
+// are the same to names. Of a long id the Service says so itself.
+func looksShort(name string) bool {
+	key := strings.ToLower(strings.Map(func(r rune) rune {
+		if '\uff01' <= r && r <= '\uff5e' { // in full width
+			return r - '\uff01' + '!'
+		}
+		return r
+	}, name))
+	return 22 <= len(key) && len(key) <= 26 && users.ShortID(key) == key &&
+		!strings.ContainsFunc(key, func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
+}
+
+// readInteropChange is readInterop for a change. A name that was there before Interop,
+// or that the host gave, can be sent back.
+func (x *exchange) readInteropChange(q *updateUserRequest, f *faults) error {
 	if x.h.opts.Interop == nil {
 		return nil
 	}
@@ -311,21 +344,26 @@ func (x *exchange) readInteropChange(q *updateUserRequest) error {
 	if c.Name != nil && c.UserName != nil && *c.Name == *c.UserName {
 		c.Name = nil
 	}
-	if c.Name == nil {
+	named, looks := c.Name != nil, c.UserName != nil && looksShort(*c.UserName)
+	if !named {
 		c.Name = q.display
+	}
+	if !named && !looks {
 		return nil
 	}
 
 	u, err := x.h.svc.User(x.asReader(), x.apiKey, x.ref)
-	switch {
-	case errors.Is(err, users.ErrNotFound): // nobody to change, as the Service says
+	if errors.Is(err, users.ErrNotFound) { // nobody to change, as the Service says
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case *c.Name == u.UserName:
+	}
+	if named && (*c.Name == u.UserName || q.display != nil && *q.display != u.Name) {
 		c.Name = q.display
-	case q.display != nil && *q.display != u.Name:
-		c.Name = q.display
+	}
+	if looks && *c.UserName != u.UserName {
+		f.add(errLooksShort)
 	}
 	return nil
 }

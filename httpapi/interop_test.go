@@ -597,7 +597,7 @@ func TestLoginAnswersWithAToken(t *testing.T) {
 		if got, want := w.Body.String(), `{"access_token":"token-of-ann@demo","token_type":"bearer","expires_in":1200}`; w.Code != 201 || got != want {
 			t.Errorf("%s: got %d %s, want 201 %s", why, w.Code, got, want)
 		}
-		if got := w.Header(); got.Get("Content-Type") != "application/json" || got.Get("Cache-Control") != "no-store" || got.Get("Location") != "" {
+		if got := w.Header(); got.Get("Content-Type") != "application/json" || got.Get("Cache-Control") != "no-store" || got.Get("Pragma") != "no-cache" || got.Get("Location") != "" {
 			t.Errorf("%s: got %v", why, got)
 		}
 	}
@@ -764,5 +764,120 @@ func TestLookingForAnIdFailsAsTheStoreDoes(t *testing.T) {
 		want[any](t, a, 403, request(method, "/v1/demo/roles/"+nobody, "{}", "Authorization", "Bearer "+nobodyToken))
 		want[any](t, a, 404, request(method, "/v1/demo/users/"+nobody, "{}"))
 		want[any](t, a, 404, request(method, "/v1/demo/roles/"+nobody, "{}"))
+	}
+}
+
+// Whether there is a role is not for everybody to learn.
+func TestARoleThatIsNotThereIsRefusedAsOneThatIs(t *testing.T) {
+	t.Parallel()
+	for form, ids := range map[string]func(*setup){"ULID": func(*setup) {}, "UUID": withUUIDs} {
+		a := newAPI(t, func(s *setup) { interop(s); ids(s) })
+		there := want[shown](t, a, 201, request("POST", "/v1/demo/roles", `{"name":"temp"}`)).ID
+		a.user(t.Context(), "ann", "")
+		for _, op := range []struct{ method, path, body string }{
+			{"POST", "", body("bob", `"roles":[{"id":"%s"}]`)}, {"PUT", "/ann", `{"roles":[{"id":"%s"}]}`},
+		} {
+			send := func(id, token string) *httptest.ResponseRecorder {
+				return a.tell(request(op.method, "/v1/demo/users"+op.path, fmt.Sprintf(op.body, id), "Authorization", "Bearer "+token))
+			}
+			const ghost = "0000000000000000000001"
+			is, isNot := send(there, limitedToken), send(ghost, limitedToken)
+			if is.Code != 403 || isNot.Code != 403 || is.Body.String() != isNot.Body.String() {
+				t.Errorf("%s: %s: got %d %s and %d %s, want 403 twice, the same", form, op.method, is.Code, is.Body, isNot.Code, isNot.Body)
+			}
+			if w := send(ghost, adminToken); w.Code != 400 || codes(t, w) != "/roles/0/id unknown_role" && codes(t, w) != "/roles/0 unknown_role" {
+				t.Errorf("%s: %s: got %d %s, want 400 unknown_role", form, op.method, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+func TestARepeatStaysOneWhenItsRoleIsGone(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, interop)
+	short := users.ShortID(a.viewer.ID)
+	send := func() *http.Request {
+		return request("POST", "/v1/demo/users", body("ann", `"roles":[{"id":"`+short+`"}]`), "Idempotency-Key", "k")
+	}
+	made := want[shown](t, a, 201, send())
+	want[any](t, a, 204, request("PUT", "/v1/demo/users/ann", `{"roles":[]}`))
+	want[any](t, a, 204, request("DELETE", "/v1/demo/roles/"+short, ""))
+	if again := want[shown](t, a, 201, send()); again.ID != made.ID {
+		t.Errorf("got %s, want %s", again.ID, made.ID)
+	}
+}
+
+// A name that could be another's short id would take over what refers to that.
+func TestANewNameIsNoShortId(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, interop)
+	ann := a.user(t.Context(), "ann", "")
+	short := users.ShortID(ann.ID)
+	wide := strings.Map(func(r rune) rune { return r - '!' + '\uff01' }, short)
+	for _, name := range []string{short, strings.ToLower(short), strings.ToUpper(short), wide, strings.Repeat("a", 22), strings.Repeat("9", 26), strings.Repeat("\u212a", 23)} {
+		for _, w := range []*httptest.ResponseRecorder{
+			a.tell(request("POST", "/v1/demo/users", strings.ReplaceAll(body("bob", ""), `"bob"`, `"`+name+`"`))),
+			a.tell(request("PUT", "/v1/demo/users/ann", `{"userName":"`+name+`"}`)),
+			a.tell(request("PUT", "/v1/demo/users/ann", `{"userName":"`+name+`","name":"`+name+`"}`)),
+		} {
+			if got := codes(t, w); w.Code != 400 || got != "/userName looks_like_id" {
+				t.Errorf("%s: got %d %s, want 400 at /userName", name, w.Code, got)
+			}
+		}
+	}
+	if w := a.tell(request("POST", "/v1/demo/users", `{"userName":"`+ann.ID+`","email":"x","autoCreatePassword":true}`)); codes(t, w) != "/userName looks_like_id, /email invalid_email" {
+		t.Errorf("a long id: got %s, want each fault once", codes(t, w))
+	}
+	for _, name := range []string{strings.Repeat("a", 21), strings.Repeat("a", 27), strings.Repeat("a", 22) + "-", strings.Repeat("é", 12)} {
+		want[shown](t, a, 201, request("POST", "/v1/demo/users", strings.ReplaceAll(body("u"+fmt.Sprint(len(name)), ""), `"u`+fmt.Sprint(len(name))+`"`, `"`+name+`"`)))
+	}
+	limited := []string{"Authorization", "Bearer " + limitedToken}
+	want[any](t, a, 403, request("PUT", "/v1/demo/users/ann", `{"userName":"`+short+`"}`, limited...))
+	want[any](t, a, 404, request("PUT", "/v1/demo/users/nobody", `{"userName":"`+short+`"}`))
+
+	old := strings.Repeat("x", 24) // the host's own
+	a.user(t.Context(), old, "")
+	want[any](t, a, 204, request("PUT", "/v1/demo/users/"+old, `{"userName":"`+old+`","name":"`+old+`","displayName":"X"}`))
+	if got := want[shown](t, a, 200, request("GET", "/v1/demo/users/"+old, "")); got.display() != "X" {
+		t.Errorf("got %+v, want the display name changed", got)
+	}
+	want[any](t, a, 400, request("PUT", "/v1/demo/users/"+old, `{"userName":"`+strings.ToUpper(old)+`"}`))
+	// Without Interop it is a name like others.
+	if w := newAPI(t, nil).post(body(short, "")); w.Code != 201 {
+		t.Errorf("without Interop: got %d %s", w.Code, w.Body)
+	}
+}
+
+// Of two users with one shown id a client could reach only one.
+func TestAnIdThatIsShownAsAnothersIsTaken(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, interop)
+	const ulid, uuid = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01234567-89ab-cdef-0123-456789abcdef"
+	create := func(name, id, token string) *httptest.ResponseRecorder {
+		return a.tell(request("POST", "/v1/demo/users", body(name, `"id":"`+id+`"`), "Authorization", "Bearer "+token, "Idempotency-Key", name))
+	}
+	for i, id := range []string{ulid, uuid} {
+		name := fmt.Sprint("ann", i)
+		for range 2 { // a repeat is none of another
+			if w := create(name, id, adminToken); w.Code != 201 {
+				t.Fatalf("%s: got %d %s", id, w.Code, w.Body)
+			}
+		}
+		forms := users.LongIDs(users.ShortID(id))
+		for j, id := range []string{forms[0], forms[1], strings.ToLower(forms[0]), strings.ToUpper(forms[1]), users.ShortID(id)} {
+			other := fmt.Sprintf("bob%d-%d", i, j)
+			if w := create(other, id, adminToken); w.Code != 409 || codes(t, w) != "/id taken" {
+				t.Errorf("%s: got %d %s, want 409 at /id", id, w.Code, w.Body)
+			}
+			if w := create(other, id, limitedToken); w.Code != 403 {
+				t.Errorf("%s: got %d %s, want 403 for who may not choose", id, w.Code, w.Body)
+			}
+		}
+	}
+	if w := create("eve", users.LongIDs("0000000000000000000001")[1], adminToken); w.Code != 201 {
+		t.Errorf("a free UUID: got %d %s", w.Code, w.Body)
+	}
+	if ok, err := a.host.Exists(t.Context(), "demo", users.LongIDs("0000000000000000000001")[1]); err != nil || !ok {
+		t.Errorf("got %v and %v, want eve under the UUID", ok, err)
 	}
 }

@@ -51,6 +51,7 @@ func (x *exchange) login() (answer, error) {
 	if err != nil {
 		return answer{}, &users.HookError{Hook: "SignIn", Err: err}
 	}
+	x.set("Pragma", "no-cache") // RFC 6749 section 5.1
 	return answer{status: http.StatusCreated, body: accessToken{
 		AccessToken: t.Secret.Reveal(), TokenType: "bearer", ExpiresIn: int64(t.ExpiresIn / time.Second),
 	}}, nil

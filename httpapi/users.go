@@ -59,7 +59,7 @@ func (x *exchange) createUser() (answer, error) {
 	asked := x.query()
 	q.embed = asked.embed() || q.embed
 	d.faults = append(d.faults, asked.faults...)
-	if err := x.readInterop(&q); err != nil {
+	if err := x.readInterop(&q, &d.faults); err != nil {
 		return answer{}, err
 	}
 	if found := d.err(); found != nil {

@@ -129,6 +129,18 @@ func parse(args []string) (*config, error) {
 	return cfg, cfg.parseGrants(t)
 }
 
+// isOrigin reports whether a browser sends s as the origin of a page; [httpapi.New]
+// refuses everything else.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || s != strings.ToLower(u.Scheme+"://"+u.Host) || strings.HasSuffix(s, ":") {
+		return false
+	}
+	usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	odd := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' })
+	return !odd && (usual == "" || u.Port() != usual)
+}
+
 // secretOf returns the flag's value; if the flag is not given, that of the
 // environment's variable. source is which of them it is, also with an error.
 func secretOf(fs *flag.FlagSet, name, variable string) (text, source string, err error) {
@@ -224,17 +236,6 @@ func parseHash(s string) (password.Hasher, error) {
 		return password.Bcrypt(cost)
 	}
 	return nil, errors.New("must be argon2id or bcrypt:COST")
-}
-
-// isOrigin reports whether browsers send s as the origin of a page.
-func isOrigin(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" || s != strings.ToLower(u.Scheme+"://"+u.Host) || strings.ContainsAny(s, "* ") {
-		return false
-	}
-	usual := map[string]string{"http": ":80", "https": ":443"}
-	port, hasUsual := usual[u.Scheme]
-	return !strings.HasSuffix(s, ":") && !(hasUsual && strings.HasSuffix(s, port))
 }
 
 func parseBaseURL(s string) (string, error) {

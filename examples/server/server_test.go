@@ -354,6 +354,13 @@ func TestBadFlagsAreOneLineAndCode2(t *testing.T) {
 		{"-interop", "-origin", "https://App.example.com"},
 		{"-interop", "-origin", "https://app.example.com", "-origin", "https://*.example.com"},
 		{"-interop", "-origin", "*"},
+		{"-interop", "-origin", "http://*.a.test"},
+		{"-interop", "-origin", "http://a.test:80"},
+		{"-interop", "-origin", "https://a.test:443"},
+		{"-interop", "-origin", "https://a.test:"},
+		{"-interop", "-origin", "https://ä.test"},
+		{"-interop", "-origin", "HTTPS://a.test"},
+		{"-interop", "-origin", "null"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
