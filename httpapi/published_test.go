@@ -442,3 +442,51 @@ func TestInteropSignsIn(t *testing.T) {
 	without := newInterop(t, func(s *setup) { s.http.Interop.SignIn = nil })
 	without.want(404, request("POST", "/v1/demo/login", ""))
 }
+
+// Lists know the name that these clients have for the display name. Short ids are two
+// ids each, of which the limit is that of all others.
+func TestInteropListsByDisplayNameAndByManyShortIDs(t *testing.T) {
+	t.Parallel()
+	a := newInterop(t, nil)
+	a.want(201, request("POST", "/v1/demo/users", body("ann", `"name":"Zoe"`)))
+	a.want(201, request("POST", "/v1/demo/users", body("bob", `"name":"Abe"`)))
+	for query, want := range map[string]string{
+		"sort=displayName": "bob ann", "sort=-displayname": "ann bob", "sort=displayName%7Cdesc,email": "ann bob", "sort=userName": "ann bob",
+	} {
+		page := a.want(200, request("GET", "/v1/demo/users?"+query, ""))
+		var names []string
+		for _, u := range page["item"].([]any) {
+			names = append(names, u.(map[string]any)["userName"].(string))
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: got %s, want %s", query, got, want)
+		}
+	}
+
+	var ids []string
+	for i := range 501 {
+		ids = append(ids, users.ShortID(fmt.Sprintf("0190a3f0-0000-7000-8000-%012d", i)))
+	}
+	a.want(200, request("GET", "/v1/demo/users?userIds="+strings.Join(ids[:500], ","), ""))
+	w := a.ask(request("GET", "/v1/demo/users?userIds="+strings.Join(ids, ","), ""))
+	if w.Code != 400 || !strings.HasPrefix(codes(t, w), "/userIds ") {
+		t.Errorf("501 short ids: got %d %s", w.Code, w.Body)
+	}
+}
+
+// Who may change users and not read them changes them as everybody else does.
+func TestInteropKeepsDisplayNamesOfEditorsWhoReadNothing(t *testing.T) {
+	t.Parallel()
+	a := newInterop(t, func(s *setup) {
+		s.authenticate = httpapi.BearerTokens(bearer(adminToken, users.Caller{ID: "e", APIKey: "demo", Permissions: users.EditUsers}))
+	})
+	u := a.user(t.Context(), "ann", "")
+	if _, err := a.host.UpdateUser(t.Context(), "demo", "ann", users.UserChange{Name: new("Ann A.")}); err != nil {
+		t.Fatal(err)
+	}
+	a.want(403, request("GET", "/v1/demo/users/ann", ""))
+	a.want(204, request("PUT", "/v1/demo/users/"+users.ShortID(u.ID), `{"name":"ann","email":"new@example.com"}`))
+	if got, err := a.host.User(t.Context(), "demo", u.ID); err != nil || got.Name != "Ann A." || got.Email != "new@example.com" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
