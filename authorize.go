@@ -21,7 +21,8 @@ const (
 	CreateUsers Permissions = 1 << iota
 	// ReadUsers: find and read every user, and the list of roles.
 	ReadUsers
-	// ManageRoles: create, read, change and delete roles.
+	// ManageRoles: create, read, change and delete roles. It undoes what roles protect,
+	// as by another name or none: it is for those who may have any role.
 	ManageRoles
 	// AssignRoles: give users the roles in Caller.AssignableRoles, and no others.
 	AssignRoles

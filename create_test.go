@@ -39,7 +39,7 @@ func TestCreateGivesTheUserWithItsDefaults(t *testing.T) {
 		}
 		want := &users.User{
 			ID: uuid(2), UserName: "Alice", Email: "Alice@Example.com", Name: "Alice A.", IsApproved: !approval,
-			Roles: []users.Role{}, CreationDate: start, DateCreated: start, DateUpdated: start, CreatedBy: "limited", Version: 1,
+			Roles: []users.Role{}, CreationDate: start, DateCreated: start, DateUpdated: start, CreatedBy: "limited", PasswordChanged: start, Version: 1,
 		}
 		equal(t, "answer", got, want)
 		stored, err := svc.User(t.Context(), apiKey, "alice")
@@ -68,7 +68,7 @@ func TestCreateKeepsEveryMember(t *testing.T) {
 	want := &users.User{
 		ID: "abcdefab-0000-4000-8000-000000000001", UserName: "alice", Email: "alice@example.com", Name: "Alice A.",
 		IsLockedOut: true, Roles: []users.Role{editor, chief}, CreationDate: time.Date(1, 1, 1, 2, 0, 0, 1000, time.UTC),
-		DateCreated: start, DateUpdated: start, AllowDashboardAccess: true, DashboardSettings: json.RawMessage(raw), Version: 1,
+		DateCreated: start, DateUpdated: start, AllowDashboardAccess: true, DashboardSettings: json.RawMessage(raw), PasswordChanged: start, Version: 1,
 	}
 	equal(t, "answer", got, want)
 	// What the caller changes afterwards stays with the caller.

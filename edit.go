@@ -42,11 +42,12 @@ const editing = EditUsers | SetStatus | AssignRoles | AssignAnyRole | GrantDashb
 // The caller must govern the user: it must be able to give every role that the user
 // has, and have GrantDashboard if the user may use the dashboard. Otherwise whoever may
 // edit addresses could take over an administrator's account by a recovery message. A
-// caller without ReadUsers gets ErrForbidden for a user that it does not govern, and
-// for one that does not exist.
+// caller without ReadUsers names users by id alone; it gets ErrForbidden for another
+// reference, for a user that it does not govern, and for one that does not exist.
 //
 // A new address is not verified, and ends the user's set-password tokens: they went to
-// the old one.
+// the old one. A user who may more than before loses those of IssueSetPasswordToken: who
+// has one need not govern it any more.
 //
 // Errors are a *ValidationError, a *ForbiddenError, ErrNotFound, ErrStale where the
 // version is not IfVersion, and a *ConflictError; nothing was written then. Without
@@ -77,13 +78,13 @@ func (s *Service) updateUser(ctx context.Context, apiKey, ref string, c UserChan
 		return nil, lacks("UserEditor")
 	}
 
-	find := func() (UserRecord, error) {
+	find := func(ref string) (UserRecord, error) {
 		if a.may(ReadUsers) { // and may send it back unchanged, whoever it is
 			return s.resolve(ctx, app, ref)
 		}
 		return s.target(ctx, app, a, ref)
 	}
-	rec, err := s.change(ctx, c.IfVersion, find, func(rec *UserRecord) error {
+	rec, err := s.change(ctx, ref, c.IfVersion, find, func(rec *UserRecord) error {
 		e, err := s.edit(ctx, app, a, rec, &c)
 		if err != nil || !write {
 			return err
@@ -121,8 +122,8 @@ func (s *Service) SetStatus(ctx context.Context, apiKey, ref string, st Status) 
 		return nil, err
 	}
 
-	find := func() (UserRecord, error) { return s.target(ctx, app, a, ref) }
-	rec, err := s.change(ctx, st.IfVersion, find, func(rec *UserRecord) error {
+	find := func(ref string) (UserRecord, error) { return s.target(ctx, app, a, ref) }
+	rec, err := s.change(ctx, ref, st.IfVersion, find, func(rec *UserRecord) error {
 		if err := wanted(st.IfVersion, rec); err != nil {
 			return err
 		}
@@ -166,8 +167,8 @@ func (s *Service) DeleteUser(ctx context.Context, apiKey, ref string, ifVersion 
 
 	// By the version that was judged: roles that the user got since could be such that
 	// the caller does not govern it any more.
-	find := func() (UserRecord, error) { return s.target(ctx, app, a, ref) }
-	_, err = s.change(ctx, ifVersion, find, func(rec *UserRecord) error {
+	find := func(ref string) (UserRecord, error) { return s.target(ctx, app, a, ref) }
+	_, err = s.change(ctx, ref, ifVersion, find, func(rec *UserRecord) error {
 		if err := wanted(ifVersion, rec); err != nil {
 			return err
 		}
@@ -176,25 +177,31 @@ func (s *Service) DeleteUser(ctx context.Context, apiKey, ref string, ifVersion 
 	return err
 }
 
-// target returns the user on which an operation acts that a must govern.
+// target returns the user on which an operation acts that a must govern. Whoever may
+// not read users learns of no others: not whether there is one, nor its id.
 func (s *Service) target(ctx context.Context, app Application, a actor, ref string) (UserRecord, error) {
-	return a.governed(s.resolve(ctx, app, ref))
-}
-
-// governed passes on what resolve returned, if a governs that user. Whoever may not
-// read users learns of no others, not even whether they exist.
-func (a actor) governed(rec UserRecord, err error) (UserRecord, error) {
-	if errors.Is(err, ErrNotFound) && !a.may(ReadUsers) || err == nil && !a.governs(&rec.User) {
+	blind := !a.may(ReadUsers)
+	if _, isID := parseID(ref); blind && !isID {
+		return UserRecord{}, &ForbiddenError{}
+	}
+	rec, err := s.resolve(ctx, app, ref)
+	if blind && errors.Is(err, ErrNotFound) || err == nil && !a.governs(&rec.User) {
 		return UserRecord{}, &ForbiddenError{}
 	}
 	return rec, err
 }
 
-// change runs do on the user that find returns, and again on what that returns then
-// where another writer came between, unless the caller asked for a version.
-func (s *Service) change(ctx context.Context, ifVersion int64, find func() (UserRecord, error), do func(*UserRecord) error) (UserRecord, error) {
-	for tried, vanished := int64(0), false; ; {
-		rec, err := find()
+// maxVanished is how often a change begins again because a role of the user was deleted.
+const maxVanished = 10
+
+// change runs do on the user that find returns for ref. Where another writer came
+// between it does so again, by the user's id, unless the caller asked for a version: a
+// name can be another user's by then.
+func (s *Service) change(
+	ctx context.Context, ref string, ifVersion int64, find func(ref string) (UserRecord, error), do func(*UserRecord) error,
+) (UserRecord, error) {
+	for tried, vanished := int64(0), 0; ; {
+		rec, err := find(ref)
 		if err != nil {
 			return UserRecord{}, err
 		}
@@ -202,12 +209,13 @@ func (s *Service) change(ctx context.Context, ifVersion int64, find func() (User
 		if rec.Version == tried {
 			return UserRecord{}, errStale
 		}
-		tried = rec.Version
+		ref, tried = rec.ID, rec.Version
 
 		err = do(&rec)
 		switch {
-		case errors.Is(err, ErrUnknownRole) && !s.hostTx && !vanished:
-			vanished, tried = true, 0 // a role of the change; the version stays
+		case errors.Is(err, ErrUnknownRole) && !s.hostTx && vanished < maxVanished:
+			tried = 0 // the version stays
+			vanished++
 		case errors.Is(err, ErrUnknownRole):
 			return UserRecord{}, errStale
 		case !errors.Is(err, ErrStale) || ifVersion != 0:
@@ -270,7 +278,19 @@ func (s *Service) edit(ctx context.Context, app Application, a actor, rec *UserR
 		return nil, &ForbiddenError{}
 	}
 	ed.record.DateUpdated = s.now()
-	return &UserEdit{UserRecord: ed.record, DropTokens: ed.record.EmailKey != rec.EmailKey}, nil
+	return &UserEdit{
+		UserRecord: ed.record,
+		DropTokens: ed.record.EmailKey != rec.EmailKey,
+		DropIssued: mayMore(&rec.User, &ed.record.User),
+	}, nil
+}
+
+// mayMore reports whether a user has a role, or the access to the dashboard, that it had
+// not.
+func mayMore(was, is *User) bool {
+	had := func(r Role) bool { return slices.ContainsFunc(was.Roles, func(o Role) bool { return o.ID == r.ID }) }
+	return is.AllowDashboardAccess && !was.AllowDashboardAccess ||
+		slices.ContainsFunc(is.Roles, func(r Role) bool { return !had(r) })
 }
 
 // edit is the state of one change. It is a creation, so that a changed member meets

@@ -702,3 +702,205 @@ func TestChangePasswordOfOnesOwnNotOverAnother(t *testing.T) {
 		t.Errorf("the other's: %v", err)
 	}
 }
+
+// A name can be another user's when a change begins again: it goes on with the user that
+// it was for.
+func TestChangesFollowTheirUser(t *testing.T) {
+	t.Parallel()
+	for op := range (&world{}).onUsers() {
+		if op == "IssueSetPasswordToken" || op == "UpdateUser,whole" {
+			continue
+		}
+		for _, sameVersion := range []bool{false, true} {
+			store := memstore.New()
+			plain := newServiceOn(t, store, users.Options{})
+			ann := addUser(t, t.Context(), plain, "ann")
+			bob := addUser(t, t.Context(), plain, "bob")
+			for _, u := range []*users.User{ann, bob} {
+				if _, err := plain.SetStatus(t.Context(), apiKey, u.ID, users.Status{IsApproved: ptr(false)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !sameVersion { // once "ann" is bob's
+				if _, err := plain.UpdateUser(t.Context(), apiKey, bob.ID, users.UserChange{Name: ptr("Bob")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			handed := false
+			svc := plain.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+				if (m == storefake.EditUser || m == storefake.DeleteUser || m == storefake.SetUserStatus) && !handed {
+					handed = true
+					for ref, name := range map[string]string{ann.ID: "anna"} {
+						if _, err := plain.UpdateUser(context.WithoutCancel(t.Context()), apiKey, ref, users.UserChange{UserName: &name}); err != nil {
+							t.Error(err)
+						}
+					}
+					if _, err := plain.UpdateUser(context.WithoutCancel(t.Context()), apiKey, bob.ID, users.UserChange{UserName: ptr("ann")}); err != nil {
+						t.Error(err)
+					}
+				}
+				return do()
+			}))
+			before := get(t, plain, bob.ID)
+			err := (&world{svc: svc}).onUsers()[op](t.Context(), "ann")
+			equal(t, op, class(err), "ok")
+			after, err := plain.User(t.Context(), apiKey, bob.ID)
+			if err != nil || after.Email != before.Email || after.IsApproved || !after.PasswordChanged.Equal(before.PasswordChanged) {
+				t.Errorf("%s: the other user: got %+v, %v", op, after, err)
+			}
+		}
+	}
+}
+
+// A password is judged by what the user is called when it is set.
+func TestPolicyJudgesTheUserAsItIsChanged(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	plain := newServiceOn(t, store, users.Options{})
+	u := addUser(t, t.Context(), plain, "ann")
+	raced := false
+	svc := plain.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.EditUser && !raced {
+			raced = true
+			if _, err := plain.UpdateUser(context.WithoutCancel(t.Context()), apiKey, u.ID, users.UserChange{UserName: ptr("quillfeather-ann")}); err != nil {
+				t.Error(err)
+			}
+		}
+		return do()
+	}))
+	err := svc.ChangePassword(t.Context(), apiKey, u.ID, users.ChangePasswordParams{NewPassword: password.New("quillfeather-ann")})
+	equal(t, "the name as a password", len(findings(t, err)), 1)
+}
+
+// Roles that go one after the other do not fail a change that is not about them.
+func TestChangeOutlivesRolesThatGo(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	plain := newServiceOn(t, store, users.Options{})
+	p := params("ann")
+	var roles []users.Role
+	for i := range 4 {
+		roles = append(roles, addRole(t, plain, fmt.Sprint("role", i)))
+		p.Roles = append(p.Roles, users.RoleRef{ID: roles[i].ID})
+	}
+	if _, err := plain.Create(t.Context(), apiKey, p); err != nil {
+		t.Fatal(err)
+	}
+	svc := plain.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.EditUser && len(roles) > 1 {
+			if err := plain.DeleteRole(context.WithoutCancel(t.Context()), apiKey, roles[0].ID); err != nil {
+				t.Error(err)
+			}
+			roles = roles[1:]
+		}
+		return do()
+	}))
+	u, err := svc.UpdateUser(t.Context(), apiKey, "ann", users.UserChange{Name: ptr("Ann")})
+	if err != nil || u.Name != "Ann" || len(u.Roles) != 1 {
+		t.Errorf("got %+v, %v, want the new name and the role that is left", u, err)
+	}
+}
+
+// Who was given a token for a user could take it over once the user may more.
+func TestIssuedTokensEndWhereTheUserMayMore(t *testing.T) {
+	t.Parallel()
+	for what, tt := range map[string]struct {
+		more users.UserChange
+		ends bool
+	}{
+		"a role":                  {users.UserChange{Roles: ptr(roleRefs("chief", "editor"))}, true},
+		"another role":            {users.UserChange{Roles: ptr(roleRefs("chief"))}, true},
+		"access to the dashboard": {users.UserChange{AllowDashboardAccess: ptr(true)}, true},
+		"no role":                 {users.UserChange{Roles: ptr([]users.RoleRef{})}, false},
+		"a name":                  {users.UserChange{Name: ptr("Ann")}, false},
+	} {
+		for _, racing := range []bool{false, true} {
+			store := memstore.New()
+			plain := newServiceOn(t, store, users.Options{})
+			addRole(t, plain, "editor")
+			addRole(t, plain, "chief")
+			p := params("ann")
+			p.Roles = roleRefs("editor")
+			u, err := plain.Create(t.Context(), apiKey, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mailed := mailedToken(t, plain, u)
+			promote := func() {
+				if _, err := plain.UpdateUser(context.WithoutCancel(t.Context()), apiKey, u.ID, tt.more); err != nil {
+					t.Error(err)
+				}
+			}
+			svc := plain.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+				if racing && m == storefake.CreateToken { // the user was judged before
+					promote()
+				}
+				return do()
+			}))
+			issuer := as(t.Context(), users.Caller{ID: "i", APIKey: apiKey, Permissions: users.IssueTokens | users.AssignRoles, AssignableRoles: roleRefs("editor")})
+			token, err := svc.IssueSetPasswordToken(issuer, apiKey, u.ID)
+			if racing && tt.ends {
+				equal(t, what+", while it is issued", class(err), "forbidden")
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if !racing {
+				promote()
+			}
+			if tt.ends {
+				equal(t, what+": the token", class(plain.SetPassword(t.Context(), apiKey, token.Secret, password.New(newSecret))), "bad token")
+				equal(t, what+": the mailed one", class(plain.SetPassword(t.Context(), apiKey, mailed, password.New(newSecret))), "ok")
+			} else {
+				equal(t, what+": the token", class(plain.SetPassword(t.Context(), apiKey, token.Secret, password.New(newSecret))), "ok")
+			}
+		}
+	}
+}
+
+// A token that was issued for the former address is worth nothing, however late it is
+// stored.
+func TestIssuedTokenIsBoundToItsAddress(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	plain := newServiceOn(t, store, users.Options{})
+	u := addUser(t, t.Context(), plain, "ann")
+	svc := plain.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.CreateToken {
+			if _, err := plain.UpdateUser(context.WithoutCancel(t.Context()), apiKey, u.ID, users.UserChange{Email: ptr("new@example.com")}); err != nil {
+				t.Error(err)
+			}
+		}
+		return do()
+	}))
+	token := issue(t, svc, u.ID)
+	equal(t, "the token", class(plain.SetPassword(t.Context(), apiKey, token.Secret, password.New(newSecret))), "bad token")
+}
+
+// Who may not sign in may not change its password either.
+func TestChangePasswordOfOnesOwnAsSigningIn(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{})
+	u := addUser(t, t.Context(), svc, "ann")
+	own := as(t.Context(), users.Caller{APIKey: apiKey, UserID: u.ID})
+	change := func(old string) string {
+		return class(svc.ChangePassword(own, apiKey, u.ID, users.ChangePasswordParams{NewPassword: password.New(newSecret), OldPassword: password.New(old)}))
+	}
+	for _, tt := range []struct {
+		status users.Status
+		want   string
+	}{{users.Status{IsLockedOut: ptr(true)}, "locked out"}, {users.Status{IsLockedOut: ptr(false), IsApproved: ptr(false)}, "not approved"}} {
+		if _, err := svc.SetStatus(t.Context(), apiKey, u.ID, tt.status); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "a wrong one", change(newSecret), "bad credentials")
+		equal(t, "the right one", change(secret), tt.want)
+		equal(t, "signing in", signIn(t.Context(), svc, "ann", secret), tt.want)
+	}
+	for _, ref := range []string{u.ID, "ann", "ann@example.com"} {
+		if got, err := svc.User(own, apiKey, ref); err != nil || got.ID != u.ID {
+			t.Errorf("itself as %s: got %v, %v", ref, got, err)
+		}
+	}
+}

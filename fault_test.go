@@ -161,6 +161,7 @@ func TestOtherOperationsPassTheStoresErrorOn(t *testing.T) {
 	store := memstore.New()
 	sound := newServiceOn(t, store, users.Options{})
 	role, user := addRole(t, sound, "editor"), addUser(t, t.Context(), sound, "alice")
+	other := addUser(t, t.Context(), sound, "bob")
 	ctx := t.Context()
 	find := []storefake.Method{storefake.FindApplication, storefake.FindUsers}
 	n := 0
@@ -202,8 +203,8 @@ func TestOtherOperationsPassTheStoresErrorOn(t *testing.T) {
 			return svc.ChangePassword(ctx, apiKey, user.ID, users.ChangePasswordParams{NewPassword: password.New(secret)})
 		}},
 		{"ChangePassword/own", append(slices.Clone(find), storefake.BeginLogin, storefake.EndLogin, storefake.EditUser), func(svc *users.Service) error {
-			own := as(ctx, users.Caller{APIKey: apiKey, UserID: user.ID})
-			return svc.ChangePassword(own, apiKey, user.ID, users.ChangePasswordParams{NewPassword: password.New(secret), OldPassword: password.New(secret)})
+			own := as(ctx, users.Caller{APIKey: apiKey, UserID: other.ID})
+			return svc.ChangePassword(own, apiKey, other.ID, users.ChangePasswordParams{NewPassword: password.New(secret), OldPassword: password.New(secret)})
 		}},
 		{"Authenticate", append(slices.Clone(find), storefake.BeginLogin, storefake.EndLogin), func(svc *users.Service) error {
 			err := ignore(svc.Authenticate(ctx, apiKey, "alice", password.New(secret)))

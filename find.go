@@ -23,9 +23,9 @@ const (
 )
 
 // User returns the user whose id, user name or e-mail address is ref. It needs
-// ReadUsers. A caller without that may read by id itself (Caller.UserID) and, with
-// CreateUsers, the users that it created; anything else is ErrForbidden to it,
-// whether it exists or not.
+// ReadUsers. A caller without that may read itself (Caller.UserID) and, with CreateUsers,
+// by id the users that it created; anything else is ErrForbidden to it, whether it exists
+// or not.
 func (s *Service) User(ctx context.Context, apiKey, ref string) (*User, error) {
 	app, c, err := s.authorize(ctx, apiKey, 0)
 	if err != nil {
@@ -39,14 +39,14 @@ func (s *Service) User(ctx context.Context, apiKey, ref string) (*User, error) {
 		return answer(rec.User), nil
 	}
 
-	id, isID := parseID(ref)
-	creates := c.may(CreateUsers) && c.ID != ""
-	if !isID || !creates && !c.is(id) {
+	_, isID := parseID(ref)
+	creates := isID && c.may(CreateUsers) && c.ID != ""
+	if !creates && c.UserID == "" {
 		return nil, &ForbiddenError{}
 	}
-	rec, err := s.resolve(ctx, app, id)
+	rec, err := s.resolve(ctx, app, ref)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && !c.is(id) && (!creates || rec.CreatedBy != c.ID):
+	case errors.Is(err, ErrNotFound), err == nil && !c.is(rec.ID) && (!creates || rec.CreatedBy != c.ID):
 		return nil, &ForbiddenError{}
 	case err != nil:
 		return nil, err

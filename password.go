@@ -29,25 +29,29 @@ type Token struct {
 	Expires time.Time
 }
 
-// IssueSetPasswordToken makes a token for the user with this id, for a host
-// that delivers it by itself. It needs the permission IssueTokens, and the caller must
-// govern the user, see UpdateUser: who has the token sets the password. Earlier tokens
-// stay good until one is used, or the user's address changes.
-func (s *Service) IssueSetPasswordToken(ctx context.Context, apiKey, userID string) (Token, error) {
+// IssueSetPasswordToken makes a token for the user whose id, user name or e-mail address
+// is ref, for a host that delivers it by itself. It needs the permission IssueTokens, and
+// the caller must govern the user, see UpdateUser: who has the token sets the password.
+// Earlier tokens stay good until one is used, the user's address changes, or the user may
+// more than it did.
+func (s *Service) IssueSetPasswordToken(ctx context.Context, apiKey, ref string) (Token, error) {
 	app, a, err := s.authorize(ctx, apiKey, IssueTokens)
 	if err != nil {
 		return Token{}, err
 	}
-	id, ok := parseID(userID)
-	if !ok {
-		_, err := a.governed(UserRecord{}, ErrNotFound)
-		return Token{}, err
-	}
-	rec, err := s.target(ctx, app, a, id)
+	rec, err := s.target(ctx, app, a, ref)
 	if err != nil {
 		return Token{}, err
 	}
-	return s.issueToken(ctx, TokenRecord{ApplicationID: app.ID, UserID: rec.ID})
+	token, err := s.issueToken(ctx, TokenRecord{ApplicationID: app.ID, UserID: rec.ID, EmailKey: rec.EmailKey})
+	if err != nil {
+		return Token{}, err
+	}
+	// Whoever gave the user more before the token was there did not end it.
+	if _, err := s.target(ctx, app, a, rec.ID); err != nil {
+		return Token{}, err
+	}
+	return token, nil
 }
 
 // issueToken stores rec, which says whose token it is, with a new secret.

@@ -24,7 +24,8 @@ type ChangePasswordParams struct {
 // password, and ends all its set-password tokens and a lock after failed sign-ins. It
 // needs the permission SetPasswords and a caller that governs the user, see UpdateUser;
 // or the caller is the user itself (Caller.UserID) and OldPassword is right: a wrong
-// one is ErrBadCredentials and counts as a failed sign-in, see Authenticate.
+// one is ErrBadCredentials and counts as a failed sign-in, see Authenticate, and who
+// may not sign in is told so as there.
 //
 // A password that the policy refuses is a *ValidationError at "/newPassword", a missing
 // old one at "/oldPassword". Other errors are those of UpdateUser and ErrOverloaded.
@@ -56,13 +57,13 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 	}
 
 	var hash, proved password.Hash
-	find := func() (UserRecord, error) { return s.passwordTarget(ctx, app, a, ref) }
-	_, err = s.change(ctx, p.IfVersion, find, func(rec *UserRecord) error {
+	find := func(ref string) (UserRecord, error) { return s.passwordTarget(ctx, app, a, ref) }
+	_, err = s.change(ctx, ref, p.IfVersion, find, func(rec *UserRecord) error {
 		own := a.is(rec.ID)
+		if err := s.checkChange(p, own, app, &rec.User); err != nil || !write {
+			return err
+		}
 		if hash.IsZero() {
-			if err := s.checkChange(p, own, app, &rec.User); err != nil || !write {
-				return err
-			}
 			if err := wanted(p.IfVersion, rec); err != nil {
 				return err
 			}
@@ -95,14 +96,16 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 // passwordTarget returns the user whose password a may change: itself, or one that it
 // governs.
 func (s *Service) passwordTarget(ctx context.Context, app Application, a actor, ref string) (UserRecord, error) {
-	rec, err := s.resolve(ctx, app, ref)
-	switch {
-	case err == nil && a.is(rec.ID):
-		return rec, nil
-	case !a.may(SetPasswords) && (err == nil || errors.Is(err, ErrNotFound)):
+	if a.UserID != "" {
+		rec, err := s.resolve(ctx, app, ref)
+		if err == nil && a.is(rec.ID) || err != nil && !errors.Is(err, ErrNotFound) {
+			return rec, err
+		}
+	}
+	if !a.may(SetPasswords) {
 		return UserRecord{}, &ForbiddenError{}
 	}
-	return a.governed(rec, err)
+	return s.target(ctx, app, a, ref)
 }
 
 // checkChange judges the parameters before anything is hashed.
@@ -126,7 +129,10 @@ func (s *Service) proveOld(ctx context.Context, apiKey string, rec *UserRecord, 
 		return ErrBadCredentials
 	}
 	end := LoginEnd{ApplicationID: rec.ApplicationID, UserID: rec.ID}
-	return stored("change password", s.logins.EndLogin(ctx, end))
+	if err := s.logins.EndLogin(ctx, end); err != nil {
+		return stored("change password", err)
+	}
+	return mayEnter(&rec.User)
 }
 
 // passwordChanged returns the message about it, if one is asked for, but for whom it

@@ -64,8 +64,9 @@ const refusalTick = 100 * time.Millisecond
 // a growing time; see Options.Lockout. Guesses during a lock are not judged. A right
 // password, one that is set by a mailed link at any time, and one that ChangePassword
 // sets, end the count and the lock. A right password whose hash is out of date is
-// hashed anew. Authenticate passes through Options.Gate, in a queue of its
-// application's sign-ins: ErrOverloaded.
+// hashed anew, if that can be done within a second. Authenticate passes through
+// Options.Gate, in a queue of its application's sign-ins: ErrOverloaded, and then nothing
+// was counted.
 func (s *Service) Authenticate(ctx context.Context, apiKey, login string, pw password.Secret) (*User, error) {
 	start := time.Now()
 	login = strings.TrimSpace(login)
@@ -114,86 +115,104 @@ func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw passw
 		return nil, ErrBadCredentials
 	}
 
+	refusal := mayEnter(&rec.User)
 	end := LoginEnd{ApplicationID: app.ID, UserID: rec.ID, OldHash: rec.Hash}
-	if rec.IsApproved && !rec.IsLockedOut {
+	if refusal == nil {
 		end.Now = s.now()
-	}
-	if match.Outdated {
-		// Not worth refusing a right password for: it is tried again next time.
-		if fresh, err := s.hashPassword(ctx, loginShare(apiKey), pw); err == nil {
-			end.Hash = fresh
-		}
 	}
 	if err := s.logins.EndLogin(ctx, end); err != nil {
 		return nil, stored("authenticate", err)
 	}
-	switch {
-	case rec.IsLockedOut:
-		return nil, ErrLockedOut
-	case !rec.IsApproved:
-		return nil, ErrNotApproved
+	if match.Outdated {
+		s.rehash(ctx, apiKey, end, pw)
+	}
+	if refusal != nil {
+		return nil, refusal
 	}
 	return answer(rec.User), nil
 }
 
-// verify judges pw against rec, which may be nobody. The failure is counted before it
-// is known: guesses that arrive together would all be judged otherwise, before the
-// first of them counts. Where pw is right the caller ends the count.
-func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw password.Secret) (password.Match, error) {
-	if s.logins == nil {
-		return password.Match{}, lacks("LoginStore")
+// mayEnter says why a user whose password was right may not sign in all the same.
+func mayEnter(u *User) error {
+	switch {
+	case u.IsLockedOut:
+		return ErrLockedOut
+	case !u.IsApproved:
+		return ErrNotApproved
 	}
-	allowed, err := s.logins.BeginLogin(ctx, LoginAttempt{
-		ApplicationID: rec.ApplicationID, UserID: rec.ID,
-		Free: s.opts.Lockout.Free, First: s.opts.Lockout.First, Max: s.opts.Lockout.Max,
-	})
-	if err != nil {
-		return password.Match{}, stored("authenticate", err)
-	}
+	return nil
+}
 
-	hash := rec.Hash
-	if !allowed {
-		hash = password.Hash{}
+// rehashPatience is how long a sign-in waits for its turn to hash anew.
+const rehashPatience = time.Second
+
+// rehash replaces a hash that is out of date. It is not worth failing a sign-in for, or
+// holding it up: what fails is tried again at the next one.
+func (s *Service) rehash(ctx context.Context, apiKey string, end LoginEnd, pw password.Secret) {
+	ctx, cancel := context.WithTimeout(ctx, rehashPatience)
+	defer cancel()
+	fresh, err := s.hashPassword(ctx, loginShare(apiKey), pw)
+	if err != nil {
+		return
 	}
-	return s.match(ctx, apiKey, hash, pw)
+	end.Hash = fresh
+	_ = s.logins.EndLogin(ctx, end)
+}
+
+// verify judges pw against rec, which may be nobody, through the gate. The failure is
+// counted before it is known: guesses that arrive together would all be judged
+// otherwise, before the first of them counts. And it is counted once the gate admits it:
+// what is not judged is no failure. Where pw is right the caller ends the count.
+func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw password.Secret) (m password.Match, err error) {
+	if s.logins == nil {
+		return m, lacks("LoginStore")
+	}
+	share := loginShare(apiKey)
+	dummy, err := s.dummyHash(ctx, share)
+	if err != nil {
+		return m, err
+	}
+	err = pass(ctx, s.opts.Gate, share, max(s.opts.Hasher.Memory(rec.Hash), s.opts.Hasher.Memory(dummy)), func() error {
+		allowed, err := s.logins.BeginLogin(ctx, LoginAttempt{
+			ApplicationID: rec.ApplicationID, UserID: rec.ID,
+			Free: s.opts.Lockout.Free, First: s.opts.Lockout.First, Max: s.opts.Lockout.Max,
+		})
+		if err != nil {
+			return err
+		}
+		hash := rec.Hash
+		if !allowed {
+			hash = password.Hash{}
+		}
+		m, err = s.match(hash, dummy, pw)
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrOverloaded) {
+		err = stored("authenticate", err)
+	}
+	return m, err
 }
 
 // loginShare is the share of the gate in which sign-ins of an application wait; see
 // passwordShare.
 func loginShare(apiKey string) string { return apiKey + "\x00login" }
 
-// match verifies pw through the gate. A zero hash, and one that the Hasher can't
-// verify, take the work of one that it can, and match nothing.
-func (s *Service) match(ctx context.Context, apiKey string, h password.Hash, pw password.Secret) (m password.Match, err error) {
+// match compares pw with h. A zero hash, and one that the Hasher can't verify, take the
+// work of dummy, and match nothing.
+func (s *Service) match(h, dummy password.Hash, pw password.Secret) (password.Match, error) {
 	text, err := password.Normalize(pw)
-	if err != nil {
-		h = password.Hash{} // what can't be a password matches nothing, after the same work
-	}
-	dummy, err := s.dummyHash(ctx, loginShare(apiKey))
-	if err != nil {
-		return m, err
-	}
-	err = pass(ctx, s.opts.Gate, loginShare(apiKey), max(s.opts.Hasher.Memory(h), s.opts.Hasher.Memory(dummy)), func() error {
-		if !h.IsZero() {
-			if m, err = s.opts.Hasher.Verify(h, text); err == nil {
-				return nil
-			} else if !errors.Is(err, password.ErrUnknownHash) && !errors.Is(err, password.ErrTooLong) {
-				return &hasherError{err}
-			}
+	if err == nil && !h.IsZero() { // what can't be a password matches nothing, after the same work
+		m, err := s.opts.Hasher.Verify(h, text)
+		if err == nil {
+			return m, nil
+		} else if !errors.Is(err, password.ErrUnknownHash) && !errors.Is(err, password.ErrTooLong) {
+			return password.Match{}, &hasherError{err}
 		}
-		m = password.Match{}
-		_, err = s.opts.Hasher.Verify(dummy, text)
-		if errors.Is(err, password.ErrTooLong) {
-			return nil
-		} else if err != nil {
-			return &hasherError{err}
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, ErrOverloaded) {
-		err = fmt.Errorf("users: verify: %w", err)
 	}
-	return m, err
+	if _, err := s.opts.Hasher.Verify(dummy, text); err != nil && !errors.Is(err, password.ErrTooLong) {
+		return password.Match{}, &hasherError{err}
+	}
+	return password.Match{}, nil
 }
 
 // dummyHash returns a hash of a password that nobody has. Once it is made it is kept.

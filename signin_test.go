@@ -365,3 +365,77 @@ func TestSignInsWaitForTheirTurn(t *testing.T) {
 		equal(t, "answered, refused", [2]int64{ok.Load(), overloaded.Load()}, [2]int64{6, 14})
 	})
 }
+
+// What the gate does not admit is not judged, and so is no failure: the right password is
+// not locked out by a crowd.
+func TestWhatIsNotJudgedIsNoFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, j := memstore.New(), newJudge()
+		svc := newServiceOn(t, store, users.Options{Hasher: j, Gate: gate, Lockout: users.Lockout{Free: 2}})
+		addUser(t, t.Context(), svc, "ann")
+		signIn(t.Context(), svc, "nobody", secret) // the hash that stands for nobody's is made
+		j.during = func() { time.Sleep(time.Second) }
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() { signIn(t.Context(), svc, "nobody", secret) })
+		}
+		synctest.Wait()
+		for range 5 {
+			equal(t, "while the queue is full", signIn(t.Context(), svc, "ann", secret), "overloaded")
+		}
+		all.Wait()
+		busy := make(chan bool)
+		j.during = func() { <-busy }
+		all.Go(func() { signIn(t.Context(), svc, "nobody", secret) })
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = svc.Authenticate(ctx, apiKey, "ann", password.New(secret))
+		if err == nil || !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
+			t.Errorf("who gives up in the queue: got %v", err)
+		}
+		close(busy)
+		all.Wait()
+		equal(t, "failures", recordOf(t, svc, store, "ann").Login.Failures, 0)
+		equal(t, "afterwards", signIn(t.Context(), svc, "ann", secret), "ok")
+	})
+}
+
+// A hash that is out of date holds up nobody whose password is right.
+func TestRehashWaitsForNoLongerThanASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate, err := password.NewGate(&password.GateOptions{Slots: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, j := memstore.New(), newJudge()
+		j.outdated = true
+		svc := newServiceOn(t, store, users.Options{Hasher: j, Gate: gate})
+		addUser(t, t.Context(), svc, "ann")
+		signIn(t.Context(), svc, "nobody", secret)
+		busy := make(chan bool)
+		slow := svc.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+			err := do()
+			if m == storefake.EndLogin && j.during == nil { // from here on the gate is held
+				j.during = func() { <-busy }
+				go signIn(t.Context(), svc, "nobody", secret)
+				synctest.Wait()
+			}
+			return err
+		}))
+		start := time.Now()
+		equal(t, "the answer", signIn(t.Context(), slow, "ann", secret), "ok")
+		equal(t, "time", time.Since(start), time.Second)
+		close(busy)
+		synctest.Wait()
+		if last := recordOf(t, svc, store, "ann").Login; last.LastLogin.IsZero() || last.Failures != 0 {
+			t.Errorf("got %+v, want the sign-in noted", last)
+		}
+	})
+}

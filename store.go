@@ -204,9 +204,8 @@ type UserRecord struct {
 	// 1,024 bytes, not unique.
 	DisplayKey string
 	// Hash is empty while the user has no usable password.
-	Hash            password.Hash
-	PasswordChanged time.Time // zero: never had one
-	Login           LoginState
+	Hash  password.Hash
+	Login LoginState
 }
 
 // LoginState is what sign-ins leave behind.

@@ -38,8 +38,8 @@ type UserEdit struct {
 	// SetHash replaces Hash and PasswordChanged too, and ends a lock after failed
 	// sign-ins (Login: Failures 0, LockedUntil zero).
 	SetHash bool
-	// DropTokens deletes the user's tokens.
-	DropTokens bool
+	// DropTokens deletes the user's tokens, DropIssued those without a NotificationID.
+	DropTokens, DropIssued bool
 	// Notifications are added with the change, at most one of each kind; a zero
 	// Created or Due is now. Where one of the kind is pending already it stays, and
 	// none is added.

@@ -129,7 +129,7 @@ type TokenStore interface {
 	FindToken(ctx context.Context, applicationID string, sum [32]byte) (TokenRecord, error)
 	// RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login:
 	// Failures 0, LockedUntil zero; IsLockedOut stays), sets EmailVerified to r.Now if
-	// the token has an EmailKey, adds one to the version and deletes all tokens of the
+	// the token has a NotificationID, adds one to the version and deletes all tokens of the
 	// user, in one transaction, if the token exists,
 	// is alive and has an EmailKey that is empty or still the user's:
 	// otherwise ErrBadToken and nothing changes. Of several calls with one token
@@ -142,7 +142,7 @@ type TokenRecord struct {
 	ApplicationID, UserID string
 	Sum                   [32]byte // SHA-256 of the token
 	Purpose               string   // PurposeSetPassword
-	EmailKey              string   // of the address that it is sent to; empty: not known
+	EmailKey              string   // of the address that the user had; empty: not known
 	NotificationID        string   // of the message that carries it; empty: the host delivers it
 	Created               time.Time
 	Lifetime              time.Duration // from the call on; 0 or less: dead

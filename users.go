@@ -34,6 +34,9 @@ type User struct {
 	// EmailVerified is when it was proved that the user gets mail at Email, by the use
 	// of a token that was sent there; zero: not yet.
 	EmailVerified time.Time `json:"-"`
+	// PasswordChanged is when the password was set; zero: never. A session that is older
+	// is one of an earlier password.
+	PasswordChanged time.Time `json:"-"`
 	// Version counts changes, from 1; sign-ins are none. See UserChange.IfVersion.
 	Version int64 `json:"-"`
 }

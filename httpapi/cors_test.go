@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gousers/users"
-	"github.com/gousers/users/httpapi"
 )
 
 // A browser asks with OPTIONS first, without credentials, whatever it will then ask for.
@@ -24,8 +23,8 @@ func TestAPreflightIsAnsweredBeforeAnythingElse(t *testing.T) {
 	})
 	for _, path := range []string{"/v1/demo/users", "/v1/demo/users/ann/lock", "/v1/demo/login", "/v1/nobody/users", "/v1/demo/nowhere", "/elsewhere"} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
-			w := a.ask(request("OPTIONS", path, "", "Authorization", "", "Origin", pageOrigin, "Access-Control-Request-Method", method))
-			if w.Code != 204 || w.Body.Len() > 0 || w.Header().Get("Access-Control-Allow-Origin") != pageOrigin ||
+			w := a.tell(request("OPTIONS", path, "", "Authorization", "", "Origin", appOrigin, "Access-Control-Request-Method", method))
+			if w.Code != 204 || w.Body.Len() > 0 || w.Header().Get("Access-Control-Allow-Origin") != appOrigin ||
 				!strings.Contains(w.Header().Get("Access-Control-Allow-Methods")+",", method+",") {
 				t.Errorf("%s %s: got %d %q %v", method, path, w.Code, w.Body, w.Header())
 			}
@@ -35,14 +34,14 @@ func TestAPreflightIsAnsweredBeforeAnythingElse(t *testing.T) {
 	// From elsewhere, and where it is no preflight, OPTIONS is what it is without Interop.
 	for _, headers := range [][]string{
 		{"Origin", "https://evil.example", "Access-Control-Request-Method", "PUT"},
-		{"Origin", pageOrigin},
+		{"Origin", appOrigin},
 		{"Access-Control-Request-Method", "PUT"},
 	} {
-		w := a.ask(request("OPTIONS", "/v1/demo/users", "", headers...))
+		w := a.tell(request("OPTIONS", "/v1/demo/users", "", headers...))
 		if w.Code != 204 || w.Header().Get("Allow") == "" || w.Header().Get("Access-Control-Allow-Methods") != "" {
 			t.Errorf("%q: got %d %v", headers, w.Code, w.Header())
 		}
-		if w := a.ask(request("OPTIONS", "/v1/demo/nowhere", "", headers...)); w.Code != 404 {
+		if w := a.tell(request("OPTIONS", "/v1/demo/nowhere", "", headers...)); w.Code != 404 {
 			t.Errorf("%q: got %d for a path that is none", headers, w.Code)
 		}
 	}
@@ -65,7 +64,7 @@ func TestAPreflightAllowsTheHeadersThatAPageAsksFor(t *testing.T) {
 		strings.Repeat("a", 64):          own + ", " + strings.Repeat("a", 64),
 		many:                             own + ", x-a",
 	} {
-		w := a.ask(request("OPTIONS", "/v1/demo/users", "", "Origin", pageOrigin,
+		w := a.tell(request("OPTIONS", "/v1/demo/users", "", "Origin", appOrigin,
 			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", asked))
 		if got := w.Header().Get("Access-Control-Allow-Headers"); got != want {
 			t.Errorf("%.80q: got %q, want %q", asked, got, want)
@@ -76,7 +75,7 @@ func TestAPreflightAllowsTheHeadersThatAPageAsksFor(t *testing.T) {
 	for i := range 100 {
 		names = append(names, "x-"+strings.Repeat("a", i%50)+"-"+string(rune('a'+i%26)))
 	}
-	w := a.ask(request("OPTIONS", "/v1/demo/users", "", "Origin", pageOrigin,
+	w := a.tell(request("OPTIONS", "/v1/demo/users", "", "Origin", appOrigin,
 		"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", strings.Join(names, ",")))
 	if got := strings.Count(w.Header().Get("Access-Control-Allow-Headers"), ",") + 1; got != 5+32 {
 		t.Errorf("100 headers: %d are allowed, want 37", got)
@@ -86,7 +85,7 @@ func TestAPreflightAllowsTheHeadersThatAPageAsksFor(t *testing.T) {
 // A page can read what went wrong, whatever that was.
 func TestErrorsAcrossOriginsCanBeRead(t *testing.T) {
 	t.Parallel()
-	origin := []string{"Origin", pageOrigin}
+	origin := []string{"Origin", appOrigin}
 	for what, tt := range map[string]struct {
 		change func(*setup)
 		r      *http.Request
@@ -108,9 +107,9 @@ func TestErrorsAcrossOriginsCanBeRead(t *testing.T) {
 	} {
 		a := newInterop(t, tt.change)
 		a.user(t.Context(), "ann", "")
-		w := a.ask(tt.r)
+		w := a.tell(tt.r)
 		h := w.Header()
-		if w.Code != tt.want || h.Get("Access-Control-Allow-Origin") != pageOrigin || h.Get("Access-Control-Allow-Credentials") != "true" {
+		if w.Code != tt.want || h.Get("Access-Control-Allow-Origin") != appOrigin || h.Get("Access-Control-Allow-Credentials") != "true" {
 			t.Errorf("%s: got %d %v, want %d that the page can read", what, w.Code, h, tt.want)
 		}
 		for _, name := range []string{"WWW-Authenticate", "Location", "ETag", "Retry-After"} {
@@ -123,7 +122,7 @@ func TestErrorsAcrossOriginsCanBeRead(t *testing.T) {
 	a := newInterop(t, nil)
 	w := httptest.NewRecorder()
 	a.WriteError(w, request("GET", "/own", "", origin...), users.ErrNotFound)
-	if w.Code != 404 || w.Header().Get("Access-Control-Allow-Origin") != pageOrigin || w.Header().Get("Content-Type") != "application/json" {
+	if w.Code != 404 || w.Header().Get("Access-Control-Allow-Origin") != appOrigin || w.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("WriteError: got %d %v", w.Code, w.Header())
 	}
 }
@@ -132,40 +131,12 @@ func TestErrorsAcrossOriginsCanBeRead(t *testing.T) {
 func TestAnswersVaryByOrigin(t *testing.T) {
 	t.Parallel()
 	a := newInterop(t, nil)
-	for _, origin := range []string{"", pageOrigin, "https://evil.example"} {
+	for _, origin := range []string{"", appOrigin, "https://evil.example"} {
 		w := httptest.NewRecorder()
 		w.Header().Set("Vary", "Cookie")
 		a.ServeHTTP(w, request("GET", "/v1/demo/users", "", "Origin", origin))
 		if got := strings.Join(w.Header().Values("Vary"), ", "); got != "Cookie, Origin, Accept" {
 			t.Errorf("from %q: got Vary: %s", origin, got)
-		}
-	}
-}
-
-func TestOriginsMustBeSpeltAsBrowsersDo(t *testing.T) {
-	t.Parallel()
-	svc := newAPI(t, nil).host
-	for origin, want := range map[string]bool{
-		"http://localhost:5173": true, "https://app.example.com": true, "https://[::1]:8443": true, "http://192.0.2.1": true,
-		"https://xn--bcher-kva.example": true, "capacitor://localhost": true, "http://app.example.com:443": true,
-		"https://app.example.com:443": false, "http://app.example.com:80": false, "https://app.example.com:": false,
-		"https://*": false, "https://*.example.com": false, "https://bücher.example": false, "https://app example.com": false,
-		"HTTPS://app.example.com": false, "//app.example.com": false, "file://": false, "https://app.example.com#": false,
-		"https://app.example.com, https://www.example.com": false, "https://app.example.com\r\nx": false,
-	} {
-		o := &httpapi.Interop{Origins: []string{origin}}
-		h, err := httpapi.New(svc, httpapi.BearerTokens(), &httpapi.Options{Interop: o})
-		if (err == nil) != want {
-			t.Errorf("%q: got %v, want it taken: %t", origin, err, want)
-		}
-		if h == nil {
-			continue
-		}
-		o.Origins[0] = "https://evil.example" // New has made a copy
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, request("GET", "/demo/users", "", "Origin", origin))
-		if got := w.Header().Get("Access-Control-Allow-Origin"); got != origin {
-			t.Errorf("%q: got it let in as %q", origin, got)
 		}
 	}
 }

@@ -470,7 +470,12 @@ func TestCallersDoOnlyWhatTheyMay(t *testing.T) {
 			readerToken: {op.ok, map[bool]int{true: op.ok, false: 403}[op.reads], 404},
 			adminToken:  {op.ok, op.ok, 404},
 		} {
-			for target, status := range map[string]int{"plain": want.plain, "boss": want.boss, "nobody": want.nobody, uuid(9): want.nobody} {
+			for target, status := range map[string]int{
+				"plain": want.plain, "plain by id": want.plain, "boss": want.boss, "boss by id": want.boss, "nobody": want.nobody, uuid(9): want.nobody,
+			} {
+				if who == editorToken && target == "plain" { // who may not read names users by id
+					status = 403
+				}
 				a := newAPI(t, func(s *setup) {
 					assignable := []users.RoleRef{{Name: "viewer"}}
 					s.authenticate = httpapi.BearerTokens(
@@ -484,8 +489,12 @@ func TestCallersDoOnlyWhatTheyMay(t *testing.T) {
 				})
 				for name, role := range map[string]string{"plain": "viewer", "boss": "editor"} {
 					p := users.CreateUserParams{UserName: name, Email: name + "@example.com", AutoCreatePassword: true, Roles: []users.RoleRef{{Name: role}}}
-					if _, err := a.host.Create(t.Context(), "demo", p); err != nil {
+					u, err := a.host.Create(t.Context(), "demo", p)
+					if err != nil {
 						t.Fatal(err)
+					}
+					if target == name+" by id" {
+						target = u.ID
 					}
 				}
 				path, q, _ := strings.Cut(op.path, "?")

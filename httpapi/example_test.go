@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
@@ -154,6 +155,56 @@ func ExampleAuthenticator() {
 	// 201
 	// 200
 	// 401 Cookie realm="acme"
+}
+
+// The published clients of this API work as they are. What a token is, the host says:
+// here it is a session, which its Authenticator knows then.
+func ExampleInterop() {
+	sessions := map[string]users.Caller{} // the host's own store, with a lock around it
+	authenticate := func(r *http.Request, apiKey string) (users.Caller, error) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			return users.Caller{}, httpapi.ErrNoCredentials
+		}
+		c, ok := sessions[token]
+		if !ok || c.APIKey != apiKey {
+			return users.Caller{}, httpapi.ErrInvalidToken
+		}
+		return c, nil
+	}
+	signIn := func(_ context.Context, apiKey string, u users.User) (httpapi.AccessToken, error) {
+		token := "4f9a" // rand.Text() elsewhere
+		sessions[token] = users.Caller{ID: u.ID, APIKey: apiKey, UserID: u.ID}
+		return httpapi.AccessToken{Secret: password.New(token), ExpiresIn: 20 * time.Minute}, nil
+	}
+
+	svc := exampleService(users.Options{})
+	api, err := httpapi.New(svc, authenticate, &httpapi.Options{
+		Interop: &httpapi.Interop{Origins: []string{"https://app.example.com"}, SignIn: signIn},
+	})
+	if err != nil {
+		panic(err)
+	}
+	made, err := svc.Create(context.Background(), "acme", users.CreateUserParams{
+		UserName: "alice", Email: "alice@example.com", Name: "Alice A.",
+		Password: password.New("an old lantern in the attic"), ConfirmPassword: password.New("an old lantern in the attic"),
+	})
+	if err != nil {
+		panic(err)
+	}
+
+	w := send(api, "POST", "/acme/login", "grant_type=password&username=alice&password=an+old+lantern+in+the+attic",
+		"Content-Type", "application/x-www-form-urlencoded")
+	fmt.Println(w.Code, w.Body)
+	w = send(api, "GET", "/acme/users/"+users.ShortID(made.ID), "", "Authorization", "Bearer 4f9a", "Origin", "https://app.example.com")
+	var u struct{ Name, DisplayName string }
+	if err := json.Unmarshal(w.Body.Bytes(), &u); err != nil {
+		panic(err)
+	}
+	fmt.Println(w.Header().Get("Access-Control-Allow-Origin"), u.Name, u.DisplayName)
+	// Output:
+	// 201 {"access_token":"4f9a","token_type":"bearer","expires_in":1200}
+	// https://app.example.com alice Alice A.
 }
 
 // A handler of the host's own, beside the API, fails in the same words.

@@ -12,7 +12,7 @@
 //	DELETE /{apiKey}/users/{ref}        delete it: 204
 //	GET    /{apiKey}/users/{ref}/exists            204 or 404
 //	PUT    /{apiKey}/users/{ref}/lock              204; likewise unlock, approve and disapprove
-//	PUT    /{apiKey}/users/{ref}/change-password   {"newPassword","oldPassword"}: 200
+//	PUT    /{apiKey}/users/{ref}/change-password   {"newPassword","oldPassword","sendEmailNotification"}: 200
 //	GET    /{apiKey}/roles              find roles; see Lists
 //	POST   /{apiKey}/roles              create a role: 201 with Location
 //	GET    /{apiKey}/roles/{id}         a role
@@ -29,7 +29,8 @@
 //
 // The host identifies the caller in an [Authenticator]: by a session cookie, a
 // token, a client certificate. [BearerTokens] is one for a fixed set of tokens.
-// recover-password needs no caller: Admit of [users.Options] limits who calls it.
+// recover-password needs no caller, nor does the login of [Interop]: Admit of
+// [users.Options] limits who calls them.
 //
 // # Requests
 //
@@ -54,6 +55,9 @@
 // users/{ref}: a member that is as it was asks for nothing, and what can't be changed
 // is skipped. The body of lock, unlock, approve and disapprove is not looked at.
 //
+// change-password takes sendMailNotification as well, as some clients spell it. The
+// oldPassword is for a user's own change: an administrator's is not looked at.
+//
 // # Lists
 //
 // GET users takes searchQuery, userIds, roleIds, roleNames, isApproved and isLocked,
@@ -62,16 +66,20 @@
 // -userName,email, and page and rpp, by default 1 and 10: such a page tells how many
 // there are on all pages. With limit instead, and from then on with the after of its
 // link to the next page, a page costs the same at any depth and nothing is counted;
-// see [users.FindUsersParams]. A parameter without a value is absent, one that is
+// see [users.FindUsersParams]. With after alone the limit is 10 users or 100 roles. A parameter without a value is absent, one that is
 // unknown is skipped.
 //
 // # Versions
 //
-// Answers with one user have an ETag, a strong one for each form, that names its
-// version (RFC 9110 section 8.8). With it in If-Match, PUT and DELETE of that user
+// An answer that shows one user, or to a PUT that changes one, has an ETag, a strong one
+// for each form, that names the user's version (RFC 9110 section 8.8). Those to lock and
+// the like, and to change-password, have none. A role that is renamed changes no user's
+// version: the ETag stays, although roles are shown. The 204 of a PUT has that of the new
+// version, which RFC 9110 section 9.3.4 keeps for what is stored as it was sent: a client
+// that edits twice needs it. With it in If-Match, PUT and DELETE of that user
 // and of what is below it are done only if it still has this version: otherwise they
-// are 412. Of several tags one must match; weak tags, unknown ones and a header that
-// is malformed never do. Without If-Match nothing that another client changed meanwhile
+// are 412. Of several tags, of which the 20 newest versions count, one must match;
+// weak tags, unknown ones and a header that is malformed never do. Without If-Match nothing that another client changed meanwhile
 // is undone either: changes are applied member by member.
 //
 // # Answers

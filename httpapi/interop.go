@@ -22,7 +22,9 @@ import (
 //     these clients send */* and understand that type alone. The members are the same.
 //   - An id is shown as [users.ShortID] writes it, and read in that form and in its
 //     own: in paths, bodies, userIds and roleIds, of which there can be 500 in that
-//     form. An id goes before a user name that looks the same.
+//     form (any id may stand for two stored ones, and a list holds 1000). An id goes
+//     before a user name that looks the same, so that a new name of 22 to 26 ASCII
+//     letters and digits is refused.
 //   - Links are relative to the application ("users/…"), which these clients put before
 //     them, or absolute if there is an [Options.BaseURL]: set that if others follow
 //     links as well. Those to roles name lookups/roles. Location is as without Interop.
@@ -30,7 +32,11 @@ import (
 //   - The name of a user is its userName, and what is the name otherwise is displayName:
 //     the .NET client takes name for the userName. Both can be sent. A name that is the
 //     userName, as it was or is to be, says nothing; a displayName goes before another
-//     name, unless it is the one that the user has. Fields and sort know it too.
+//     name, unless it is the one that the user has. Fields and sort know it too. Of ann, whose
+//     displayName is Ann:
+//     {"name":"ann","displayName":"Anna"} makes the displayName Anna,
+//     {"name":"Anna","displayName":"Ann"} makes it Anna as well,
+//     {"name":"ann","userName":"anna"} changes the userName alone.
 //   - Browser applications of Origins may call, with credentials (the CORS protocol of
 //     the Fetch standard), and read WWW-Authenticate, Location, ETag and Retry-After.
 //   - POST /{apiKey}/login, or /Login, with a form of grant_type=password, username and

@@ -60,9 +60,6 @@ func (x *exchange) login() (answer, error) {
 // refusedLogin makes a refusal of the user a refusal of the grant. The three look the
 // same to programs; what people read differs once the password was right.
 func refusedLogin(err error) error {
-	if _, fromHost := errors.AsType[*users.HookError](err); fromHost {
-		return err
-	}
 	switch c := classify(err); c.err {
 	case users.ErrBadCredentials, users.ErrLockedOut, users.ErrNotApproved:
 		return &grantError{"invalid_grant", c.detail}

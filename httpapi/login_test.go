@@ -26,14 +26,14 @@ func loginForm(name, pw string) string {
 
 // login asks for a token, with what form says and whatever the client has beside it.
 func (a *api) login(form string, headers ...string) *httptest.ResponseRecorder {
-	return a.ask(request("POST", "/v1/demo/login", form, append([]string{"Content-Type", typeForm, "Authorization", ""}, headers...)...))
+	return a.tell(request("POST", "/v1/demo/login", form, append([]string{"Content-Type", typeForm, "Authorization", ""}, headers...)...))
 }
 
 // RFC 6749 section 5.2, in whichever type a client wants errors.
 func TestALoginIsRefusedAsOAuthHasIt(t *testing.T) {
 	t.Parallel()
 	a := newInterop(t, nil)
-	a.want(201, request("POST", "/v1/demo/users", body("ann", "")))
+	want[any](t, a, 201, request("POST", "/v1/demo/users", body("ann", "")))
 	for form, want := range map[string]string{
 		loginForm("ann", "wrong"):               "invalid_grant",
 		loginForm("", goodPassword):             "invalid_request",
@@ -67,8 +67,8 @@ func TestALoginIsRefusedAsOAuthHasIt(t *testing.T) {
 func TestALoginIsReadFromTheBodyAlone(t *testing.T) {
 	t.Parallel()
 	a := newInterop(t, nil)
-	a.want(201, request("POST", "/v1/demo/users", body("ann", "")))
-	w := a.ask(request("POST", "/v1/demo/login?"+loginForm("ann", goodPassword), "", "Content-Type", typeForm))
+	want[any](t, a, 201, request("POST", "/v1/demo/users", body("ann", "")))
+	w := a.tell(request("POST", "/v1/demo/login?"+loginForm("ann", goodPassword), "", "Content-Type", typeForm))
 	if w.Code != 400 || decode[map[string]any](t, w)["error"] != "invalid_request" {
 		t.Errorf("in the query: got %d %s", w.Code, w.Body)
 	}
@@ -97,7 +97,7 @@ func TestALoginIsReadFromTheBodyAlone(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"LOGIN", "loGin", "login/x", "logins"} {
-		if w := a.ask(request("POST", "/v1/demo/"+path, loginForm("ann", goodPassword), "Content-Type", typeForm)); w.Code != 404 {
+		if w := a.tell(request("POST", "/v1/demo/"+path, loginForm("ann", goodPassword), "Content-Type", typeForm)); w.Code != 404 {
 			t.Errorf("%s: got %d, want 404", path, w.Code)
 		}
 	}
@@ -108,7 +108,7 @@ func TestARefusedLoginLooksTheSameForEveryReason(t *testing.T) {
 	t.Parallel()
 	a := newInterop(t, func(s *setup) { s.service.Lockout = users.Lockout{Free: 2} })
 	for _, name := range []string{"ann", "bob"} {
-		a.want(201, request("POST", "/v1/demo/users", body(name, "")))
+		want[any](t, a, 201, request("POST", "/v1/demo/users", body(name, "")))
 	}
 	a.user(t.Context(), "nopassword", "")
 	for range 3 {
@@ -120,7 +120,7 @@ func TestARefusedLoginLooksTheSameForEveryReason(t *testing.T) {
 		"nobody":              a.login(loginForm("nobody", goodPassword)),
 		"no password":         a.login(loginForm("nopassword", goodPassword)),
 		"too many failures":   a.login(loginForm("bob", goodPassword)),
-		"no such application": a.ask(request("POST", "/v1/nowhere/login", loginForm("ann", goodPassword), "Content-Type", typeForm)),
+		"no such application": a.tell(request("POST", "/v1/nowhere/login", loginForm("ann", goodPassword), "Content-Type", typeForm)),
 	} {
 		if want == nil {
 			want = w
@@ -204,16 +204,16 @@ func (overloaded) Verify(password.Hash, []byte) (password.Match, error) {
 // A lifetime that the host does not tell is not shown.
 func TestATokenWithoutALifetime(t *testing.T) {
 	t.Parallel()
-	for lifetime, want := range map[time.Duration]any{0: nil, time.Second / 2: nil, 90 * time.Second: 90.0, 1500 * time.Millisecond: 1.0} {
+	for lifetime, seconds := range map[time.Duration]any{0: nil, time.Second / 2: nil, 90 * time.Second: 90.0, 1500 * time.Millisecond: 1.0} {
 		a := newInterop(t, func(s *setup) {
 			s.http.Interop.SignIn = func(context.Context, string, users.User) (httpapi.AccessToken, error) {
 				return httpapi.AccessToken{Secret: password.New("x"), ExpiresIn: lifetime}, nil
 			}
 		})
-		a.want(201, request("POST", "/v1/demo/users", body("ann", "")))
+		want[any](t, a, 201, request("POST", "/v1/demo/users", body("ann", "")))
 		got := decode[map[string]any](t, a.login(loginForm("ann", goodPassword)))
-		if got["access_token"] != "x" || got["expires_in"] != want {
-			t.Errorf("%s: got %v, want %v", lifetime, got, want)
+		if got["access_token"] != "x" || got["expires_in"] != seconds {
+			t.Errorf("%s: got %v, want %v", lifetime, got, seconds)
 		}
 	}
 }

@@ -10,5 +10,5 @@ var openAPI string
 // member. What it can't know is the host's to add: where the handler has a Prefix
 // or a BaseURL, the servers, since the paths of the document begin with the
 // application; another security scheme than bearer tokens; the members that
-// [Options.ExtraMembers] names. The slice is the caller's own.
+// [Options.ExtraMembers] names. It describes the API without [Interop]. The slice is the caller's own.
 func OpenAPI() []byte { return []byte(openAPI) }

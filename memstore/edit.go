@@ -37,9 +37,7 @@ func (s *Store) EditUser(ctx context.Context, e *users.UserEdit) error {
 	u.replace(e)
 	t.index(u)
 	u.setRoles(roles)
-	if e.DropTokens {
-		s.dropTokens(t, u)
-	}
+	s.dropTokens(t, u, func(k *token) bool { return e.DropTokens || e.DropIssued && k.NotificationID == "" })
 	for _, r := range e.Notifications {
 		if u.pending[r.Kind] == nil {
 			s.addRow(t, u, r)
@@ -91,7 +89,7 @@ func (s *Store) DeleteUser(ctx context.Context, d users.UserDeletion) error {
 	t := s.tenants[d.ApplicationID]
 	t.unindex(u)
 	u.setRoles(nil)
-	s.dropTokens(t, u)
+	s.dropTokens(t, u, func(*token) bool { return true })
 	for _, r := range u.rows {
 		r.node.in.remove(r.node)
 		t.removeRow(r)

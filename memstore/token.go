@@ -101,13 +101,13 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 		return users.ErrBadToken
 	}
 
-	s.dropTokens(t, u)
+	s.dropTokens(t, u, func(*token) bool { return true })
 
 	now := micros(r.Now)
 	u.Hash = r.Hash
 	u.PasswordChanged = now
 	u.DateUpdated = now
-	if k.EmailKey != "" {
+	if k.NotificationID != "" {
 		u.EmailVerified = now
 	}
 	u.endLock()
@@ -115,11 +115,14 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 	return nil
 }
 
-// dropTokens deletes all tokens of u.
-func (s *Store) dropTokens(t *tenant, u *user) {
+// dropTokens deletes the tokens of u that which picks.
+func (s *Store) dropTokens(t *tenant, u *user, which func(*token) bool) {
 	for sum, k := range u.tokens {
+		if !which(k) {
+			continue
+		}
 		s.expiry.remove(k.node)
 		delete(t.tokens, sum)
+		delete(u.tokens, sum)
 	}
-	clear(u.tokens)
 }

@@ -510,11 +510,12 @@ func TestDeletedUserGetsNoMail(t *testing.T) {
 	for _, at := range []storefake.Method{storefake.Claim, storefake.FindApplication, storefake.FindUsers, storefake.CreateToken} {
 		f := setUp(t)
 		u := f.create(true)
-		var claimed, deleted bool
+		var claimed, deleted atomic.Bool
 		svc := f.around(func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
-			claimed = claimed || m == storefake.Claim
-			if m == at && claimed && !deleted { // before the relay's call of it
-				deleted = true
+			if m == storefake.Claim {
+				claimed.Store(true)
+			}
+			if m == at && claimed.Load() && deleted.CompareAndSwap(false, true) { // before the relay's call of it
 				if err := f.svc.DeleteUser(context.WithoutCancel(ctx), apiKey, u.ID, 0); err != nil {
 					t.Error(err)
 				}
@@ -523,8 +524,8 @@ func TestDeletedUserGetsNoMail(t *testing.T) {
 		})
 		n := &attempts{err: always(nil)}
 		drain(t, relay(t, svc, n, outbox.Options{}))
-		if !deleted || len(n.All()) > 0 {
-			t.Errorf("deleted before %s (%t): got %v, want no notification", at, deleted, n.All())
+		if !deleted.Load() || len(n.All()) > 0 {
+			t.Errorf("deleted before %s (%t): got %v, want no notification", at, deleted.Load(), n.All())
 		}
 		f.noRows()
 	}

@@ -55,8 +55,12 @@ func (r runner) editUser(ctx context.Context, e *users.UserEdit, roles []string)
 	if err := r.editRoles(ctx, e, roles); err != nil {
 		return err
 	}
-	if e.DropTokens {
-		if _, err := r.exec(ctx, r.b.text(deleteTokens), e.ApplicationID, e.ID); err != nil {
+	if e.DropTokens || e.DropIssued {
+		text := deleteTokens
+		if !e.DropTokens {
+			text += ofNoMessage
+		}
+		if _, err := r.exec(ctx, r.b.text(text), e.ApplicationID, e.ID); err != nil {
 			return err
 		}
 	}

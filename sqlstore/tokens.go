@@ -64,13 +64,14 @@ func (b *backend) FindToken(ctx context.Context, applicationID string, sum [32]b
 const (
 	setHash = `UPDATE {users} SET credential = ?, password_changed = ?, failures = 0, locked_until = ?,
 		email_verified = CASE WHEN EXISTS (SELECT 1 FROM {password_tokens}
-			WHERE application_id = ? AND token_hash = ? AND email_key <> '') THEN {i} ELSE email_verified END,
+			WHERE application_id = ? AND token_hash = ? AND notification_id <> '') THEN {i} ELSE email_verified END,
 		date_updated = ?, version = version + 1
 		WHERE application_id = ? AND id = ?`
 	deleteToken = `DELETE FROM {password_tokens}
 		WHERE application_id = ? AND token_hash = ? AND user_id = ? AND expires_at > {now}
 		AND email_key IN ('', (SELECT email_key FROM {users} WHERE application_id = ? AND id = ?))`
 	deleteTokens = `DELETE FROM {password_tokens} WHERE application_id = ? AND user_id = ?`
+	ofNoMessage  = ` AND notification_id = ''`
 )
 
 // RedeemToken implements [users.TokenStore]. The user's row comes first: it is

@@ -159,23 +159,48 @@ const setUserStatus = `UPDATE {users}
 
 const countUser = `SELECT count(*) FROM {users} WHERE application_id = ? AND id = ?{share}`
 
-// SetUserStatus implements [users.UserStore]. Where database/sql or retry repeats
-// what has taken effect it returns ErrStale, and the [users.Service] begins again
-// with the version that it then reads.
+// SetUserStatus implements [users.UserStore].
 func (b *backend) SetUserStatus(ctx context.Context, u users.StatusUpdate) error {
-	return b.retry(ctx, func(int) error {
+	return b.retry(ctx, func(attempt int) error {
 		var affected int64
-		err := b.statement(ctx, func(r runner) (err error) {
+		repeated, err := b.statementOnce(ctx, attempt, func(r runner) (err error) {
 			affected, err = r.exec(ctx, b.text(setUserStatus),
-				u.IsApproved, u.IsLockedOut, u.DateUpdated.UnixMicro(), u.ApplicationID, u.ID, u.IfVersion)
+				optional(u.IsApproved), optional(u.IsLockedOut), u.DateUpdated.UnixMicro(), u.ApplicationID, u.ID, u.IfVersion)
 			return err
 		})
 		if err != nil || affected > 0 {
 			return err
 		}
 
-		return b.look(ctx, func(r runner) error { return r.whyUnchanged(ctx, u.ApplicationID, u.ID, u.IfVersion) })
+		return b.look(ctx, func(r runner) error {
+			if repeated {
+				if done, err := r.hasStatus(ctx, u); done || err != nil {
+					return err
+				}
+			}
+			return r.whyUnchanged(ctx, u.ApplicationID, u.ID, u.IfVersion)
+		})
 	})
+}
+
+// optional returns NULL for nil, for a COALESCE.
+func optional(b *bool) any {
+	if b == nil {
+		return nil
+	}
+	return *b
+}
+
+// hasStatus reports whether the user is as u wants it, by an earlier attempt whose
+// answer was lost.
+func (r runner) hasStatus(ctx context.Context, u users.StatusUpdate) (bool, error) {
+	found, err := r.users(ctx, r.b.byKeys(selectUsers, u.ApplicationID, keys{"id", []string{u.ID}}), scanUser)
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	is := found[0]
+	return is.Version == u.IfVersion+1 && is.DateUpdated.Equal(u.DateUpdated) &&
+		(u.IsApproved == nil || is.IsApproved == *u.IsApproved) && (u.IsLockedOut == nil || is.IsLockedOut == *u.IsLockedOut), nil
 }
 
 // whyUnchanged returns why a user of that version could not be changed:

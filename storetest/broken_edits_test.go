@@ -153,6 +153,8 @@ var brokenEdits = []brokenStore{
 	}},
 	{"tokens outlive what they were sent to", "EditDropsTokens", editing(func(e *users.UserEdit) { e.DropTokens = false })},
 	{"each edit drops the tokens", "EditDropsTokens", editing(func(e *users.UserEdit) { e.DropTokens = true })},
+	{"tokens that were given away are kept", "EditDropsIssuedTokens", editing(func(e *users.UserEdit) { e.DropIssued = false })},
+	{"an edit that drops some tokens drops all", "EditDropsIssuedTokens", editing(func(e *users.UserEdit) { e.DropTokens = e.DropTokens || e.DropIssued })},
 	{"the notifications of an edit are lost", "EditNotifies", editing(func(e *users.UserEdit) { e.Notifications = nil })},
 	{"the caller's clock dates the notifications of an edit", "EditNotifies", editing(func(e *users.UserEdit) {
 		e.Notifications = slices.Clone(e.Notifications)

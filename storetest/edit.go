@@ -40,6 +40,8 @@ func editCases() []testCase {
 			"They are judged in this order"},
 		{"EditDropsTokens", withEditor | withTokens, editDropsTokens,
 			"DropTokens deletes the user's tokens"},
+		{"EditDropsIssuedTokens", withEditor | withTokens, editDropsIssuedTokens,
+			"DropIssued those without a NotificationID"},
 		{"EditNotifies", withEditor | withOutbox, editNotifies,
 			"Notifications are added with the change, at most one of each kind; a zero Created or Due is now"},
 		{"EditBesidePending", withEditor | withOutbox, editBesidePending,
@@ -396,6 +398,28 @@ func editDropsTokens(p *probe) {
 	p.wantNoToken(first)
 	p.wantNoToken(second)
 	p.wantBadToken("that was dropped", redemption(first, "$stolen", base))
+	p.wantToken(foreign)
+}
+
+// editDropsIssuedTokens: who was given a token for a user may not govern it any more,
+// once it may more than before. What goes to the user's own address stays.
+func editDropsIssuedTokens(p *probe) {
+	a := p.app()
+	n, other := p.create(p.user(a)), p.create(p.user(a))
+	issued := func(n *users.NewUser, sum byte) users.TokenRecord {
+		t := newToken(n, sum, time.Hour)
+		t.NotificationID = ""
+		p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
+		return t
+	}
+	own, foreign, mailed := issued(n, 1), issued(other, 2), p.token(n, 3, time.Hour)
+	u := p.edit(n.UserRecord, func(e *users.UserEdit) { e.Name = "another" })
+	p.wantToken(own)
+
+	p.edit(u, func(e *users.UserEdit) { e.DropIssued = true })
+	p.wantNoToken(own)
+	p.wantBadToken("that was dropped", redemption(own, "$stolen", base))
+	p.wantToken(mailed)
 	p.wantToken(foreign)
 }
 

@@ -20,7 +20,7 @@ func tokenCases() []testCase {
 			"CreateToken adds t … A user that does not exist is ErrNotFound"},
 		{"TokenIsRedeemed", withTokens, tokenIsRedeemed,
 			"RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login: Failures 0, LockedUntil " +
-				"zero; IsLockedOut stays), sets EmailVerified to r.Now if the token has an EmailKey, adds one to the " +
+				"zero; IsLockedOut stays), sets EmailVerified to r.Now if the token has a NotificationID, adds one to the " +
 				"version and deletes all tokens of the user, in one transaction"},
 		{"RedeemedUserIsWrittenToAtOnce", withOutbox | withTokens, redeemedUserIsWrittenToAtOnce,
 			"and deletes all tokens of the user"},
@@ -246,12 +246,12 @@ func tokenOfAnotherAddress(p *probe) {
 	p.wantToken(moved)
 
 	anywhere := newToken(n, 2, time.Hour)
-	anywhere.EmailKey = ""
+	anywhere.EmailKey, anywhere.NotificationID = "", ""
 	p.must("CreateToken", p.tokens.CreateToken(p.ctx, anywhere))
 	err := p.tokens.RedeemToken(p.ctx, redemption(anywhere, "$chosen", base))
-	p.must("RedeemToken of no address", err)
+	p.must("RedeemToken of a token that no message carried", err)
 	if got := p.byID(n); !got.EmailVerified.IsZero() {
-		p.errorf("a token that was sent to no address: got EmailVerified %v, want zero", got.EmailVerified)
+		p.errorf("a token that no message carried: got EmailVerified %v, want zero", got.EmailVerified)
 	}
 }
 

@@ -123,10 +123,8 @@ func parse(args []string) (*config, error) {
 	if cfg.interop, cfg.origins = t.interop, t.origins; len(cfg.origins) > 0 && !cfg.interop {
 		return nil, errors.New("-origin needs -interop")
 	}
-	for _, o := range cfg.origins {
-		if !isOrigin(o) {
-			return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path, a wildcard or the scheme's usual port")
-		}
+	if slices.ContainsFunc(cfg.origins, func(o string) bool { return !isOrigin(o) }) {
+		return nil, errors.New("-origin: must be what browsers send: scheme://host or scheme://host:port in lower case, without a path or the usual port")
 	}
 	return cfg, cfg.parseGrants(t)
 }

@@ -69,7 +69,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	mail.start(ctx)
-	demo.print(stdout, url)
+	demo.print(stdout, url, cfg)
 
 	select {
 	case <-ctx.Done():
@@ -170,7 +170,7 @@ func newHandler(svc *users.Service, store users.Store, cfg *config, demo *setup,
 	authenticate := httpapi.BearerTokens(demo.tokens...)
 	var interop *httpapi.Interop
 	if cfg.interop {
-		signedIn := newSessions(svc)
+		signedIn := newSessions(svc.User)
 		authenticate = signedIn.beside(authenticate)
 		interop = &httpapi.Interop{Origins: cfg.origins, SignIn: signedIn.signIn}
 	}

@@ -88,7 +88,7 @@ func ensureApplication(ctx context.Context, svc *users.Service, apiKey string) e
 // The name is random, so that the command works again after the next start. Of a
 // token that was given, it shows the shell variable TOKEN: what is printed
 // often ends in a log.
-func (s *setup) print(w io.Writer, url string) {
+func (s *setup) print(w io.Writer, url string, cfg *config) {
 	token, paste, quote := s.shown.token.Reveal(), "Paste this", "'"
 	if !s.made {
 		token, paste, quote = "$TOKEN", "Set TOKEN to the token of "+s.shown.apiKey+" and paste this", `"`
@@ -99,12 +99,24 @@ func (s *setup) print(w io.Writer, url string) {
 	fmt.Fprintf(w, `listening on %s
 application  %s
 token        %s
-
-%s to create a user:
+%[8]s
+%[4]s to create a user:
 
 curl -i -X POST %[1]s%[6]s/%[2]s/users -H %[7]sAuthorization: Bearer %[3]s%[7]s -H 'Content-Type: application/json' -d '%[5]s'
 
-`, url, s.shown.apiKey, token, paste, body, prefix, quote)
+`, url, s.shown.apiKey, token, paste, body, prefix, quote, s.interop(cfg))
+}
+
+// interop is the line that says for whom -interop is.
+func (s *setup) interop(cfg *config) string {
+	if !cfg.interop {
+		return ""
+	}
+	from := "no pages of other origins"
+	if len(cfg.origins) > 0 {
+		from = "pages of " + strings.Join(cfg.origins, ", ")
+	}
+	return "interop      published clients, " + from + "; users sign in at " + prefix + "/" + s.shown.apiKey + "/login\n"
 }
 
 const demoPassword = "violet harbour 47 crumpets"

@@ -19,73 +19,72 @@ import (
 const (
 	sessionLifetime = 20 * time.Minute
 	maxOwnSessions  = 5      // of one user at a time; then its oldest ends
-	maxSessions     = 10_000 // of all; then the oldest ends
+	maxSessions     = 10_000 // of all; then the oldest end first
 )
 
 // sessions are the tokens of users who signed in (POST login, with -interop). They are
-// lost when the process ends. Who has one may read, by id, the user that it is for and,
-// with the old password, change its password. A session ends when its user is deleted,
-// locked or disapproved.
+// lost when the process ends. Who has one may read the user that it is for, by id,
+// and, with the old password, change its password. Whatever changes the user ends them: a new password,
+// a lock, its deletion.
 type sessions struct {
-	find func(ctx context.Context, apiKey, id string) (*users.User, error) // as the host
+	user func(ctx context.Context, apiKey, id string) (*users.User, error) // as it is now
 
 	mu   sync.Mutex
-	live map[tokenSum]session
-	made []tokenSum // in the order in which they were made, and so end
+	live map[[sha256.Size]byte]session
+	made [][sha256.Size]byte // in the order in which they were made, and so end
 }
-
-type tokenSum = [sha256.Size]byte
 
 type session struct {
-	caller users.Caller
-	began  time.Time
+	caller  users.Caller
+	version int64 // of the user
+	expires time.Time
 }
 
-func newSessions(svc *users.Service) *sessions {
-	return &sessions{find: svc.User, live: make(map[tokenSum]session)}
+func newSessions(user func(ctx context.Context, apiKey, id string) (*users.User, error)) *sessions {
+	return &sessions{user: user, live: make(map[[sha256.Size]byte]session)}
 }
 
 // signIn makes a token for a user whose password was right.
 func (s *sessions) signIn(_ context.Context, apiKey string, u users.User) (httpapi.AccessToken, error) {
 	token := rand.Text()
 	sum := sha256.Sum256([]byte(token))
-	now := time.Now()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expire(now)
-	s.makeRoom(apiKey, u.ID)
+	s.endOwn(apiKey, u.ID)
+	s.end(maxSessions - 1)
 	s.made = append(s.made, sum)
-	s.live[sum] = session{users.Caller{ID: "user-" + u.ID, APIKey: apiKey, UserID: u.ID}, now}
+	s.live[sum] = session{
+		caller:  users.Caller{ID: "user-" + u.ID, APIKey: apiKey, UserID: u.ID},
+		version: u.Version,
+		expires: time.Now().Add(sessionLifetime),
+	}
 	return httpapi.AccessToken{Secret: password.New(token), ExpiresIn: sessionLifetime}, nil
 }
 
-// expire ends the sessions whose time is up.
-func (s *sessions) expire(now time.Time) {
-	for len(s.made) > 0 && now.Sub(s.live[s.made[0]].began) >= sessionLifetime {
-		s.end(s.made[0])
+// end forgets those whose time is up, and the oldest if there are more than most.
+func (s *sessions) end(most int) {
+	now := time.Now()
+	for len(s.made) > 0 && (len(s.made) > most || !s.live[s.made[0]].expires.After(now)) {
+		delete(s.live, s.made[0])
+		s.made = s.made[1:]
 	}
 }
 
-// makeRoom ends the oldest session of a user, or of all, where there is none to be had.
-func (s *sessions) makeRoom(apiKey, userID string) {
-	var own []tokenSum
+// endOwn forgets the oldest session of a user who has as many as one may have, so that
+// nobody pushes out those of others.
+func (s *sessions) endOwn(apiKey, userID string) {
+	var own [][sha256.Size]byte
 	for _, sum := range s.made {
 		if c := s.live[sum].caller; c.APIKey == apiKey && c.UserID == userID {
 			own = append(own, sum)
 		}
 	}
-	switch {
-	case len(own) >= maxOwnSessions:
-		s.end(own[0])
-	case len(s.made) >= maxSessions:
-		s.end(s.made[0])
+	if len(own) < maxOwnSessions {
+		return
 	}
-}
-
-func (s *sessions) end(sum tokenSum) {
-	delete(s.live, sum)
-	s.made = slices.DeleteFunc(s.made, func(other tokenSum) bool { return other == sum })
+	delete(s.live, own[0])
+	s.made = slices.DeleteFunc(s.made, func(sum [sha256.Size]byte) bool { return sum == own[0] })
 }
 
 // beside lets in who has one of these tokens, beside those whom fixed lets in.
@@ -96,32 +95,26 @@ func (s *sessions) beside(fixed httpapi.Authenticator) httpapi.Authenticator {
 			return c, err
 		}
 		_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		return s.caller(r.Context(), apiKey, sha256.Sum256([]byte(strings.Trim(token, " "))))
+		found, ok := s.find(strings.Trim(token, " "))
+		if !ok || found.caller.APIKey != apiKey {
+			return users.Caller{}, err
+		}
+
+		u, lookUp := s.user(r.Context(), apiKey, found.caller.UserID)
+		switch {
+		case errors.Is(lookUp, users.ErrNotFound), lookUp == nil && u.Version != found.version:
+			return users.Caller{}, err
+		case lookUp != nil:
+			return users.Caller{}, lookUp
+		}
+		return found.caller, nil
 	}
 }
 
-// caller returns the user whose token has this sum, as long as it may sign in.
-func (s *sessions) caller(ctx context.Context, apiKey string, sum tokenSum) (users.Caller, error) {
+func (s *sessions) find(token string) (found session, ok bool) {
 	s.mu.Lock()
-	s.expire(time.Now())
-	found, ok := s.live[sum]
-	s.mu.Unlock()
-	if !ok || found.caller.APIKey != apiKey {
-		return users.Caller{}, httpapi.ErrInvalidToken
-	}
-
-	u, err := s.find(ctx, apiKey, found.caller.UserID)
-	switch {
-	case errors.Is(err, users.ErrNotFound) || err == nil && !found.holdsFor(u):
-		s.mu.Lock()
-		s.end(sum)
-		s.mu.Unlock()
-		return users.Caller{}, httpapi.ErrInvalidToken
-	case err != nil:
-		return users.Caller{}, err
-	}
-	return found.caller, nil
+	defer s.mu.Unlock()
+	s.end(maxSessions)
+	found, ok = s.live[sha256.Sum256([]byte(token))]
+	return found, ok
 }
-
-// holdsFor reports whether the user, as it now is, may go on.
-func (s session) holdsFor(u *users.User) bool { return u.IsApproved && !u.IsLockedOut }

@@ -2,17 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
-	"github.com/gousers/users/memstore"
-	"github.com/gousers/users/password"
 )
 
 // Who signs in reads itself and changes its own password, and nothing else.
@@ -20,6 +20,9 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	t.Parallel()
 	const origin = "http://app.example.test:5173"
 	p := start(t, t.TempDir(), "-db", "memory:", "-addr", "127.0.0.1:0", "-interop", "-origin", origin)
+	if want := "interop      published clients, pages of " + origin + "; users sign in at /v1/" + p.apiKey + "/login\n"; !strings.Contains(p.stdout.String(), want) {
+		t.Errorf("got %s, want the line %s", p.stdout, want)
+	}
 	users := "/v1/" + p.apiKey + "/users"
 	p.admin().send(t, "POST", users, user("ann", "")).want(t, 201)
 	p.admin().send(t, "POST", users, user("bob", "")).want(t, 201)
@@ -46,119 +49,154 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"wrong"}`).want(t, 400)
 	ann.send(t, "PUT", users+"/bob/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 403)
 	ann.send(t, "PUT", users+"/ann/change-password", `{"newPassword":"`+next+`","oldPassword":"`+demoPassword+`"}`).want(t, 200)
+	ann.get(t, users+"/"+id).want(t, 401)
 	signIn(demoPassword).want(t, 400)
-	signIn(next).want(t, 201)
+	ann = p.as(signIn(next).want(t, 201).members["access_token"].(string))
+	ann.get(t, users+"/"+id).want(t, 200)
+	p.admin().send(t, "PUT", users+"/ann/lock", "").want(t, 204)
+	ann.get(t, users+"/"+id).want(t, 401)
 	p.as("made-up").get(t, users+"/ann").want(t, 401)
 }
 
-// sessionsOf is sessions in the application demo, and in reports whether a token is let in.
-func sessionsOf(t *testing.T) (svc *users.Service, s *sessions, in func(token httpapi.AccessToken, apiKey string) bool) {
-	t.Helper()
-	svc, err := users.New(memstore.New(), &users.Options{Hasher: password.InsecureForTests()})
-	if err != nil {
-		t.Fatal(err)
+// anyone finds every user, at this version.
+func anyone(version int64) func(context.Context, string, string) (*users.User, error) {
+	return func(_ context.Context, _, id string) (*users.User, error) {
+		return &users.User{ID: id, Version: version}, nil
 	}
-	for _, key := range []string{"demo", "other"} {
-		if err := ensureApplication(t.Context(), svc, key); err != nil {
+}
+
+// A session of a user that is gone, or was changed, is none. A store that is down is no
+// bad token: at that a client would drop a good one.
+func TestSessionsEndWithWhatTheyAreFor(t *testing.T) {
+	t.Parallel()
+	for why, c := range map[string]struct {
+		user func(context.Context, string, string) (*users.User, error)
+		want error
+	}{
+		"the same user":        {anyone(1), nil},
+		"changed":              {anyone(2), httpapi.ErrInvalidToken},
+		"deleted":              {func(context.Context, string, string) (*users.User, error) { return nil, users.ErrNotFound }, httpapi.ErrInvalidToken},
+		"a store that is down": {func(context.Context, string, string) (*users.User, error) { return nil, users.ErrUnavailable }, users.ErrUnavailable},
+	} {
+		s := newSessions(c.user)
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	s = newSessions(svc)
-	beside := s.beside(httpapi.BearerTokens())
-	return svc, s, func(token httpapi.AccessToken, apiKey string) bool {
-		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
-		_, err = beside(r, apiKey)
-		if err != nil && err != httpapi.ErrInvalidToken {
-			t.Errorf("got %v, want ErrInvalidToken", err)
+		if _, err := s.beside(httpapi.BearerTokens())(r, "demo"); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", why, err, c.want)
 		}
-		return err == nil
 	}
-}
-
-func (s *sessions) mustSignIn(t *testing.T, u users.User) httpapi.AccessToken {
-	t.Helper()
-	token, err := s.signIn(t.Context(), "demo", u)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
-
-func mustCreate(t *testing.T, svc *users.Service, name string) users.User {
-	t.Helper()
-	secret := password.New(demoPassword)
-	u, err := svc.Create(t.Context(), "demo", users.CreateUserParams{UserName: name, Email: name + "@example.com", Password: secret, ConfirmPassword: secret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return *u
 }
 
 func TestSessionsAreFewAndOfOneApplication(t *testing.T) {
 	t.Parallel()
-	svc, s, in := sessionsOf(t)
-	ann, bob := mustCreate(t, svc, "ann"), mustCreate(t, svc, "bob")
-	first := s.mustSignIn(t, ann)
-	if !in(first, "demo") || in(first, "other") {
-		t.Error("want it let in by its own application alone")
-	}
-	var bobs []httpapi.AccessToken
-	for range maxOwnSessions + 1 {
-		bobs = append(bobs, s.mustSignIn(t, bob))
-	}
-	if in(bobs[0], "demo") || !in(bobs[1], "demo") || !in(bobs[maxOwnSessions], "demo") || !in(first, "demo") {
-		t.Error("want the oldest of the user's own ended, and no other")
-	}
-	for i := range maxSessions {
-		s.mustSignIn(t, users.User{ID: fmt.Sprint(i)})
-	}
-	if in(first, "demo") || len(s.live) != maxSessions || len(s.made) != maxSessions {
-		t.Errorf("got %d and %d sessions, want the oldest ended", len(s.live), len(s.made))
-	}
-}
-
-func TestASessionEndsWithItsTime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		svc, s, in := sessionsOf(t)
-		token := s.mustSignIn(t, mustCreate(t, svc, "ann"))
-		time.Sleep(sessionLifetime - 1)
-		if !in(token, "demo") {
-			t.Error("it ended before its time")
-		}
-		time.Sleep(1)
-		if in(token, "demo") {
-			t.Error("it goes on after its time")
-		}
-	})
-}
-
-// What a user may no longer do it may not go on doing.
-func TestASessionEndsWithWhatItsUserMay(t *testing.T) {
-	t.Parallel()
-	for what, change := range map[string]func(ctx context.Context, svc *users.Service) error{
-		"deleted": func(ctx context.Context, svc *users.Service) error { return svc.DeleteUser(ctx, "demo", "ann", 0) },
-		"locked": func(ctx context.Context, svc *users.Service) error {
-			_, err := svc.SetStatus(ctx, "demo", "ann", users.Status{IsLockedOut: new(true)})
-			return err
-		},
-		"disapproved": func(ctx context.Context, svc *users.Service) error {
-			_, err := svc.SetStatus(ctx, "demo", "ann", users.Status{IsApproved: new(false)})
-			return err
-		},
-	} {
-		svc, s, in := sessionsOf(t)
-		token, other := s.mustSignIn(t, mustCreate(t, svc, "ann")), s.mustSignIn(t, mustCreate(t, svc, "bob"))
-		if err := change(t.Context(), svc); err != nil {
+	s := newSessions(anyone(1))
+	in := s.beside(httpapi.BearerTokens())
+	caller := func(token, apiKey string) error {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if in(token, "demo") || !in(other, "demo") || len(s.live) != 1 {
-			t.Errorf("%s: want its session ended, and no other", what)
+		r.Header.Set("Authorization", "Bearer "+token)
+		_, err = in(r, apiKey)
+		return err
+	}
+	first, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != nil {
+		t.Errorf("got %v, want it let in", err)
+	}
+	if err := caller(first.Secret.Reveal(), "other"); err != httpapi.ErrInvalidToken {
+		t.Errorf("another application: got %v", err)
+	}
+	others := 0
+	another := func() {
+		t.Helper()
+		others++
+		if _, err := s.signIn(t.Context(), "demo", users.User{ID: fmt.Sprint("other", others), Version: 1}); err != nil {
+			t.Fatal(err)
 		}
 	}
+	for range maxSessions - 1 {
+		another()
+	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != nil || len(s.live) != maxSessions {
+		t.Errorf("got %v and %d sessions, want all let in", err, len(s.live))
+	}
+	another()
+	if len(s.live) != maxSessions {
+		t.Errorf("got %d sessions, want %d", len(s.live), maxSessions)
+	}
+	if err := caller(first.Secret.Reveal(), "demo"); err != httpapi.ErrInvalidToken {
+		t.Errorf("got %v, want the oldest ended", err)
+	}
+}
+
+func TestAUserHasFewSessionsAndEndsNobodyElses(t *testing.T) {
+	t.Parallel()
+	s := newSessions(anyone(1))
+	signIn := func(id string) string {
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: id, Version: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token.Secret.Reveal()
+	}
+	other := signIn("1")
+	var own []string
+	for range maxOwnSessions + 1 {
+		own = append(own, signIn("2"))
+	}
+	for i, token := range append(own, other) {
+		if _, ok := s.find(token); ok != (i > 0) {
+			t.Errorf("session %d: got %t, want the oldest of the user's own ended alone", i, ok)
+		}
+	}
+	if len(s.made) != maxOwnSessions+1 || len(s.live) != len(s.made) {
+		t.Errorf("got %d and %d sessions", len(s.made), len(s.live))
+	}
+}
+
+// Without the flag nothing of it is printed or served.
+func TestThereIsNoLoginWithoutInterop(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:")
+	if strings.Contains(p.stdout.String(), "interop") {
+		t.Errorf("got %s", p.stdout)
+	}
+	p.as("").send(t, "POST", "/v1/"+p.apiKey+"/login", "grant_type=password", "Content-Type", "application/x-www-form-urlencoded").want(t, 404)
+}
+
+func TestSessionsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSessions(anyone(1))
+		in := s.beside(httpapi.BearerTokens())
+		token, err := s.signIn(t.Context(), "demo", users.User{ID: "1", Version: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token.Secret.Reveal())
+
+		time.Sleep(token.ExpiresIn - 1)
+		if c, err := in(r, "demo"); err != nil || c.UserID != "1" || c.Permissions != 0 {
+			t.Errorf("got %+v, %v, want the user and no permissions", c, err)
+		}
+		time.Sleep(time.Nanosecond)
+		if _, err := in(r, "demo"); err != httpapi.ErrInvalidToken || len(s.live) > 0 {
+			t.Errorf("got %v and %d sessions, want it ended", err, len(s.live))
+		}
+	})
 }

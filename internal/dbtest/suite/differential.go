@@ -280,7 +280,7 @@ func (d *differential) edit() call {
 	e.ID, e.Version = d.old().ID, int64(1+d.random.IntN(3))
 	d.takeKeys(&e.UserRecord)
 	e.EmailVerified = pick(d.random, time.Time{}, d.hour())
-	e.SetHash, e.DropTokens = d.random.IntN(4) == 0, d.random.IntN(4) == 0
+	e.SetHash, e.DropTokens, e.DropIssued = d.random.IntN(4) == 0, d.random.IntN(4) == 0, d.random.IntN(4) == 0
 	e.Hash, e.PasswordChanged = password.NewHash(fmt.Sprint("h", d.random.IntN(3))), d.hour()
 	if d.random.IntN(3) == 0 {
 		e.Notifications = d.notifications(e.ID)

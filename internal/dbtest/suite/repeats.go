@@ -120,25 +120,18 @@ func repeatedChanges(t *testing.T, e *Env, s *sqlstore.Store) {
 		t.Errorf("Enqueue: got %v, want nil", err)
 	}
 	e.Switch.Set(nil)
-
-	// The store can't tell what became of its version: the Service asks again.
-	svc, err := users.New(s, nil)
-	must(t, err)
-	e.lose("users")
-	if _, err := svc.SetStatus(t.Context(), "app", bob, users.Status{IsApproved: new(true)}); err != nil {
-		t.Errorf("SetStatus: got %v, want nil", err)
-	}
-	e.Switch.Set(nil)
 }
 
 // repeatedEdits are those by one statement.
 func repeatedEdits(t *testing.T, e *Env, s *sqlstore.Store) {
 	u := newUser("uma", time.Now().UTC().Truncate(time.Microsecond))
 	must(t, s.CreateUser(t.Context(), u))
+	lock := users.StatusUpdate{ApplicationID: "app", ID: "uma", IsLockedOut: new(true), DateUpdated: u.DateCreated.Add(time.Hour)}
 	for _, c := range []struct {
 		table string
 		edit  func() error
 	}{
+		{"users", func() error { return s.SetUserStatus(t.Context(), lock) }},
 		{"applications", func() error { return s.UpdateApplication(t.Context(), users.Application{ID: "app", Name: "new"}) }},
 		{"roles", func() error {
 			return s.UpdateRole(t.Context(), users.RoleUpdate{ApplicationID: "app", ID: "r", Description: new("new")})
@@ -159,6 +152,9 @@ func repeatedEdits(t *testing.T, e *Env, s *sqlstore.Store) {
 			t.Errorf("an update of %s: got %v, want nil", c.table, err)
 		}
 		e.Switch.Set(nil)
+	}
+	if err := s.SetUserStatus(t.Context(), lock); !errors.Is(err, users.ErrStale) {
+		t.Errorf("SetUserStatus, a second call: got %v, want ErrStale", err)
 	}
 	if err := s.UpdateApplication(t.Context(), users.Application{ID: "app", Name: "new"}); !errors.Is(err, users.ErrStale) {
 		t.Errorf("UpdateApplication, a second call: got %v, want ErrStale", err)
