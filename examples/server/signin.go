@@ -23,8 +23,8 @@ const (
 )
 
 // sessions are the tokens of users who signed in (POST login, with -interop). They are
-// lost when the process ends. Who has one may read the user that it is for, by id,
-// and, with the old password, change its password. Whatever changes the user ends them: a new password,
+// lost when the process ends. Who has one may read the user that it is for and, with the
+// old password, change its password. Whatever changes the user ends them: a new password,
 // a lock, its deletion.
 type sessions struct {
 	user func(ctx context.Context, apiKey, id string) (*users.User, error) // as it is now
