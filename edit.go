@@ -248,8 +248,8 @@ func stored(operation string, err error) error {
 	return fmt.Errorf("users: %s: %w", operation, err)
 }
 
-// edit returns rec as c wants it; nil if it is so already. What c gives as it is is
-// not judged: rules may have become stricter since.
+// edit returns rec as c wants it; nil if it is so already. What c leaves as it is is not
+// judged: rules may have become stricter since.
 func (s *Service) edit(ctx context.Context, app Application, a actor, rec *UserRecord, c *UserChange) (*UserEdit, error) {
 	ed := &edit{
 		creation: creation{app: app, actor: a, record: *rec},

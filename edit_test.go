@@ -300,7 +300,7 @@ func TestKeysOfOlderRulesStayUntilBothAreNew(t *testing.T) {
 	}
 }
 
-// Who may assign some roles gives and takes these, of users who have no others, and
+// Who may assign some roles may add and remove these, of users who have no others, and
 // learns nothing of other roles.
 func TestUpdateUserGivesAndTakesAssignableRolesOnly(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package users_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -382,4 +383,41 @@ func TestApplicationsAreListedAndChanged(t *testing.T) {
 	equal(t, "of none", class(err), "unknown application")
 	_, err = svc.UpdateApplication(t.Context(), apiKey, users.ApplicationChange{Name: ptr(strings.Repeat("a", 257))})
 	equal(t, "a long name", findings(t, err), []string{"/name too_long"})
+}
+
+// Changes of an application that race are both applied; one that never sees the other
+// writer's version is stale.
+func TestRacingChangesOfAnApplicationLoseNothing(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	plain := newServiceOn(t, store, users.Options{})
+	raced := 0
+	svc := plain.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.UpdateApplication && raced < 3 {
+			raced++
+			if _, err := plain.UpdateApplication(ctx, apiKey, users.ApplicationChange{Name: ptr(fmt.Sprint("name ", raced))}); err != nil {
+				t.Error(err)
+			}
+		}
+		return do()
+	}))
+	a, err := svc.UpdateApplication(t.Context(), apiKey, users.ApplicationChange{RequireApproval: ptr(true)})
+	if err != nil || a.Name != "name 3" || !a.RequireApproval || a.Version != 5 {
+		t.Errorf("got %+v, %v, want every change", a, err)
+	}
+	raced = 0
+	_, err = svc.UpdateApplication(t.Context(), apiKey, users.ApplicationChange{RequireApproval: ptr(false), IfVersion: 5})
+	equal(t, "of one version", class(err), "stale")
+
+	tries := 0
+	svc = plain.WithStore(storefake.Around(store, func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.UpdateApplication {
+			tries++
+			return users.ErrStale
+		}
+		return do()
+	}))
+	_, err = svc.UpdateApplication(t.Context(), apiKey, users.ApplicationChange{Disabled: ptr(true)})
+	equal(t, "one version forever", class(err), "stale")
+	equal(t, "tries", tries, 1)
 }

@@ -20,8 +20,8 @@ type ChangePasswordParams struct {
 	IfVersion             int64 // as of UserChange
 }
 
-// ChangePassword gives the user whose id, user name or e-mail address is ref another
-// password, and ends all its set-password tokens and a lock after failed sign-ins. It
+// ChangePassword sets the password of the user whose id, user name or e-mail address is
+// ref, and ends all its set-password tokens and a lock after failed sign-ins. It
 // needs the permission SetPasswords and a caller that governs the user, see UpdateUser;
 // or the caller is the user itself (Caller.UserID) and OldPassword is right: a wrong
 // one is ErrBadCredentials and counts as a failed sign-in, see Authenticate, and who

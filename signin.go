@@ -52,8 +52,8 @@ func (l Lockout) withDefaults() (Lockout, error) {
 const refusalTick = 100 * time.Millisecond
 
 // Authenticate returns the user whose user name or e-mail address is login, with or
-// without blanks around it, if pw is its password. The password is the authorization: a Caller in ctx is ignored.
-// Options.Admit limits who may try.
+// without blanks around it, if pw is its password. The password is the authorization: a
+// Caller in ctx is ignored. Options.Admit limits who may try.
 //
 // No such user, a wrong password, a user without one, too many failures and an
 // application that does not exist or is disabled are one ErrBadCredentials, after the

@@ -439,3 +439,26 @@ func TestRehashWaitsForNoLongerThanASecond(t *testing.T) {
 		}
 	})
 }
+
+// By default ten failures lock for a minute, and each further one twice as long, up to an
+// hour.
+func TestLockoutDefaults(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		svc := newService(t, users.Options{Now: time.Now})
+		addUser(t, t.Context(), svc, "ann")
+		for range 10 {
+			equal(t, "before the lock", signIn(t.Context(), svc, "ann", newSecret), "bad credentials")
+		}
+		for _, minutes := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+			n := 0
+			counting := svc.WithStore(countAllowed(t, svc, &n))
+			time.Sleep(time.Duration(minutes)*time.Minute - time.Second)
+			signIn(t.Context(), counting, "ann", secret)
+			equal(t, fmt.Sprint("judged just before the end of ", minutes, " minutes"), n, 0)
+			time.Sleep(time.Second)
+			signIn(t.Context(), counting, "ann", newSecret)
+			equal(t, fmt.Sprint("judged after ", minutes, " minutes"), n, 1)
+		}
+	})
+}

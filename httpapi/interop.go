@@ -32,8 +32,8 @@ import (
 //   - The name of a user is its userName, and what is the name otherwise is displayName:
 //     the .NET client takes name for the userName. Both can be sent. A name that is the
 //     userName, as it was or is to be, says nothing; a displayName goes before another
-//     name, unless it is the one that the user has. Fields and sort know it too. Of ann, whose
-//     displayName is Ann:
+//     name, unless it is the one that the user has. Fields and sort know it too. Of ann,
+//     whose displayName is Ann:
 //     {"name":"ann","displayName":"Anna"} makes the displayName Anna,
 //     {"name":"Anna","displayName":"Ann"} makes it Anna as well,
 //     {"name":"ann","userName":"anna"} changes the userName alone.

@@ -98,7 +98,7 @@ func TestEveryLinkAnswersInBothForms(t *testing.T) {
 				t.Errorf("%s, %s: got %v, want %v", accept, member, got, want)
 			}
 		}
-		// Follow each link, and each link of what that gives; delete at the end.
+		// Follow each link, and each link of what that returns; delete at the end.
 		seen := map[relation]bool{}
 		var deletes []relation
 		left := append(links("", created.members), links("", read.members)...)
