@@ -691,6 +691,7 @@ type hasherFunc func(pw []byte) (password.Hash, error)
 func (f hasherFunc) Hash(pw []byte) (password.Hash, error)              { return f(pw) }
 func (hasherFunc) Verify(password.Hash, []byte) (password.Match, error) { return password.Match{}, nil }
 func (hasherFunc) Memory(password.Hash) int64                           { return 0 }
+func (hasherFunc) Check(password.Hash) error                            { return nil }
 
 func TestPanicsOfHostCodeAreA500(t *testing.T) {
 	t.Parallel()

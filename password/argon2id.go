@@ -28,12 +28,13 @@ const (
 // seven seconds on one core of a server of 2024. Lanes, salt and key: RFC 9106, section 3.1, but
 // no key so short that guesses would match it.
 const (
-	maxMemoryKiB = 2 << 20
-	maxWorkKiB   = 8 << 20 // memory times passes
-	minSaltBytes = 8
-	minKeyBytes  = 16
-	maxPartBytes = 64
-	maxPHCBytes  = 256
+	maxMemoryKiB      = 2 << 20
+	maxWorkKiB        = 8 << 20 // memory times passes
+	maxForeignWorkKiB = 1 << 20 // of a hash from elsewhere
+	minSaltBytes      = 8
+	minKeyBytes       = 16
+	maxPartBytes      = 64
+	maxPHCBytes       = 256
 )
 
 // Argon2id hashes with Argon2id version 1.3 (RFC 9106) into a PHC string. The
@@ -75,6 +76,19 @@ func (a Argon2id) Hash(pw []byte) (Hash, error) {
 	b64 := base64.RawStdEncoding
 	return NewHash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
 		a.MemoryKiB, a.Time, a.Threads, b64.EncodeToString(salt), b64.EncodeToString(key))), nil
+}
+
+// Check implements [Verifier]. A hash from elsewhere may take as much as one of a itself,
+// or memory times passes of 1 GiB, whichever is more.
+func (a Argon2id) Check(h Hash) error {
+	s, err := parsePHC(h.Reveal())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknownHash, err)
+	}
+	if s.work() > max(a.withDefaults().work(), maxForeignWorkKiB) {
+		return ErrTooCostly
+	}
+	return nil
 }
 
 // Verify implements [Hasher]. A hash is Outdated if its parameters or sizes
@@ -122,6 +136,9 @@ func (a Argon2id) withDefaults() Argon2id {
 	return a
 }
 
+// work is memory times passes, in KiB.
+func (a Argon2id) work() uint64 { return uint64(a.MemoryKiB) * uint64(a.Time) }
+
 // check holds the limits that protect the machine; it expects no zeros to be defaults.
 func (a Argon2id) check() error {
 	switch {
@@ -131,7 +148,7 @@ func (a Argon2id) check() error {
 		return errText("less memory than 8 KiB a lane")
 	case a.MemoryKiB > maxMemoryKiB:
 		return errText("more memory than 2 GiB")
-	case uint64(a.MemoryKiB)*uint64(a.Time) > maxWorkKiB:
+	case a.work() > maxWorkKiB:
 		return errText("more work than 8 GiB passed over")
 	}
 	return nil

@@ -16,6 +16,9 @@ const (
 	MaxBcryptCost = 16
 )
 
+// maxForeignBcryptCost is what a hash from elsewhere may cost.
+const maxForeignBcryptCost = 15
+
 // bcryptMaxBytes is where bcrypt stops reading.
 const bcryptMaxBytes = 72
 
@@ -50,6 +53,16 @@ func (b bcryptHasher) Hash(pw []byte) (Hash, error) {
 	}
 	h, err := bcrypt.GenerateFromPassword(pw, b.cost)
 	return NewHash(string(h)), err
+}
+
+func (b bcryptHasher) Check(h Hash) error {
+	switch cost, ok := parseBcrypt(h.Reveal()); {
+	case !ok:
+		return ErrUnknownHash
+	case cost > max(b.cost, maxForeignBcryptCost):
+		return ErrTooCostly
+	}
+	return nil
 }
 
 func (b bcryptHasher) Verify(h Hash, pw []byte) (Match, error) {

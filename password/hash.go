@@ -74,34 +74,28 @@ func (h *Hash) Scan(src any) error {
 	return nil
 }
 
-// Match is the outcome of [Hasher.Verify].
+// Match is the outcome of [Verifier.Verify].
 type Match struct {
 	// OK says that the password is the one that was hashed.
 	OK bool
-	// Outdated says that the Hasher would hash it with other parameters today,
+	// Outdated says that it would be hashed in another way today,
 	// so that it is worth hashing again now that the password is at hand. It is
 	// only true together with OK.
 	Outdated bool
 }
 
-// A Hasher makes and verifies hashes of one scheme. Passwords are bytes as
-// [Normalize] returns them. Implementations are safe for concurrent use and keep
-// nothing of what they were given. They take their time on purpose: call them
-// through a [Gate].
+// A Hasher makes hashes of one scheme, and verifies those that it made and their like.
+// Passwords are bytes as [Normalize] returns them. It is a [Verifier], and what is said
+// there holds for Hash too.
 type Hasher interface {
+	// Verifier takes any parameters of the scheme within the Hasher's limits. A
+	// password that the scheme cannot take whole is ErrTooLong. Memory returns what
+	// hashing takes if h is zero.
+	Verifier
+
 	// Hash returns a new hash with a fresh salt. A password that the scheme
 	// cannot take whole is ErrTooLong, never shortened.
 	Hash(pw []byte) (Hash, error)
-
-	// Verify reports whether h was made from pw. A wrong password is not an
-	// error. A hash of another scheme, a malformed one and one whose parameters
-	// are beyond the Hasher's limits are ErrUnknownHash, at once.
-	Verify(h Hash, pw []byte) (Match, error)
-
-	// Memory returns the bytes of working memory that verifying h takes, or
-	// that hashing takes if h is zero. It is 0 for a hash that Verify would not
-	// accept. It costs next to nothing.
-	Memory(h Hash) int64
 }
 
 var (
@@ -110,6 +104,6 @@ var (
 	// to be found by a type assertion.
 	ErrTooLong = errors.New("password: too long for the hash scheme")
 
-	// ErrUnknownHash is returned by [Hasher.Verify] for what it cannot verify.
+	// ErrUnknownHash is returned by a [Verifier] for what it cannot verify.
 	ErrUnknownHash = errors.New("password: unknown hash")
 )

@@ -24,6 +24,13 @@ func (insecureHasher) Hash(pw []byte) (Hash, error) {
 	return NewHash(insecureHash(hex.EncodeToString(salt), pw)), nil
 }
 
+func (insecureHasher) Check(h Hash) error {
+	if rest, ok := strings.CutPrefix(h.Reveal(), insecurePrefix); !ok || !strings.Contains(rest, "$") {
+		return ErrUnknownHash
+	}
+	return nil
+}
+
 func (insecureHasher) Verify(h Hash, pw []byte) (Match, error) {
 	rest, ok := strings.CutPrefix(h.Reveal(), insecurePrefix)
 	salt, _, ok2 := strings.Cut(rest, "$")
