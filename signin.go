@@ -173,7 +173,7 @@ func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw
 		return m, err
 	}
 	err = pass(ctx, s.opts.Gate, share, max(s.opts.Hasher.Memory(rec.Hash), s.opts.Hasher.Memory(dummy)), func() error {
-		allowed, err := s.logins.BeginLogin(ctx, LoginAttempt{
+		failures, err := s.logins.BeginLogin(ctx, LoginAttempt{
 			ApplicationID: rec.ApplicationID, UserID: rec.ID,
 			Free: s.opts.Lockout.Free, First: s.opts.Lockout.First, Max: s.opts.Lockout.Max,
 		})
@@ -181,7 +181,7 @@ func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw
 			return err
 		}
 		hash := rec.Hash
-		if !allowed {
+		if failures == 0 {
 			hash = password.Hash{}
 		}
 		m, err = s.match(hash, dummy, pw)

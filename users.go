@@ -37,6 +37,9 @@ type User struct {
 	// PasswordChanged is when the password was set; zero: never. A session that is older
 	// is one of an earlier password.
 	PasswordChanged time.Time `json:"-"`
+	// LastLogin is when Authenticate last let the user in; zero: never. In what
+	// Authenticate itself returns it is the time before.
+	LastLogin time.Time `json:"-"`
 	// Version counts changes, from 1; sign-ins are none. See UserChange.IfVersion.
 	Version int64 `json:"-"`
 }

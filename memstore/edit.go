@@ -61,7 +61,8 @@ func (t *tenant) checkEdit(u *user, e *users.UserEdit) error {
 func (u *user) replace(e *users.UserEdit) {
 	was := u.UserRecord
 	u.UserRecord = kept(&e.UserRecord)
-	u.CreatedBy, u.CreationDate, u.DateCreated, u.Login = was.CreatedBy, was.CreationDate, was.DateCreated, was.Login
+	u.CreatedBy, u.CreationDate, u.DateCreated = was.CreatedBy, was.CreationDate, was.DateCreated
+	u.LastLogin, u.Login = was.LastLogin, was.Login
 	u.Version++
 	if e.SetHash {
 		u.endLock()

@@ -47,7 +47,7 @@ type broken struct {
 	listApplications  func(context.Context, users.Page) ([]users.Application, error)
 	updateApplication func(context.Context, users.Application) error
 
-	beginLogin func(context.Context, users.LoginAttempt) (bool, error)
+	beginLogin func(context.Context, users.LoginAttempt) (int, error)
 	endLogin   func(context.Context, users.LoginEnd) error
 }
 
@@ -162,7 +162,7 @@ func (b *broken) UpdateApplication(ctx context.Context, a users.Application) err
 	return b.updateApplication(ctx, a)
 }
 
-func (b *broken) BeginLogin(ctx context.Context, a users.LoginAttempt) (bool, error) {
+func (b *broken) BeginLogin(ctx context.Context, a users.LoginAttempt) (int, error) {
 	return b.beginLogin(ctx, a)
 }
 

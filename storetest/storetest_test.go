@@ -126,7 +126,7 @@ var brokenStores = []brokenStore{
 	{"failed sign-ins are lost", "UserComesBack", creating(func(n *users.NewUser) { n.Login.Failures = 0 })},
 	{"locks are lost", "UserComesBack", creating(func(n *users.NewUser) { n.Login.LockedUntil = time.Time{} })},
 	{"the last sign-in is lost", "UserComesBack", creating(func(n *users.NewUser) {
-		n.Login.LastLogin = time.Time{}
+		n.LastLogin = time.Time{}
 	})},
 	{"the display key is lost", "UserComesBack", creating(func(n *users.NewUser) { n.DisplayKey = "" })},
 	{"the date of the password is lost", "UserComesBack", creating(func(n *users.NewUser) {
@@ -759,7 +759,7 @@ var brokenStores = []brokenStore{
 	{"a redemption forgets the last sign-in", "TokenIsRedeemed", func(b *broken) {
 		eachUser(func(_ users.UserQuery, u *users.UserRecord) {
 			if u.Version > 1 {
-				u.Login.LastLogin = time.Time{}
+				u.LastLogin = time.Time{}
 			}
 		})(b)
 	}},

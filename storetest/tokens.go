@@ -154,7 +154,7 @@ func tokenIsRedeemed(p *probe) {
 	a := p.app()
 	n, other := p.full(a, p.role(a, "r")), p.user(a)
 	n.Hash, n.PasswordChanged = password.Hash{}, time.Time{}
-	n.Login = users.LoginState{Failures: 11, LockedUntil: base.Add(time.Hour), LastLogin: base}
+	n.LastLogin, n.Login = base, users.LoginState{Failures: 11, LockedUntil: base.Add(time.Hour)}
 	p.create(n)
 	p.create(other)
 	used := p.token(n, 1, time.Hour)

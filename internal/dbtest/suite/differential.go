@@ -314,8 +314,8 @@ func (d *differential) signIn() call {
 		a.First, a.Max = time.Duration(1+d.random.IntN(3))*time.Hour, 100*time.Hour
 	}
 	return call{fmt.Sprintf("begin a sign-in: %+v", a), func(ctx context.Context, s everything) string {
-		allowed, err := s.BeginLogin(ctx, a)
-		return fmt.Sprint(allowed, " ", class(err), state(ctx, s, id))
+		failures, err := s.BeginLogin(ctx, a)
+		return fmt.Sprint(failures, " ", class(err), state(ctx, s, id))
 	}}
 }
 
