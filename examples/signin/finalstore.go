@@ -8,7 +8,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 )
 
-// longestRequest is longer than any request takes; see the server's WriteTimeout.
+// longestRequest is longer than any request takes.
 const longestRequest = 5 * time.Minute
 
 // finalStore is a store of sessions in which what has ended stays ended. With an idle
@@ -28,20 +28,29 @@ func newFinalStore(s scs.Store) *finalStore {
 
 // Delete ends a session.
 func (s *finalStore) Delete(token string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	maps.DeleteFunc(s.ended, func(_ string, until time.Time) bool { return until.Before(now) })
-	s.ended[token] = now.Add(longestRequest)
+	s.end(token) // first, so that Commit knows
 	return s.Store.Delete(token)
 }
 
 // Commit saves a session, unless it has ended.
 func (s *finalStore) Commit(token string, b []byte, expiry time.Time) error {
+	if err := s.Store.Commit(token, b, expiry); err != nil || !s.hasEnded(token) {
+		return err
+	}
+	return s.Store.Delete(token)
+}
+
+func (s *finalStore) end(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, over := s.ended[token]; over {
-		return nil
-	}
-	return s.Store.Commit(token, b, expiry)
+	now := time.Now()
+	maps.DeleteFunc(s.ended, func(_ string, until time.Time) bool { return until.Before(now) })
+	s.ended[token] = now.Add(longestRequest)
+}
+
+func (s *finalStore) hasEnded(token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ended := s.ended[token]
+	return ended
 }

@@ -97,15 +97,15 @@ func (c client) isJane(t *testing.T, want bool) {
 	}
 }
 
-// session is the session's id.
+// session is the session's id; empty: there is none.
 func (c client) session(t *testing.T) string {
 	t.Helper()
 	at, err := url.Parse(c.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, cookie := range c.Jar.Cookies(at) {
-		return cookie.Value
+	if cookies := c.Jar.Cookies(at); len(cookies) > 0 {
+		return cookies[0].Value
 	}
 	return ""
 }
@@ -258,7 +258,7 @@ func TestTheSessionsIdChangesAtEachSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.Jar.SetCookies(at, c.Jar.Cookies(at)) // __Host- cookies have no attributes that matter here
+	other.Jar.SetCookies(at, c.Jar.Cookies(at))
 	if other.session(t) != planted {
 		t.Fatal("the other browser does not have the session")
 	}
@@ -450,8 +450,7 @@ func TestARequestUnderWayDoesNotBringBackASession(t *testing.T) {
 
 func TestTheCookieIsForHTTPSAndThisSiteAndEnds(t *testing.T) {
 	t.Parallel()
-	svc := newService(t, memstore.New(), nil)
-	s := newSite(svc)
+	s := newSite(newService(t, memstore.New(), nil))
 	c := serve(t, s.handler())()
 	if s.sessions.Lifetime > 24*time.Hour || s.sessions.IdleTimeout <= 0 || s.sessions.IdleTimeout > time.Hour {
 		t.Errorf("a session ends after %v, or %v unused", s.sessions.Lifetime, s.sessions.IdleTimeout)
@@ -466,6 +465,16 @@ func TestTheCookieIsForHTTPSAndThisSiteAndEnds(t *testing.T) {
 	}
 	if life := time.Duration(got.MaxAge) * time.Second; life <= 0 || life > s.sessions.IdleTimeout+time.Second {
 		t.Errorf("the cookie is for %v, want the idle time", life)
+	}
+}
+
+func TestWhoReadsTheStoreOfSessionsCanUseNone(t *testing.T) {
+	t.Parallel()
+	s := newSite(newService(t, memstore.New(), nil))
+	c := serve(t, s.handler())()
+	c.login(t, "jane", first).want(t, 303)
+	if _, found, err := s.sessions.Store.Find(c.session(t)); found || err != nil {
+		t.Errorf("the store has the session under its id, or fails: %v", err)
 	}
 }
 
