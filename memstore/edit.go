@@ -38,11 +38,7 @@ func (s *Store) EditUser(ctx context.Context, e *users.UserEdit) error {
 	t.index(u)
 	u.setRoles(roles)
 	s.dropTokens(t, u, func(k *token) bool { return e.DropTokens || e.DropIssued && k.NotificationID == "" })
-	for _, r := range e.Notifications {
-		if u.pending[r.Kind] == nil {
-			s.addRow(t, u, r)
-		}
-	}
+	s.addMissingRows(t, u, e.Notifications)
 	return nil
 }
 

@@ -19,6 +19,7 @@ const (
 
 	beginLogin = lockLogin + `failures + 1` + ofUnlocked + ` RETURNING failures`
 	// beginLoginMySQL answers by the id of an INSERT that never was; see runner.lastID.
+	// What SELECT LAST_INSERT_ID() returned before is lost in the host's transaction.
 	beginLoginMySQL = lockLogin + `LAST_INSERT_ID(failures + 1)` + ofUnlocked
 )
 

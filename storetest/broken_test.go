@@ -204,6 +204,19 @@ func found[A, R any](f *func(context.Context, A) (R, error), change func(A, R) R
 	}
 }
 
+// waiting reports whether a notification of a user's is pending.
+func (b *broken) waiting(app, user, kind string) bool {
+	rows, _ := b.Store.ListNotifications(context.Background(), users.NotificationQuery{
+		ApplicationID: app, States: []string{users.StatePending},
+	})
+	return slices.ContainsFunc(rows, func(n users.NotificationRecord) bool { return n.UserID == user && n.Kind == kind })
+}
+
+// redeeming returns what changes each redemption.
+func redeeming(change func(*users.Redemption)) func(*broken) {
+	return func(b *broken) { given(&b.redeemToken, change) }
+}
+
 // creating returns what changes a copy of each new user.
 func creating(change func(n *users.NewUser)) func(*broken) {
 	return func(b *broken) {
