@@ -345,7 +345,7 @@ func TestUnknownHashIsNoPassword(t *testing.T) {
 	}
 	addUser(t, t.Context(), newServiceOn(t, store, users.Options{Hasher: other}), "ann")
 	j := newJudge()
-	svc, err := users.New(store, &users.Options{Hasher: j})
+	svc, err := users.New(store, &users.Options{Hasher: j, Legacy: password.InsecureForTests()})
 	if err != nil {
 		t.Fatal(err)
 	}
