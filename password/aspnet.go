@@ -34,6 +34,10 @@ func parseASPNet(s string) (foreign, error) {
 	if prf > 2 || iterations == 0 || saltLen < 16 || uint64(saltLen) > uint64(len(rest)) {
 		return foreign{}, unknown("malformed ASP.NET Identity hash")
 	}
+	// A key that was cut would match. Identity writes 32 bytes; its own tests have these.
+	if n := len(rest) - int(saltLen); n != 16 && n != 32 && n != 64 {
+		return foreign{}, unknown("malformed key")
+	}
 	return pbkdf2Hash{
 		digest:     digestNamed([]string{"sha1", "sha256", "sha512"}[prf]),
 		iterations: uint64(iterations),

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// maxCryptPassword is the longest password of crypt(3) in bytes, as libxcrypt and PAM
-	// have it (CRYPT_MAX_PASSPHRASE_SIZE, PAM_MAX_RESP_SIZE). A longer one never matches:
-	// the work grows with the password, too.
-	maxCryptPassword = 512
+	// maxCryptPassword is the longest password of crypt(3) in bytes, as libxcrypt has it
+	// (CRYPT_MAX_PASSPHRASE_SIZE, with its NUL). A longer one never matches: the work
+	// grows with the password, too.
+	maxCryptPassword = 511
 
 	// maxSHACryptRounds is above the rounds that passlib writes unless told otherwise
 	// (535,000 of SHA-256, 656,000 of SHA-512).
@@ -211,7 +211,7 @@ func parseSHACrypt(s string) (foreign, error) {
 		}
 		f = f[1:]
 	}
-	if !cryptSalt(f[1], 16) {
+	if !cryptSalt(f[1], 16) || strings.HasPrefix(f[1], "rounds=") {
 		return foreign{}, unknown("malformed salt")
 	}
 	if rounds > maxSHACryptRounds {

@@ -53,6 +53,15 @@ func (p pbkdf2Hash) foreign() (foreign, error) {
 	return foreign{memory: lightMemory, matches: p.matches}, nil
 }
 
+// whole is foreign for a spelling without a length, where the key has that of the digest.
+// PBKDF2 begins a long key as it begins a short one, so a key that was cut would match.
+func (p pbkdf2Hash) whole() (foreign, error) {
+	if p.digest != nil && len(p.key) != p.digest().Size() {
+		return foreign{}, unknown("malformed key")
+	}
+	return p.foreign()
+}
+
 func (p pbkdf2Hash) matches(pw []byte) bool {
 	if endsInNUL(pw) {
 		return false
@@ -66,8 +75,8 @@ func (p pbkdf2Hash) matches(pw []byte) bool {
 // up with NULs (RFC 2104, section 2).
 func endsInNUL(pw []byte) bool { return len(pw) > 0 && pw[len(pw)-1] == 0 }
 
-// parsePBKDF2 reads PBKDF2 as PHC strings have it, $pbkdf2-sha512$i=…,l=…$salt$key with
-// an optional l, and as passlib has it, $pbkdf2-sha512$rounds$salt$key with "." for "+".
+// parsePBKDF2 reads PBKDF2 as PHC strings have it, $pbkdf2-sha512$i=…,l=…$salt$key, where
+// l may be missing, and as passlib has it, $pbkdf2-sha512$rounds$salt$key with "." for "+".
 func parsePBKDF2(s string) (foreign, error) {
 	f := phcFields(s, 4)
 	if f == nil {
@@ -82,16 +91,18 @@ func parsePBKDF2(s string) (foreign, error) {
 		p.iterations = n
 		p.salt = decodePart(strings.ReplaceAll(f[2], ".", "+"))
 		p.key = decodePart(strings.ReplaceAll(f[3], ".", "+"))
-		return p.foreign()
+		return p.whole()
 	}
 	p.salt, p.key = decodePart(f[2]), decodePart(f[3])
 	if n, ok := phcNumbers(f[1], "i"); ok {
 		p.iterations = n[0]
-	} else if n, ok := phcNumbers(f[1], "i", "l"); ok && n[1] == uint64(len(p.key)) {
-		p.iterations = n[0]
-	} else {
+		return p.whole()
+	}
+	n, ok := phcNumbers(f[1], "i", "l")
+	if !ok || n[1] != uint64(len(p.key)) {
 		return foreign{}, unknown("malformed parameters")
 	}
+	p.iterations = n[0]
 	return p.foreign()
 }
 
@@ -111,7 +122,7 @@ func parseDjango(s string) (foreign, error) {
 		iterations: n,
 		salt:       []byte(f[2]),
 		key:        decodePadded(f[3]),
-	}.foreign()
+	}.whole()
 }
 
 const djangoPrefix = "pbkdf2_"

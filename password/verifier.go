@@ -42,7 +42,7 @@ type Verifier interface {
 //   - $wp$2y$: WordPress 6.8, bcrypt of base64 of an HMAC-SHA384 of the trimmed password
 //   - $scrypt$ln=…,r=…,p=…: passlib, RFC 7914
 //   - $pbkdf2-sha512$i=…,l=…$, also -sha256, -sha1 and none, which is SHA-1: PHC strings,
-//     RFC 8018; l is optional
+//     RFC 8018; l may be missing if the key has the digest's size
 //   - $pbkdf2-sha512$ and so on with bare rounds: passlib
 //   - pbkdf2_sha256$ and pbkdf2_sha1$: Django
 //   - $firebasescrypt$ and $firescrypt$: Firebase as zitadel/passwap and Ory Kratos write
@@ -64,9 +64,10 @@ type Verifier interface {
 // N·r·p, with r and p of at most 64; PBKDF2 3,000,000 iterations times blocks of its digest
 // in the key; SHA-crypt 800,000 rounds, and fewer than 1,000 are 1,000; phpass 2^18. Beyond is
 // [ErrTooCostly]. A hash has at most 1,024 bytes, a salt 64, and a key 16 to 64: shorter
-// ones would match by chance.
+// ones would match by chance. A key of scrypt has 32 or 64, of Django and passlib as many as
+// the digest, since one that was cut would match.
 //
-// A password of more than [MaxTextBytes] matches nothing, nor does one of more than 512
+// A password of more than [MaxTextBytes] matches nothing, nor does one of more than 511
 // bytes with crypt(3) but for bcrypt. For bcrypt it is cut as other implementations did, at
 // the first NUL and after 72 bytes, so that whoever signed in with a long one still can.
 // One that ends in a NUL does not match a hash of PBKDF2 or scrypt: to HMAC it is the same
