@@ -67,6 +67,7 @@ func TestAuthenticateTakesTheNameOrTheAddress(t *testing.T) {
 				t.Errorf("%s: %v", login, err)
 				continue
 			}
+			got.LastLogin = time.Time{} // TestLastLoginIsTheOneBefore
 			equal(t, login, got, u)
 		}
 		// Without an application, a user or a password it is always the same answer.
@@ -191,20 +192,52 @@ type allowing struct {
 
 func (a *allowing) Unwrap() users.Store { return a.Store }
 
-func (a *allowing) BeginLogin(ctx context.Context, l users.LoginAttempt) (bool, error) {
+func (a *allowing) BeginLogin(ctx context.Context, l users.LoginAttempt) (int, error) {
 	logins, _ := users.StoreAs[users.LoginStore](a.Store)
-	allowed, err := logins.BeginLogin(ctx, l)
-	if allowed {
+	failures, err := logins.BeginLogin(ctx, l)
+	if failures > 0 {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		*a.n++
 	}
-	return allowed, err
+	return failures, err
 }
 
 func (a *allowing) EndLogin(ctx context.Context, l users.LoginEnd) error {
 	logins, _ := users.StoreAs[users.LoginStore](a.Store)
 	return logins.EndLogin(ctx, l)
+}
+
+// Whoever signs in is told of the time before, so that a stranger's sign-in shows;
+// refusals are none, and a sign-in is no change of the user.
+func TestLastLoginIsTheOneBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		svc := newService(t, users.Options{Now: time.Now})
+		u := addUser(t, t.Context(), svc, "ann")
+		var before time.Time
+		for range 3 {
+			time.Sleep(time.Hour)
+			equal(t, "a wrong password", signIn(t.Context(), svc, "ann", newSecret), "bad credentials")
+			got, err := svc.Authenticate(t.Context(), apiKey, "ann", password.New(secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *u
+			want.LastLogin = before
+			equal(t, "what Authenticate returns", *got, want)
+
+			before = time.Now().UTC().Truncate(time.Microsecond)
+			want.LastLogin = before
+			equal(t, "the user behind it", *get(t, svc, u.ID), want)
+		}
+		time.Sleep(time.Hour)
+		if _, err := svc.SetStatus(t.Context(), apiKey, "ann", users.Status{IsLockedOut: ptr(true)}); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "a user that is locked out", signIn(t.Context(), svc, "ann", secret), "locked out")
+		equal(t, "LastLogin behind refusals", get(t, svc, u.ID).LastLogin, before)
+	})
 }
 
 // Nobody is kept out of an account by guesses.
@@ -249,8 +282,8 @@ func TestStatusIsToldAfterTheRightPassword(t *testing.T) {
 		}
 		equal(t, "wrong", signIn(t.Context(), svc, "ann", newSecret), "bad credentials")
 		equal(t, "right", signIn(t.Context(), svc, "ann", secret), tt.want)
-		if last := recordOf(t, svc, store, "ann").Login; last.LastLogin.IsZero() != (tt.want != "ok") || last.Failures != 0 {
-			t.Errorf("%s: got %+v", tt.want, last)
+		if u := recordOf(t, svc, store, "ann"); u.LastLogin.IsZero() != (tt.want != "ok") || u.Login.Failures != 0 {
+			t.Errorf("%s: got a last sign-in at %v and %+v", tt.want, u.LastLogin, u.Login)
 		}
 	}
 }
@@ -315,7 +348,7 @@ func TestUnknownHashIsNoPassword(t *testing.T) {
 	}
 	addUser(t, t.Context(), newServiceOn(t, store, users.Options{Hasher: other}), "ann")
 	j := newJudge()
-	svc, err := users.New(store, &users.Options{Hasher: j})
+	svc, err := users.New(store, &users.Options{Hasher: j, Legacy: password.InsecureForTests()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -502,8 +535,8 @@ func TestRehashWaitsForNoLongerThanASecond(t *testing.T) {
 		equal(t, "time", time.Since(start), time.Second)
 		close(busy)
 		synctest.Wait()
-		if last := recordOf(t, svc, store, "ann").Login; last.LastLogin.IsZero() || last.Failures != 0 {
-			t.Errorf("got %+v, want the sign-in noted", last)
+		if u := recordOf(t, svc, store, "ann"); u.LastLogin.IsZero() || u.Login.Failures != 0 {
+			t.Errorf("got a last sign-in at %v and %+v, want the sign-in noted", u.LastLogin, u.Login)
 		}
 	})
 }

@@ -208,11 +208,10 @@ type UserRecord struct {
 	Login LoginState
 }
 
-// LoginState is what sign-ins leave behind.
+// LoginState is what sign-ins that fail leave behind.
 type LoginState struct {
 	Failures    int       // since the last success
 	LockedUntil time.Time // zero: not locked
-	LastLogin   time.Time // zero: never
 }
 
 // NewUser is everything that is created together with a user, atomically.

@@ -16,8 +16,8 @@ var ErrUnknownRole = errors.New("users: unknown role")
 type UserEditor interface {
 	// EditUser replaces the user with e's ID by e, all or nothing, if the stored
 	// version is e.Version, and stores that plus one. CreatedBy, CreationDate,
-	// DateCreated and Login stay as they are stored; so do Hash and PasswordChanged
-	// without SetHash. Of each element of Roles the ID counts.
+	// DateCreated, LastLogin and Login stay as they are stored; so do Hash and
+	// PasswordChanged without SetHash. Of each element of Roles the ID counts.
 	//
 	// A user that does not exist is ErrNotFound, another version ErrStale, keys that
 	// another user of the application has are a *ConflictError that names every one
@@ -90,12 +90,13 @@ type ApplicationEditor interface {
 // LoginStore is the capability of a [Store] to count sign-ins. It never changes a
 // user's version or DateUpdated.
 type LoginStore interface {
-	// BeginLogin counts a failure in advance, unless the user is locked by the Store's
-	// clock: then it changes nothing and reports false. From the a.Free-th failure on
-	// each one sets LockedUntil to now plus a.First, doubled with each further failure,
-	// at most a.Max. Of calls that race each counts. A user that does not exist is
-	// false, after the same work.
-	BeginLogin(ctx context.Context, a LoginAttempt) (allowed bool, err error)
+	// BeginLogin counts a failure in advance and returns how many there are in a row
+	// now, unless the user is locked by the Store's clock: then it changes nothing and
+	// returns 0. From the a.Free-th failure on each one sets LockedUntil to now plus
+	// a.First, doubled with each further failure, at most a.Max. Of calls that race each
+	// counts, and no two that count return the same number. A user that does not exist
+	// is 0, after the same work.
+	BeginLogin(ctx context.Context, a LoginAttempt) (failures int, err error)
 	// EndLogin forgets the failures, ends the lock and sets LastLogin to l.Now, unless
 	// that is zero. If l.Hash is not zero it replaces l.OldHash, and leaves any other hash alone: a
 	// password that was changed meanwhile stays. A user that is gone is no error.

@@ -129,11 +129,12 @@ type TokenStore interface {
 	FindToken(ctx context.Context, applicationID string, sum [32]byte) (TokenRecord, error)
 	// RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login:
 	// Failures 0, LockedUntil zero; IsLockedOut stays), sets EmailVerified to r.Now if
-	// the token has a NotificationID, adds one to the version and deletes all tokens of the
-	// user, in one transaction, if the token exists,
-	// is alive and has an EmailKey that is empty or still the user's:
-	// otherwise ErrBadToken and nothing changes. Of several calls with one token
-	// exactly one succeeds.
+	// the token has a NotificationID, adds one to the version, deletes all tokens of the
+	// user and adds r.Notifications, in one transaction, if the token exists, is alive
+	// and has an EmailKey that is empty or still the user's: otherwise ErrBadToken and
+	// nothing changes. Of several calls with one token exactly one succeeds. A Store
+	// without an outbox returns ErrUnsupported for an r with Notifications, and changes
+	// nothing.
 	RedeemToken(ctx context.Context, r Redemption) error
 }
 
@@ -154,4 +155,8 @@ type Redemption struct {
 	Sum                   [32]byte
 	Hash                  password.Hash
 	Now                   time.Time // becomes the user's DateUpdated and PasswordChanged
+	// Notifications are added with the new hash, at most one of each kind; a zero
+	// Created or Due is now. Where one of the kind is pending already it stays, and
+	// none is added.
+	Notifications []NotificationRecord
 }

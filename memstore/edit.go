@@ -38,11 +38,7 @@ func (s *Store) EditUser(ctx context.Context, e *users.UserEdit) error {
 	t.index(u)
 	u.setRoles(roles)
 	s.dropTokens(t, u, func(k *token) bool { return e.DropTokens || e.DropIssued && k.NotificationID == "" })
-	for _, r := range e.Notifications {
-		if u.pending[r.Kind] == nil {
-			s.addRow(t, u, r)
-		}
-	}
+	s.addMissingRows(t, u, e.Notifications)
 	return nil
 }
 
@@ -61,7 +57,8 @@ func (t *tenant) checkEdit(u *user, e *users.UserEdit) error {
 func (u *user) replace(e *users.UserEdit) {
 	was := u.UserRecord
 	u.UserRecord = kept(&e.UserRecord)
-	u.CreatedBy, u.CreationDate, u.DateCreated, u.Login = was.CreatedBy, was.CreationDate, was.DateCreated, was.Login
+	u.CreatedBy, u.CreationDate, u.DateCreated = was.CreatedBy, was.CreationDate, was.DateCreated
+	u.LastLogin, u.Login = was.LastLogin, was.Login
 	u.Version++
 	if e.SetHash {
 		u.endLock()

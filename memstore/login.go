@@ -9,22 +9,22 @@ import (
 
 // BeginLogin implements [users.LoginStore]. Looking at the lock and counting are one
 // step, as every call is.
-func (s *Store) BeginLogin(ctx context.Context, a users.LoginAttempt) (allowed bool, err error) {
+func (s *Store) BeginLogin(ctx context.Context, a users.LoginAttempt) (failures int, err error) {
 	if err := s.begin(ctx); err != nil {
-		return false, err
+		return 0, err
 	}
 	defer s.end()
 
 	u := s.user(a.ApplicationID, a.UserID)
 	now := s.now()
 	if u == nil || u.Login.LockedUntil.After(now) {
-		return false, nil
+		return 0, nil
 	}
 	u.Login.Failures++
 	if further := u.Login.Failures - a.Free; further >= 0 {
 		u.Login.LockedUntil = micros(now.Add(doubled(a.First, further, a.Max)))
 	}
-	return true, nil
+	return u.Login.Failures, nil
 }
 
 // doubled returns d, doubled n times, at most limit.
@@ -48,7 +48,7 @@ func (s *Store) EndLogin(ctx context.Context, l users.LoginEnd) error {
 	}
 	u.endLock()
 	if !l.Now.IsZero() {
-		u.Login.LastLogin = micros(l.Now)
+		u.LastLogin = micros(l.Now)
 	}
 	if !l.Hash.IsZero() && u.Hash.Equal(l.OldHash) {
 		u.Hash = l.Hash

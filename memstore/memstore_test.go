@@ -292,25 +292,25 @@ func TestLocksFollowTheStoresClock(t *testing.T) {
 	now := epoch
 	s := newStore(t, func() time.Time { return now })
 	mustCreate(t, s, newUser("1"))
-	begin := func(when string, want bool) {
+	begin := func(when string, want int) {
 		t.Helper()
 		got, err := s.BeginLogin(t.Context(), users.LoginAttempt{
 			ApplicationID: "app", UserID: "1", Free: 1, First: time.Minute, Max: time.Hour,
 		})
 		if got != want || err != nil {
-			t.Errorf("BeginLogin %s: got %t and error %v, want %t", when, got, err, want)
+			t.Errorf("BeginLogin %s: got %d and error %v, want %d", when, got, err, want)
 		}
 	}
 
-	begin("at first", true)
+	begin("at first", 1)
 	now = now.Add(time.Minute - time.Microsecond)
-	begin("a microsecond before the lock ends", false)
+	begin("a microsecond before the lock ends", 0)
 	now = now.Add(time.Microsecond)
-	begin("when it ends", true)
+	begin("when it ends", 2)
 	now = now.Add(2*time.Minute - time.Microsecond)
-	begin("a microsecond before the second lock ends", false)
+	begin("a microsecond before the second lock ends", 0)
 	now = now.Add(time.Microsecond)
-	begin("when it ends", true)
+	begin("when it ends", 3)
 }
 
 func TestPurgedNotificationsLeaveThePendingOne(t *testing.T) {

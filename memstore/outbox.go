@@ -48,6 +48,15 @@ func (s *Store) addRow(t *tenant, u *user, o users.NotificationRecord) {
 	}
 }
 
+// addMissingRows adds those of rows, whose ids are free, of whose kind none is pending.
+func (s *Store) addMissingRows(t *tenant, u *user, rows []users.NotificationRecord) {
+	for _, r := range rows {
+		if u.pending[r.Kind] == nil {
+			s.addRow(t, u, r)
+		}
+	}
+}
+
 // removeRow forgets r, which is in no queue any more.
 func (t *tenant) removeRow(r *row) {
 	delete(t.rows, r.ID)

@@ -100,6 +100,9 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 	if k.EmailKey != "" && k.EmailKey != u.EmailKey {
 		return users.ErrBadToken
 	}
+	if err := t.checkRows(r.Notifications); err != nil {
+		return err
+	}
 
 	s.dropTokens(t, u, func(*token) bool { return true })
 
@@ -112,6 +115,7 @@ func (s *Store) RedeemToken(ctx context.Context, r users.Redemption) error {
 	}
 	u.endLock()
 	u.Version++
+	s.addMissingRows(t, u, r.Notifications)
 	return nil
 }
 

@@ -125,7 +125,7 @@ func kept(rec *users.UserRecord) users.UserRecord {
 
 	for _, at := range []*time.Time{
 		&u.CreationDate, &u.DateCreated, &u.DateUpdated,
-		&u.PasswordChanged, &u.EmailVerified, &u.Login.LockedUntil, &u.Login.LastLogin,
+		&u.PasswordChanged, &u.EmailVerified, &u.LastLogin, &u.Login.LockedUntil,
 	} {
 		*at = micros(*at)
 	}

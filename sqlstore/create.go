@@ -230,7 +230,7 @@ func userArgs(n *users.NewUser) []any {
 		u.Hash, u.IsApproved, u.IsLockedOut, u.AllowDashboardAccess,
 		nullable(string(u.DashboardSettings)), u.CreatedBy,
 		u.CreationDate.UnixMicro(), u.DateCreated.UnixMicro(), u.DateUpdated.UnixMicro(),
-		u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.Login.LastLogin.UnixMicro(),
+		u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.LastLogin.UnixMicro(),
 		u.EmailVerified.UnixMicro(), u.PasswordChanged.UnixMicro(), u.Version,
 		u.ApplicationID,
 	}

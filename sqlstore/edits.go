@@ -64,9 +64,13 @@ func (r runner) editUser(ctx context.Context, e *users.UserEdit, roles []string)
 			return err
 		}
 	}
-	for i := range e.Notifications {
-		// Of its kind one may wait already: then none is added.
-		err := r.insert(ctx, r.b.text(insertNotification+` {or nothing}`), notificationArgs(&e.Notifications[i])...)
+	return r.addMissing(ctx, e.Notifications)
+}
+
+// addMissing adds those of all of whose kind none is pending.
+func (r runner) addMissing(ctx context.Context, all []users.NotificationRecord) error {
+	for i := range all {
+		err := r.insert(ctx, r.b.text(insertNotification+` {or nothing}`), notificationArgs(&all[i])...)
 		if err != nil && !isNotWritten(err) {
 			return err
 		}

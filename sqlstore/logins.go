@@ -9,32 +9,47 @@ import (
 
 // beginLogin sets locked_until before failures: MySQL uses what it has assigned already.
 // The power of two is never larger than what a.Max allows; see doublings.
-const beginLogin = `UPDATE {users} SET locked_until = CASE
+const (
+	lockLogin = `UPDATE {users} SET locked_until = CASE
 		WHEN failures + 1 < ? THEN locked_until
 		WHEN failures + 1 >= ? THEN {now} + {i}
 		ELSE {now} + ({i} << (failures + 1 - ?)) END,
-	failures = failures + 1
-	WHERE application_id = ? AND id = ? AND locked_until <= {now}`
+	failures = `
+	ofUnlocked = ` WHERE application_id = ? AND id = ? AND locked_until <= {now}`
+
+	beginLogin = lockLogin + `failures + 1` + ofUnlocked + ` RETURNING failures`
+	// beginLoginMySQL answers by the id of an INSERT that never was; see runner.lastID.
+	// What SELECT LAST_INSERT_ID() returned before is lost in the host's transaction.
+	beginLoginMySQL = lockLogin + `LAST_INSERT_ID(failures + 1)` + ofUnlocked
+)
 
 // maxFree is a number of free failures that no user reaches: with the doublings that
 // follow it fits the column.
 const maxFree = 1 << 30
 
 // BeginLogin implements [users.LoginStore]. Where database/sql or retry repeats what
-// has taken effect the failure counts twice, and false may be the answer of a lock that
-// the first one set: no guess is judged for nothing.
-func (b *backend) BeginLogin(ctx context.Context, a users.LoginAttempt) (allowed bool, err error) {
+// has taken effect the failure counts twice, and 0 may be the answer of a lock that the
+// first one set: no guess is judged for nothing.
+func (b *backend) BeginLogin(ctx context.Context, a users.LoginAttempt) (failures int, err error) {
 	free := min(max(a.Free, 1), maxFree)
 	first, most := max(a.First, 0).Microseconds(), max(a.Max, 0).Microseconds()
+	args := []any{free, free + doublings(first, most), most, first, free, a.ApplicationID, a.UserID}
+	text, count := beginLogin, runner.number
+	if b.Dialect == MySQL {
+		text, count = beginLoginMySQL, runner.lastID
+	}
+
+	var n int64
 	err = b.retry(ctx, func(int) error {
-		return b.statement(ctx, func(r runner) error {
-			affected, err := r.exec(ctx, b.text(beginLogin),
-				free, free+doublings(first, most), most, first, free, a.ApplicationID, a.UserID)
-			allowed = affected > 0
+		return b.statement(ctx, func(r runner) (err error) {
+			n, err = count(r, ctx, b.text(text), args...)
 			return err
 		})
 	})
-	return allowed && err == nil, err
+	if err != nil {
+		return 0, err
+	}
+	return int(n), nil
 }
 
 // doublings returns how often first can be doubled and stay below most.

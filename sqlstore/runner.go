@@ -27,22 +27,37 @@ type runner struct {
 // exec returns how many rows a statement affected. Of an upsert that is no
 // truth to rely on; see insert.
 func (r runner) exec(ctx context.Context, text string, args ...any) (affected int64, err error) {
-	st, done, err := r.stmt(ctx, text)
-	if err != nil {
-		return 0, err
-	}
-	defer done()
-
-	var res sql.Result
-	if st != nil {
-		res, err = st.ExecContext(ctx, r.counted(args)...)
-	} else {
-		res, err = r.q.ExecContext(ctx, text, args...)
-	}
+	res, err := r.result(ctx, text, args...)
 	if err != nil {
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// lastID returns what an UPDATE of one row made LAST_INSERT_ID(…) of; 0 if it affected
+// none. MySQL answers the statement itself with that.
+func (r runner) lastID(ctx context.Context, text string, args ...any) (id int64, err error) {
+	res, err := r.result(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	if affected, err := res.RowsAffected(); err != nil || affected == 0 {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+func (r runner) result(ctx context.Context, text string, args ...any) (sql.Result, error) {
+	st, done, err := r.stmt(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+
+	if st != nil {
+		return st.ExecContext(ctx, r.counted(args)...)
+	}
+	return r.q.ExecContext(ctx, text, args...)
 }
 
 // counted returns the arguments of a prepared statement that counts in r.sent how

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,9 +63,11 @@ func (b *backend) FindToken(ctx context.Context, applicationID string, sum [32]b
 }
 
 const (
+	// setHash looks for the token of the row's own application: MariaDB would lock one that
+	// it finds without the row before the row itself, as would each call that waits for that.
 	setHash = `UPDATE {users} SET credential = ?, password_changed = ?, failures = 0, locked_until = ?,
 		email_verified = CASE WHEN EXISTS (SELECT 1 FROM {password_tokens}
-			WHERE application_id = ? AND token_hash = ? AND notification_id <> '') THEN {i} ELSE email_verified END,
+			WHERE application_id = {users}.application_id AND token_hash = ? AND notification_id <> '') THEN {i} ELSE email_verified END,
 		date_updated = ?, version = version + 1
 		WHERE application_id = ? AND id = ?`
 	deleteToken = `DELETE FROM {password_tokens}
@@ -78,23 +81,48 @@ const (
 // the lock on which calls with any of the user's tokens queue, and it holds the
 // address that the token is compared with.
 func (b *backend) RedeemToken(ctx context.Context, d users.Redemption) error {
+	redeem := func(r runner) error { return r.redeem(ctx, &d) }
+	return b.retryTx(ctx, b.transaction, redeem, func(err error, repeated bool) error {
+		if repeated && errors.Is(err, users.ErrBadToken) {
+			return b.explainBadToken(ctx, &d, err)
+		}
+		return err
+	})
+}
+
+// redeem uses the token up, inside a transaction.
+func (r runner) redeem(ctx context.Context, d *users.Redemption) error {
 	now, sum := d.Now.UnixMicro(), hex.EncodeToString(d.Sum[:])
-	return b.retry(ctx, func(int) error {
-		return b.transaction(ctx, func(r runner) error {
-			err := r.changeOne(ctx, users.ErrBadToken, b.text(setHash),
-				d.Hash, now, never, d.ApplicationID, sum, now, now, d.ApplicationID, d.UserID)
-			if err != nil {
-				return err
-			}
+	err := r.changeOne(ctx, users.ErrBadToken, r.b.text(setHash),
+		d.Hash, now, never, sum, now, now, d.ApplicationID, d.UserID)
+	if err != nil {
+		return err
+	}
 
-			err = r.changeOne(ctx, users.ErrBadToken, b.text(deleteToken),
-				d.ApplicationID, sum, d.UserID, d.ApplicationID, d.UserID)
-			if err != nil {
-				return err
-			}
+	err = r.changeOne(ctx, users.ErrBadToken, r.b.text(deleteToken),
+		d.ApplicationID, sum, d.UserID, d.ApplicationID, d.UserID)
+	if err != nil {
+		return err
+	}
 
-			_, err = r.exec(ctx, b.text(deleteTokens), d.ApplicationID, d.UserID)
+	if _, err := r.exec(ctx, r.b.text(deleteTokens), d.ApplicationID, d.UserID); err != nil {
+		return err
+	}
+	return r.addMissing(ctx, d.Notifications)
+}
+
+// explainBadToken returns nil if the user has the hash of d, by an earlier attempt whose
+// commit was answered by an error, and cause otherwise. No two hashes are made alike.
+func (b *backend) explainBadToken(ctx context.Context, d *users.Redemption, cause error) error {
+	batches := b.byKeys(selectUsers, d.ApplicationID, keys{"id", []string{d.UserID}})
+	return b.look(ctx, func(r runner) error {
+		found, err := r.users(ctx, batches, scanUser)
+		if err != nil {
 			return err
-		})
+		}
+		if len(found) == 1 && found[0].Hash.Equal(d.Hash) && found[0].PasswordChanged.UnixMicro() == d.Now.UnixMicro() {
+			return nil
+		}
+		return cause
 	})
 }

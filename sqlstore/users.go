@@ -82,7 +82,7 @@ func scanUser(rows *sql.Rows) (u users.UserRecord, err error) {
 		u.DashboardSettings = json.RawMessage(settings.String)
 	}
 	u.CreationDate, u.DateCreated, u.DateUpdated = micros(creation), micros(created), micros(updated)
-	u.Login.LockedUntil, u.Login.LastLogin = micros(locked), micros(login)
+	u.Login.LockedUntil, u.LastLogin = micros(locked), micros(login)
 	u.EmailVerified, u.PasswordChanged = micros(verified), micros(changed)
 	return u, err
 }

@@ -44,6 +44,19 @@ var brokenEdits = []brokenStore{
 			}
 		})(b)
 	}},
+	{"an edit replaces the last sign-in", "EditKeeps", func(b *broken) {
+		answered(&b.editUser, func(e *users.UserEdit, err error) error {
+			for _, u := range b.withIDs(e.ApplicationID, e.ID) {
+				if err == nil && u.Login.Failures == 3 {
+					_ = b.Store.EndLogin(context.Background(), users.LoginEnd{ApplicationID: e.ApplicationID, UserID: e.ID, Now: e.LastLogin})
+					for range u.Login.Failures {
+						_, _ = b.Store.BeginLogin(context.Background(), users.LoginAttempt{ApplicationID: e.ApplicationID, UserID: e.ID, Free: 1000})
+					}
+				}
+			}
+			return err
+		})
+	}},
 	{"a new password leaves a lock", "EditSetsHash", func(b *broken) {
 		var logins sync.Map
 		creating(func(n *users.NewUser) { logins.Store(n.ID, n.Login) })(b)

@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/gousers/users"
@@ -11,20 +12,20 @@ import (
 // brokenLogins break what LoginStore promises.
 var brokenLogins = []brokenStore{
 	{"failures are not counted before the lock", "LoginCounts", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
 			for _, u := range b.withIDs(a.ApplicationID, a.UserID) {
 				if u.Login.Failures+1 < a.Free {
-					return true, nil
+					return u.Login.Failures + 1, nil
 				}
 			}
 			return b.Store.BeginLogin(ctx, a)
 		}
 	}},
 	{"who is locked out is not counted", "LoginCounts", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
 			for _, u := range b.withIDs(a.ApplicationID, a.UserID) {
 				if u.IsLockedOut {
-					return false, nil
+					return 0, nil
 				}
 			}
 			return b.Store.BeginLogin(ctx, a)
@@ -34,7 +35,7 @@ var brokenLogins = []brokenStore{
 	{"locks do not grow", "LoginLocksAndGrows", attempting(func(a *users.LoginAttempt) { a.Max = a.First })},
 	{"locks grow without an end", "LoginLocksAndGrows", attempting(func(a *users.LoginAttempt) { a.Max *= 10 })},
 	{"long locks overflow", "LoginLocksAndGrows", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
 			for _, u := range b.withIDs(a.ApplicationID, a.UserID) {
 				if a.First<<max(u.Login.Failures+1-a.Free, 0) <= 0 {
 					a.Max = 0
@@ -44,25 +45,28 @@ var brokenLogins = []brokenStore{
 		}
 	}},
 	{"a lock is judged by the caller", "LoginWhileLocked", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
-			ok, err := b.Store.BeginLogin(ctx, a)
-			return ok || len(b.withIDs(a.ApplicationID, a.UserID)) > 0, err
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
+			n, err := b.Store.BeginLogin(ctx, a)
+			for _, u := range b.withIDs(a.ApplicationID, a.UserID) {
+				n = u.Login.Failures
+			}
+			return n, err
 		}
 	}},
 	{"guesses during a lock make it longer", "LoginWhileLocked", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
-			ok, err := b.Store.BeginLogin(ctx, a)
-			if err == nil && !ok {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
+			n, err := b.Store.BeginLogin(ctx, a)
+			if err == nil && n == 0 {
 				_ = b.Store.EndLogin(ctx, users.LoginEnd{ApplicationID: a.ApplicationID, UserID: a.UserID})
 				_, err = b.Store.BeginLogin(ctx, users.LoginAttempt{
 					ApplicationID: a.ApplicationID, UserID: a.UserID, Free: 1, First: a.Max, Max: a.Max,
 				})
 			}
-			return ok, err
+			return n, err
 		}
 	}},
 	{"the count begins anew after a lock", "LoginAfterTheLock", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
 			for _, u := range b.withIDs(a.ApplicationID, a.UserID) {
 				if until := u.Login.LockedUntil; !until.IsZero() && !until.After(time.Now()) {
 					_ = b.Store.EndLogin(ctx, users.LoginEnd{ApplicationID: a.ApplicationID, UserID: a.UserID})
@@ -72,25 +76,59 @@ var brokenLogins = []brokenStore{
 		}
 	}},
 	{"nobody is an error", "LoginOfNobody", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
 			if ctx.Err() == nil && len(b.withIDs(a.ApplicationID, a.UserID)) == 0 {
-				return false, users.ErrNotFound
+				return 0, users.ErrNotFound
 			}
 			return b.Store.BeginLogin(ctx, a)
 		}
 	}},
 	{"nobody may try", "LoginOfNobody", func(b *broken) {
-		found(&b.beginLogin, func(a users.LoginAttempt, ok bool) bool {
-			return ok || len(b.withIDs(a.ApplicationID, a.UserID)) == 0
+		found(&b.beginLogin, func(a users.LoginAttempt, n int) int {
+			if len(b.withIDs(a.ApplicationID, a.UserID)) == 0 {
+				return 1
+			}
+			return n
 		})
 	}},
 	{"a lock is looked for before the failure is counted", "RacingLogins", func(b *broken) {
-		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (bool, error) {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
 			found := b.withIDs(a.ApplicationID, a.UserID)
 			untilAllHaveLooked()
-			ok, err := b.Store.BeginLogin(ctx, a)
-			free := len(found) == 1 && !found[0].Login.LockedUntil.After(time.Now())
-			return ok || free, err
+			n, err := b.Store.BeginLogin(ctx, a)
+			if n == 0 && len(found) == 1 && !found[0].Login.LockedUntil.After(time.Now()) {
+				n = found[0].Login.Failures + 1
+			}
+			return n, err
+		}
+	}},
+	{"failures are read again once they are counted", "RacingLogins", func(b *broken) {
+		found(&b.beginLogin, func(a users.LoginAttempt, n int) int {
+			untilAllHaveLooked()
+			for _, u := range b.withIDs(a.ApplicationID, a.UserID) {
+				n = min(n, 1) * u.Login.Failures
+			}
+			return n
+		})
+	}},
+	{"racing logins count once", "RacingLogins", func(b *broken) {
+		var counting sync.Map
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
+			if _, busy := counting.LoadOrStore(a.UserID, true); busy && a.Free > 5 {
+				return 1, nil
+			}
+			defer counting.Delete(a.UserID)
+			untilAllHaveLooked()
+			return b.Store.BeginLogin(ctx, a)
+		}
+	}},
+	{"failures are those before", "LoginCounts", func(b *broken) {
+		found(&b.beginLogin, func(_ users.LoginAttempt, n int) int { return max(n-1, 0) })
+	}},
+	{"failures are those since the lock", "LoginLocksAndGrows", func(b *broken) {
+		b.beginLogin = func(ctx context.Context, a users.LoginAttempt) (int, error) {
+			n, err := b.Store.BeginLogin(ctx, a)
+			return min(n, a.Free), err
 		}
 	}},
 	{"the end of a login leaves the lock", "LoginEndsCount", func(b *broken) {

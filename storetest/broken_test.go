@@ -47,7 +47,7 @@ type broken struct {
 	listApplications  func(context.Context, users.Page) ([]users.Application, error)
 	updateApplication func(context.Context, users.Application) error
 
-	beginLogin func(context.Context, users.LoginAttempt) (bool, error)
+	beginLogin func(context.Context, users.LoginAttempt) (int, error)
 	endLogin   func(context.Context, users.LoginEnd) error
 }
 
@@ -162,7 +162,7 @@ func (b *broken) UpdateApplication(ctx context.Context, a users.Application) err
 	return b.updateApplication(ctx, a)
 }
 
-func (b *broken) BeginLogin(ctx context.Context, a users.LoginAttempt) (bool, error) {
+func (b *broken) BeginLogin(ctx context.Context, a users.LoginAttempt) (int, error) {
 	return b.beginLogin(ctx, a)
 }
 
@@ -202,6 +202,19 @@ func found[A, R any](f *func(context.Context, A) (R, error), change func(A, R) R
 		}
 		return r, err
 	}
+}
+
+// waiting reports whether a notification of a user's is pending.
+func (b *broken) waiting(app, user, kind string) bool {
+	rows, _ := b.Store.ListNotifications(context.Background(), users.NotificationQuery{
+		ApplicationID: app, States: []string{users.StatePending},
+	})
+	return slices.ContainsFunc(rows, func(n users.NotificationRecord) bool { return n.UserID == user && n.Kind == kind })
+}
+
+// redeeming returns what changes each redemption.
+func redeeming(change func(*users.Redemption)) func(*broken) {
+	return func(b *broken) { given(&b.redeemToken, change) }
 }
 
 // creating returns what changes a copy of each new user.

@@ -233,7 +233,11 @@ func racingDeletes(p *probe) {
 			case i%4 == 2 && p.outbox != nil:
 				return p.outbox.Enqueue(p.ctx, rows[i], 0)
 			case i%4 == 3 && p.tokens != nil:
-				return p.tokens.RedeemToken(p.ctx, redemption(tokens[0], "$chosen", base))
+				r := redemption(tokens[0], "$chosen", base)
+				if p.outbox != nil {
+					r.Notifications = []users.NotificationRecord{rows[i]}
+				}
+				return p.tokens.RedeemToken(p.ctx, r)
 			}
 			return p.editor.EditUser(p.ctx, editOf(n.UserRecord, func(e *users.UserEdit) {
 				e.Roles = []users.Role{r}

@@ -17,8 +17,8 @@ func editCases() []testCase {
 	return []testCase{
 		{"EditReplaces", withEditor, editReplaces, fromVersion},
 		{"EditKeeps", withEditor, editKeeps,
-			"CreatedBy, CreationDate, DateCreated and Login stay as they are stored; so do Hash and " +
-				"PasswordChanged without SetHash"},
+			"CreatedBy, CreationDate, DateCreated, LastLogin and Login stay as they are stored; so do Hash " +
+				"and PasswordChanged without SetHash"},
 		{"EditSetsHash", withEditor, editSetsHash,
 			"SetHash replaces Hash and PasswordChanged too, and ends a lock after failed sign-ins (Login: " +
 				"Failures 0, LockedUntil zero)"},
@@ -134,12 +134,12 @@ func editKeeps(p *probe) {
 	a := p.app()
 	n := p.full(a, p.role(a, "r"))
 	n.CreatedBy = "someone"
-	n.Login = users.LoginState{Failures: 3, LockedUntil: base.Add(time.Minute), LastLogin: base}
+	n.LastLogin, n.Login = base, users.LoginState{Failures: 3, LockedUntil: base.Add(time.Minute)}
 	want := p.create(n).UserRecord
 
 	p.edit(want, func(e *users.UserEdit) {
 		e.CreatedBy, e.CreationDate, e.DateCreated = "another", base.AddDate(1, 0, 0), base.AddDate(2, 0, 0)
-		e.Login = users.LoginState{Failures: 9, LockedUntil: base.AddDate(1, 0, 0), LastLogin: base.AddDate(2, 0, 0)}
+		e.LastLogin, e.Login = base.AddDate(2, 0, 0), users.LoginState{Failures: 9, LockedUntil: base.AddDate(1, 0, 0)}
 		e.Hash, e.PasswordChanged = password.NewHash("$another"), base.AddDate(3, 0, 0)
 		e.DateUpdated = base.Add(time.Hour)
 	})
@@ -159,7 +159,7 @@ func editSetsHash(p *probe) {
 	a := p.app()
 	n := p.user(a)
 	n.IsLockedOut = true
-	n.Login = users.LoginState{Failures: 11, LockedUntil: base.AddDate(400, 0, 0), LastLogin: base}
+	n.LastLogin, n.Login = base, users.LoginState{Failures: 11, LockedUntil: base.AddDate(400, 0, 0)}
 	u := p.create(n).UserRecord
 
 	u = p.edit(u, func(e *users.UserEdit) {

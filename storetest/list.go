@@ -324,7 +324,7 @@ func listComesBack(p *probe) {
 	a := p.app()
 	r, s := p.role(a, "r"), p.role(a, "s")
 	long, full, plain := p.longest(a), p.full(a, r, s), p.user(a)
-	full.Login = users.LoginState{Failures: 3, LockedUntil: base.Add(time.Minute), LastLogin: base}
+	full.LastLogin, full.Login = base, users.LoginState{Failures: 3, LockedUntil: base.Add(time.Minute)}
 	full.EmailVerified, full.AllowDashboardAccess, full.CreatedBy = base, true, "someone"
 	var want []users.UserRecord
 	for _, n := range []*users.NewUser{long, full, plain} {

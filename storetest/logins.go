@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/gousers/users"
@@ -9,19 +9,20 @@ import (
 )
 
 func loginCases() []testCase {
-	const counts = "BeginLogin counts a failure in advance, unless the user is locked by the Store's clock"
+	const counts = "BeginLogin counts a failure in advance and returns how many there are in a row now, unless the " +
+		"user is locked by the Store's clock"
 	return []testCase{
 		{"LoginCounts", withLogins, loginCounts, counts},
 		{"LoginLocksAndGrows", withLogins, loginLocksAndGrows,
 			"From the a.Free-th failure on each one sets LockedUntil to now plus a.First, doubled with each " +
 				"further failure, at most a.Max"},
 		{"LoginWhileLocked", withLogins, loginWhileLocked,
-			counts + ": then it changes nothing and reports false"},
+			counts + ": then it changes nothing and returns 0"},
 		{"LoginAfterTheLock", withLogins, loginAfterTheLock, counts},
 		{"LoginOfNobody", withLogins, loginOfNobody,
-			"A user that does not exist is false"},
+			"A user that does not exist is 0"},
 		{"RacingLogins", withLogins, racingLogins,
-			"Of calls that race each counts"},
+			"Of calls that race each counts, and no two that count return the same number"},
 		{"LoginEndsCount", withLogins, loginEndsCount,
 			"EndLogin forgets the failures, ends the lock and sets LastLogin to l.Now, unless that is zero"},
 		{"LoginRehash", withLogins, loginRehash,
@@ -39,19 +40,19 @@ func attempt(u users.UserRecord) users.LoginAttempt {
 	return users.LoginAttempt{ApplicationID: u.ApplicationID, UserID: u.ID, Free: 5, First: time.Hour, Max: 100 * time.Hour}
 }
 
-// wantLogin notes an attempt with another answer than allowed.
-func (p *probe) wantLogin(what string, a users.LoginAttempt, allowed bool) {
+// wantLogin notes an attempt with another answer than failures.
+func (p *probe) wantLogin(what string, a users.LoginAttempt, failures int) {
 	got, err := p.logins.BeginLogin(p.ctx, a)
 	p.must("BeginLogin", err)
-	if got != allowed {
-		p.errorf("BeginLogin %s: got allowed %t, want %t", what, got, allowed)
+	if got != failures {
+		p.errorf("BeginLogin %s: got %d failures, want %d", what, got, failures)
 	}
 }
 
-// newLogin stores a user with such a state.
+// newLogin stores a user with such a state, who has signed in at base.
 func (p *probe) newLogin(a users.Application, l users.LoginState) *users.NewUser {
 	n := p.full(a)
-	n.Login = l
+	n.LastLogin, n.Login = base, l
 	return p.create(n)
 }
 
@@ -59,13 +60,13 @@ func (p *probe) newLogin(a users.Application, l users.LoginState) *users.NewUser
 // not a lock of this kind. Another user's failures are its own.
 func loginCounts(p *probe) {
 	a := p.app()
-	other := p.newLogin(a, users.LoginState{Failures: 2, LastLogin: base})
+	other := p.newLogin(a, users.LoginState{Failures: 2})
 	n := p.full(a)
-	n.IsLockedOut, n.Login.LastLogin = true, base
+	n.IsLockedOut, n.LastLogin = true, base
 	want := p.create(n).UserRecord
 	for range 4 {
-		p.wantLogin("before the last that is free", attempt(want), true)
 		want.Login.Failures++
+		p.wantLogin("before the last that is free", attempt(want), want.Login.Failures)
 		p.wantUser("user", want)
 	}
 	p.wantStored(other)
@@ -79,8 +80,8 @@ func loginLocksAndGrows(p *probe) {
 		4: time.Hour, 5: 2 * time.Hour, 6: 4 * time.Hour, 9: 32 * time.Hour, 10: 64 * time.Hour,
 		11: 100 * time.Hour, 12: 100 * time.Hour, 40: 100 * time.Hour, 67: 100 * time.Hour, 100_000: 100 * time.Hour,
 	} {
-		n := p.newLogin(a, users.LoginState{Failures: failures, LockedUntil: base, LastLogin: base})
-		p.wantLogin("after a lock", attempt(n.UserRecord), true)
+		n := p.newLogin(a, users.LoginState{Failures: failures, LockedUntil: base})
+		p.wantLogin("after a lock", attempt(n.UserRecord), failures+1)
 		p.wantLocked(n, failures+1, want)
 	}
 
@@ -89,7 +90,7 @@ func loginLocksAndGrows(p *probe) {
 	n := p.newLogin(a, users.LoginState{Failures: 5})
 	long := attempt(n.UserRecord)
 	long.First, long.Max = 200*year, 250*year
-	p.wantLogin("before a lock of centuries", long, true)
+	p.wantLogin("before a lock of centuries", long, 6)
 	p.wantLocked(n, 6, 250*year)
 
 	// Where the first lock is the longest.
@@ -97,9 +98,9 @@ func loginLocksAndGrows(p *probe) {
 		n := p.newLogin(a, users.LoginState{Failures: failures})
 		once := attempt(n.UserRecord)
 		once.Free, once.First, once.Max = 1, first, 3*time.Hour
-		p.wantLogin("where one failure locks", once, true)
+		p.wantLogin("where one failure locks", once, failures+1)
 		p.wantLocked(n, failures+1, 3*time.Hour)
-		p.wantLogin("once it is locked", once, false)
+		p.wantLogin("once it is locked", once, 0)
 	}
 }
 
@@ -125,7 +126,7 @@ func loginWhileLocked(p *probe) {
 	for _, until := range []time.Time{time.Now().Add(time.Hour), times()[9]} {
 		n := p.newLogin(a, users.LoginState{Failures: 7, LockedUntil: until.UTC().Truncate(time.Microsecond)})
 		for range 3 {
-			p.wantLogin("of a locked user", attempt(n.UserRecord), false)
+			p.wantLogin("of a locked user", attempt(n.UserRecord), 0)
 		}
 		p.wantStored(n)
 	}
@@ -136,11 +137,14 @@ func loginAfterTheLock(p *probe) {
 	n := p.newLogin(p.app(), users.LoginState{Failures: 4})
 	short := attempt(n.UserRecord)
 	short.First = 50 * time.Millisecond
-	p.wantLogin("before the lock", short, true)
+	p.wantLogin("before the lock", short, 5)
 	p.eventually("BeginLogin after the lock", func() bool {
-		allowed, err := p.logins.BeginLogin(p.ctx, attempt(n.UserRecord))
+		failures, err := p.logins.BeginLogin(p.ctx, attempt(n.UserRecord))
 		p.must("BeginLogin", err)
-		return allowed
+		if failures != 0 && failures != 6 {
+			p.errorf("BeginLogin after the lock: got %d failures, want 6", failures)
+		}
+		return failures > 0
 	})
 	p.wantLocked(n, 6, 2*time.Hour)
 }
@@ -149,7 +153,7 @@ func loginAfterTheLock(p *probe) {
 func loginOfNobody(p *probe) {
 	n := p.newLogin(p.app(), users.LoginState{})
 	for what, a := range p.nobodies(n) {
-		p.wantLogin("of "+what, a, false)
+		p.wantLogin("of "+what, a, 0)
 	}
 	p.wantStored(n)
 }
@@ -170,37 +174,41 @@ func (p *probe) nobodies(n *users.NewUser) map[string]users.LoginAttempt {
 }
 
 // racingLogins lets three times as many guess at once as usual: no more are judged than
-// are free.
+// are free. Where none locks, none is lost.
 func racingLogins(p *probe) {
 	a := p.app()
 	for range 3 {
 		n := p.newLogin(a, users.LoginState{})
-		var allowed atomic.Int64
-		errs := p.raceOf(3*racers, func(int) error {
-			ok, err := p.logins.BeginLogin(p.ctx, attempt(n.UserRecord))
-			if ok {
-				allowed.Add(1)
-			}
-			return err
-		})
-		p.wantNoErrors("BeginLogin", errs)
-		if got := allowed.Load(); got != 5 {
-			p.errorf("of %d at once: got %d allowed, want 5", 3*racers, got)
-		}
+		p.wantRacingLogins(attempt(n.UserRecord), 1, 5)
 		p.wantLocked(n, 5, time.Hour)
 	}
 
-	// And where none locks, none is lost.
-	n := p.newLogin(a, users.LoginState{})
+	n := p.newLogin(a, users.LoginState{Failures: 2})
 	free := attempt(n.UserRecord)
 	free.Free = 1000
-	errs := p.race(func(int) error {
-		_, err := p.logins.BeginLogin(p.ctx, free)
+	p.wantRacingLogins(free, 3, 2+3*racers)
+	want := n.UserRecord
+	want.Login.Failures = 2 + 3*racers
+	p.wantUser("user after a race without a lock", want)
+}
+
+// wantRacingLogins notes attempts at once that are not counted from first to last, each
+// number once. Those that come later are 0.
+func (p *probe) wantRacingLogins(a users.LoginAttempt, first, last int) {
+	got := make([]int, 3*racers)
+	errs := p.raceOf(len(got), func(i int) (err error) {
+		got[i], err = p.logins.BeginLogin(p.ctx, a)
 		return err
 	})
 	p.wantNoErrors("BeginLogin", errs)
-	if got := p.byID(n).Login.Failures; got != racers {
-		p.errorf("after %d attempts at once: got %d failures", racers, got)
+
+	slices.Sort(got)
+	want := make([]int, len(got))
+	for i := range last - first + 1 {
+		want[len(want)-1-i] = last - i
+	}
+	if !slices.Equal(got, want) {
+		p.errorf("BeginLogin, %d at once: got %v failures, want %v", len(got), got, want)
 	}
 }
 
@@ -213,21 +221,21 @@ func loginEnd(u users.UserRecord, now time.Time) users.LoginEnd {
 // proved.
 func loginEndsCount(p *probe) {
 	a := p.app()
-	locked := users.LoginState{Failures: 7, LockedUntil: times()[9], LastLogin: base}
+	locked := users.LoginState{Failures: 7, LockedUntil: times()[9]}
 	signed, proved, other := p.newLogin(a, locked), p.newLogin(a, locked), p.newLogin(a, locked)
 	for _, at := range []time.Time{base.Add(time.Hour), times()[9], base} {
 		p.must("EndLogin", p.logins.EndLogin(p.ctx, loginEnd(signed.UserRecord, at)))
 		want := signed.UserRecord
-		want.Login = users.LoginState{LastLogin: at}
+		want.LastLogin, want.Login = at, users.LoginState{}
 		p.wantUser("user who signed in", want)
 	}
 
 	p.must("EndLogin", p.logins.EndLogin(p.ctx, loginEnd(proved.UserRecord, time.Time{})))
 	want := proved.UserRecord
-	want.Login = users.LoginState{LastLogin: base}
+	want.Login = users.LoginState{}
 	p.wantUser("user who proved the password", want)
 	p.wantStored(other)
-	p.wantLogin("after the lock was ended", attempt(want), true)
+	p.wantLogin("after the lock was ended", attempt(want), 1)
 }
 
 // loginRehash replaces a hash by one of the same password; it is no new password. One
@@ -239,17 +247,17 @@ func loginRehash(p *probe) {
 	end.OldHash, end.Hash = want.Hash, password.NewHash("$fresh")
 
 	p.must("EndLogin", p.logins.EndLogin(p.ctx, end))
-	want.Hash, want.Login.LastLogin = end.Hash, end.Now
+	want.Hash, want.LastLogin = end.Hash, end.Now
 	p.wantUser("a hash that was out of date", want)
 
 	end.Hash, end.Now = password.NewHash("$late"), base.Add(2*time.Hour)
 	p.must("EndLogin", p.logins.EndLogin(p.ctx, end))
-	want.Login.LastLogin = end.Now
+	want.LastLogin = end.Now
 	p.wantUser("a hash that was changed meanwhile", want)
 
 	end.OldHash, end.Hash, end.Now = want.Hash, password.Hash{}, base.Add(3*time.Hour)
 	p.must("EndLogin", p.logins.EndLogin(p.ctx, end))
-	want.Login.LastLogin = end.Now
+	want.LastLogin = end.Now
 	p.wantUser("no new hash", want)
 }
 
@@ -270,14 +278,14 @@ func loginEndOfNobody(p *probe) {
 // loginKeepsVersion: a guess must not make the form stale in which somebody edits.
 func loginKeepsVersion(p *probe) {
 	n := p.newLogin(p.app(), users.LoginState{})
-	p.wantLogin("before", attempt(n.UserRecord), true)
+	p.wantLogin("before", attempt(n.UserRecord), 1)
 	end := loginEnd(n.UserRecord, base.Add(time.Hour))
 	end.OldHash, end.Hash = n.Hash, password.NewHash("$fresh")
 	p.must("EndLogin", p.logins.EndLogin(p.ctx, end))
-	p.wantLogin("after", attempt(n.UserRecord), true)
+	p.wantLogin("after", attempt(n.UserRecord), 1)
 
 	want := n.UserRecord
-	want.Hash, want.Login = end.Hash, users.LoginState{Failures: 1, LastLogin: end.Now}
+	want.Hash, want.LastLogin, want.Login.Failures = end.Hash, end.Now, 1
 	p.wantUser("user", want)
 	p.must("SetUserStatus from the version before", p.SetUserStatus(p.ctx, users.StatusUpdate{
 		ApplicationID: n.ApplicationID, ID: n.ID, IfVersion: 1, IsApproved: new(true), DateUpdated: n.DateUpdated,

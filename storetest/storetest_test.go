@@ -126,7 +126,7 @@ var brokenStores = []brokenStore{
 	{"failed sign-ins are lost", "UserComesBack", creating(func(n *users.NewUser) { n.Login.Failures = 0 })},
 	{"locks are lost", "UserComesBack", creating(func(n *users.NewUser) { n.Login.LockedUntil = time.Time{} })},
 	{"the last sign-in is lost", "UserComesBack", creating(func(n *users.NewUser) {
-		n.Login.LastLogin = time.Time{}
+		n.LastLogin = time.Time{}
 	})},
 	{"the display key is lost", "UserComesBack", creating(func(n *users.NewUser) { n.DisplayKey = "" })},
 	{"the date of the password is lost", "UserComesBack", creating(func(n *users.NewUser) {
@@ -759,9 +759,57 @@ var brokenStores = []brokenStore{
 	{"a redemption forgets the last sign-in", "TokenIsRedeemed", func(b *broken) {
 		eachUser(func(_ users.UserQuery, u *users.UserRecord) {
 			if u.Version > 1 {
-				u.Login.LastLogin = time.Time{}
+				u.LastLogin = time.Time{}
 			}
 		})(b)
+	}},
+	{"a redemption notifies nobody", "TokenNotifies", redeeming(func(r *users.Redemption) { r.Notifications = nil })},
+	{"a redemption dates its notifications", "TokenNotifies", redeeming(func(r *users.Redemption) {
+		r.Notifications = slices.Clone(r.Notifications)
+		for i := range r.Notifications {
+			r.Notifications[i].Due = r.Now
+		}
+	})},
+	{"a redemption fails beside a pending notification", "TokenBesidePending", func(b *broken) {
+		b.redeemToken = func(ctx context.Context, r users.Redemption) error {
+			if len(r.Notifications) > 0 && b.waiting(r.ApplicationID, r.UserID, r.Notifications[0].Kind) {
+				return errors.New("duplicate key")
+			}
+			return b.Store.RedeemToken(ctx, r)
+		}
+	}},
+	{"a redemption looks for any notification of the kind", "TokenBesidePending", func(b *broken) {
+		redeeming(func(r *users.Redemption) {
+			rows, _ := b.Store.ListNotifications(context.Background(), users.NotificationQuery{ApplicationID: r.ApplicationID})
+			r.Notifications = slices.DeleteFunc(slices.Clone(r.Notifications), func(n users.NotificationRecord) bool {
+				return slices.ContainsFunc(rows, func(o users.NotificationRecord) bool { return o.UserID == r.UserID && o.Kind == n.Kind })
+			})
+		})(b)
+	}},
+	{"a redemption looks for a pending notification first", "RacingRedemptionsAndEnqueues", func(b *broken) {
+		b.enqueue = func(ctx context.Context, r users.NotificationRecord, gap time.Duration) error {
+			untilAllHaveLooked()
+			return b.Store.Enqueue(ctx, r, gap)
+		}
+		b.redeemToken = func(ctx context.Context, r users.Redemption) error {
+			free := len(r.Notifications) > 0 && !b.waiting(r.ApplicationID, r.UserID, r.Notifications[0].Kind)
+			untilAllHaveLooked()
+			untilAllHaveLooked()
+			if free && b.waiting(r.ApplicationID, r.UserID, r.Notifications[0].Kind) {
+				return errors.New("duplicate key")
+			}
+			return b.Store.RedeemToken(ctx, r)
+		}
+	}},
+	{"a bad token notifies", "BadTokenChangesNothing", func(b *broken) {
+		answered(&b.redeemToken, func(r users.Redemption, err error) error {
+			for _, n := range r.Notifications {
+				if errors.Is(err, users.ErrBadToken) {
+					_ = b.Store.Enqueue(context.Background(), n, 0)
+				}
+			}
+			return err
+		})
 	}},
 	{"tokens live for ever", "BadTokenChangesNothing", func(b *broken) {
 		given(&b.createToken, func(t *users.TokenRecord) { t.Lifetime = max(t.Lifetime, time.Minute) })
@@ -942,7 +990,7 @@ func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
 
 func TestEveryCaseHasABrokenStore(t *testing.T) {
 	t.Parallel()
-	caught := map[string]bool{"NotificationWithoutOutbox": true, "EditWithoutOutbox": true} // TestStoresWithoutCapabilities
+	caught := map[string]bool{"NotificationWithoutOutbox": true, "EditWithoutOutbox": true, "TokenWithoutOutbox": true} // TestStoresWithoutCapabilities
 	for _, c := range allBroken() {
 		caught[c.by] = true
 	}
@@ -994,6 +1042,16 @@ func (w withoutOutbox) EditUser(ctx context.Context, e *users.UserEdit) error {
 	return w.UserEditor.EditUser(ctx, e)
 }
 
+// tokensWithoutOutbox are those of a store without an outbox.
+type tokensWithoutOutbox struct{ users.TokenStore }
+
+func (w tokensWithoutOutbox) RedeemToken(ctx context.Context, r users.Redemption) error {
+	if len(r.Notifications) > 0 {
+		return users.ErrUnsupported
+	}
+	return w.TokenStore.RedeemToken(ctx, r)
+}
+
 func TestStoresWithoutCapabilities(t *testing.T) {
 	t.Parallel()
 	good := func() users.Store { return storefake.Without(memstore.New()) }
@@ -1022,6 +1080,27 @@ func TestStoresWithoutCapabilities(t *testing.T) {
 	})
 	if got := breached(err); !slices.Equal(got, []string{"EditWithoutOutbox"}) {
 		t.Errorf("a store that drops the notifications of edits: got breaches %q, want EditWithoutOutbox", got)
+	}
+
+	redeeming := func(tokens users.TokenStore, s users.Store) users.Store {
+		return struct {
+			users.Store
+			users.TokenStore
+		}{storefake.Without(s), tokens}
+	}
+	err = check(func() users.Store {
+		s := memstore.New()
+		return redeeming(tokensWithoutOutbox{s}, s)
+	})
+	if err != nil {
+		t.Errorf("a store that refuses the notifications of redemptions: got %v, want no breach", err)
+	}
+	err = check(func() users.Store {
+		s := memstore.New()
+		return redeeming(s, s)
+	})
+	if got := breached(err); !slices.Equal(got, []string{"TokenWithoutOutbox"}) {
+		t.Errorf("a store that drops the notifications of redemptions: got breaches %q, want TokenWithoutOutbox", got)
 	}
 
 	all := breached(check(dead))

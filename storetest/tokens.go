@@ -21,15 +21,23 @@ func tokenCases() []testCase {
 		{"TokenIsRedeemed", withTokens, tokenIsRedeemed,
 			"RedeemToken sets the user's hash, ends a lock after failed sign-ins (Login: Failures 0, LockedUntil " +
 				"zero; IsLockedOut stays), sets EmailVerified to r.Now if the token has a NotificationID, adds one to the " +
-				"version and deletes all tokens of the user, in one transaction"},
+				"version, deletes all tokens of the user … in one transaction"},
+		{"TokenNotifies", withOutbox | withTokens, tokenNotifies,
+			"Notifications are added with the new hash, at most one of each kind; a zero Created or Due is now"},
+		{"TokenBesidePending", withOutbox | withTokens, tokenBesidePending,
+			"Notifications are added with the new hash … Where one of the kind is pending already it stays, and none is added"},
+		{"TokenWithoutOutbox", withTokens, tokenWithoutOutbox,
+			"A Store without an outbox returns ErrUnsupported for an r with Notifications, and changes nothing"},
 		{"RedeemedUserIsWrittenToAtOnce", withOutbox | withTokens, redeemedUserIsWrittenToAtOnce,
-			"and deletes all tokens of the user"},
+			"deletes all tokens of the user"},
 		{"BadTokenChangesNothing", withTokens, badTokenChangesNothing,
 			"if the token exists, is alive … otherwise ErrBadToken and nothing changes"},
 		{"TokenOfAnotherAddress", withTokens, tokenOfAnotherAddress,
 			"has an EmailKey that is empty or still the user's: otherwise ErrBadToken and nothing changes"},
 		{"RacingRedemptions", withTokens, racingRedemptions,
 			"Of several calls with one token exactly one succeeds"},
+		{"RacingRedemptionsAndEnqueues", withOutbox | withTokens, racingRedemptionsAndEnqueues,
+			"A user has at most one pending notification of a kind"},
 		{"PurgeTakesTokens", withTokens, purgeTakesTokens,
 			"dead idempotency records, in a TokenStore tokens that ended a RecoveryWindow ago or earlier"},
 	}
@@ -154,7 +162,7 @@ func tokenIsRedeemed(p *probe) {
 	a := p.app()
 	n, other := p.full(a, p.role(a, "r")), p.user(a)
 	n.Hash, n.PasswordChanged = password.Hash{}, time.Time{}
-	n.Login = users.LoginState{Failures: 11, LockedUntil: base.Add(time.Hour), LastLogin: base}
+	n.LastLogin, n.Login = base, users.LoginState{Failures: 11, LockedUntil: base.Add(time.Hour)}
 	p.create(n)
 	p.create(other)
 	used := p.token(n, 1, time.Hour)
@@ -182,6 +190,82 @@ func tokenIsRedeemed(p *probe) {
 	p.wantEqual("user", want, p.byID(n))
 	stale := users.StatusUpdate{ApplicationID: a.ID, ID: n.ID, IfVersion: 1, DateUpdated: base}
 	p.wantErr("SetUserStatus from the version before", p.SetUserStatus(p.ctx, stale), users.ErrStale)
+}
+
+// tokenNotifies adds rows of two kinds, one with dates and one without.
+func tokenNotifies(p *probe) {
+	n := p.create(p.user(p.app()))
+	dated, now := p.notification(n, users.KindPasswordChanged), p.notification(n, users.KindAccountCreated)
+	dated.Urgent = true
+	now.Created, now.Due = time.Time{}, time.Time{}
+	r := redemption(p.token(n, 1, time.Hour), "$chosen", base)
+	r.Notifications = []users.NotificationRecord{dated, now}
+	p.must("RedeemToken", p.tokens.RedeemToken(p.ctx, r))
+
+	rows := p.claim("w", time.Hour, 10)
+	p.wantStrings("what is due", rowIDs(rows), []string{dated.ID, now.ID})
+	if len(rows) == 2 {
+		dated.Attempts = 1
+		p.wantEqual("the notification with dates", dated, rows[0])
+		p.wantNow("Created of the other", rows[1].Created)
+		p.wantNow("Due of the other", rows[1].Due)
+	}
+}
+
+// tokenBesidePending: see editBesidePending.
+func tokenBesidePending(p *probe) {
+	n := p.create(p.user(p.app()))
+	redeemed := byte(0)
+	notify := func(kind string) users.NotificationRecord {
+		redeemed++
+		r := redemption(p.token(n, redeemed, time.Hour), fmt.Sprint("$", redeemed), base)
+		r.Notifications = []users.NotificationRecord{p.notification(n, kind)}
+		p.must("RedeemToken", p.tokens.RedeemToken(p.ctx, r))
+		if got := p.byID(n); !got.Hash.Equal(r.Hash) {
+			p.errorf("RedeemToken with a notification of the kind %s: the hash is another one", kind)
+		}
+		return r.Notifications[0]
+	}
+
+	first := notify(users.KindPasswordChanged)
+	notify(users.KindPasswordChanged)
+	p.wantStrings("beside a pending one", rowIDs(p.rowsOf(n)), []string{first.ID})
+	p.claimOne("w", time.Hour)
+	notify(users.KindPasswordChanged)
+	p.wantStrings("beside a claimed one", rowIDs(p.rowsOf(n)), []string{first.ID})
+
+	p.end(first, "w", users.OutcomeDiscarded)
+	again, another := notify(users.KindPasswordChanged), notify(users.KindAccountCreated)
+	p.wantStrings("beside a discarded one", rowIDs(p.rowsOf(n)), []string{first.ID, again.ID, another.ID})
+}
+
+// tokenWithoutOutbox: see notificationWithoutOutbox.
+func tokenWithoutOutbox(p *probe) {
+	n := p.create(p.user(p.app()))
+	t := p.token(n, 1, time.Hour)
+	if p.outbox == nil {
+		r := redemption(t, "$late", base)
+		r.Notifications = []users.NotificationRecord{p.notification(n, users.KindPasswordChanged)}
+		p.wantErr("RedeemToken", p.tokens.RedeemToken(p.ctx, r), users.ErrUnsupported)
+		p.wantStored(n)
+		p.wantToken(t)
+	}
+	p.must("RedeemToken without notifications", p.tokens.RedeemToken(p.ctx, redemption(t, "$chosen", base)))
+}
+
+// notify has r tell the user, where the store can.
+func (p *probe) notify(n *users.NewUser, r users.Redemption) users.Redemption {
+	if p.outbox != nil {
+		r.Notifications = []users.NotificationRecord{p.notification(n, users.KindPasswordChanged)}
+	}
+	return r
+}
+
+// wantTold notes other notifications of n than these.
+func (p *probe) wantTold(n *users.NewUser, rows ...users.NotificationRecord) {
+	if p.outbox != nil {
+		p.wantStrings("notifications", rowIDs(p.rowsOf(n)), rowIDs(rows))
+	}
 }
 
 // redeemedUserIsWrittenToAtOnce: whoever has set a password and forgets it need not
@@ -218,11 +302,12 @@ func badTokenChangesNothing(p *probe) {
 		"in no application":       func(r *users.Redemption) { r.ApplicationID = p.id() },
 		"that nobody made, of 00": func(r *users.Redemption) { r.Sum = [32]byte{} },
 	} {
-		r := redemption(t, "$stolen", base)
+		r := p.notify(n, redemption(t, "$stolen", base))
 		spoil(&r)
 		p.wantBadToken(what, r)
 		for _, n := range []*users.NewUser{n, other, twin} {
 			p.wantStored(n)
+			p.wantTold(n, n.Notifications...)
 		}
 		p.wantToken(t)
 	}
@@ -241,8 +326,9 @@ func tokenOfAnotherAddress(p *probe) {
 	moved := newToken(n, 1, time.Hour)
 	moved.EmailKey = "former@example.com"
 	p.must("CreateToken", p.tokens.CreateToken(p.ctx, moved))
-	p.wantBadToken("of an address that the user has no more", redemption(moved, "$stolen", base))
+	p.wantBadToken("of an address that the user has no more", p.notify(n, redemption(moved, "$stolen", base)))
 	p.wantStored(n)
+	p.wantTold(n, n.Notifications...)
 	p.wantToken(moved)
 
 	anywhere := newToken(n, 2, time.Hour)
@@ -265,15 +351,47 @@ func racingRedemptions(p *probe) {
 			p.token(n, byte(2*round), time.Hour),
 			p.token(n, byte(2*round+1), time.Hour),
 		}
-		hash := func(i int) string { return fmt.Sprintf("$by %d", i) }
+		all := make([]users.Redemption, racers)
+		for i := range all {
+			// Every other round with two tokens: the first use ends both.
+			all[i] = p.notify(n, redemption(both[i*round%2], fmt.Sprintf("$by %d", i), base))
+		}
 
-		// Every other round with two tokens: the first use ends both.
-		errs := p.race(func(i int) error {
-			return p.tokens.RedeemToken(p.ctx, redemption(both[i*round%2], hash(i), base))
-		})
+		errs := p.race(func(i int) error { return p.tokens.RedeemToken(p.ctx, all[i]) })
 		winner := p.wantOneWinner("RedeemToken", errs, isError(users.ErrBadToken))
-		if got := p.byID(n); got.Version != 2 || got.Hash.Reveal() != hash(winner) {
+		if got := p.byID(n); got.Version != 2 || !got.Hash.Equal(all[winner].Hash) {
 			p.errorf("after the race: got version %d, want 2 and the winner's hash", got.Version)
+		}
+		p.wantTold(n, all[winner].Notifications...)
+	}
+}
+
+// racingRedemptionsAndEnqueues adds notifications of one kind from two sides.
+func racingRedemptionsAndEnqueues(p *probe) {
+	a := p.app()
+	for range 5 {
+		n := p.create(p.user(a))
+		t := newToken(n, 1, time.Hour)
+		copy(t.Sum[:], n.ID)
+		p.must("CreateToken", p.tokens.CreateToken(p.ctx, t))
+		rows := make([]users.NotificationRecord, racers)
+		for i := range rows {
+			rows[i] = p.notification(n, users.KindPasswordChanged)
+		}
+		errs := p.race(func(i int) error {
+			if i > 0 {
+				return p.outbox.Enqueue(p.ctx, rows[i], 0)
+			}
+			r := redemption(t, "$chosen", base)
+			r.Notifications = rows[:1]
+			return p.tokens.RedeemToken(p.ctx, r)
+		})
+		p.wantNoErrors("Enqueue and RedeemToken", errs)
+		if got := p.rowsOf(n); len(got) != 1 {
+			p.errorf("after the race: got %d notifications, want 1", len(got))
+		}
+		if got := p.byID(n); got.Version != 2 {
+			p.errorf("after the race: got version %d, want 2", got.Version)
 		}
 	}
 }

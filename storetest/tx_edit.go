@@ -19,6 +19,8 @@ func txEditCases() []txCase {
 		{"FailedEditInside", withEditor, failedEditInside, usable},
 		{"RolesInside", withRoleEditor, rolesInside, durable},
 		{"FailedRolesInside", withRoleEditor, failedRolesInside, usable},
+		{"RedeemInside", withTokens, redeemInside, durable},
+		{"FailedRedemptionInside", withTokens, failedRedemptionInside, usable},
 		{"EditsRacing", withEditor, editsRacing, raceClause},
 		{"RenamesRacing", withEditor, renamesRacing, raceClause},
 	}
@@ -170,6 +172,63 @@ func (x *txProbe) wantUsable(tx Tx, a users.Application) {
 	x.must("CreateUser after the errors, in the same transaction", tx.Store.CreateUser(x.ctx, other))
 	x.must("Commit", tx.Commit())
 	x.wantStored(other)
+}
+
+func tokenStore(tx Tx) users.TokenStore {
+	s, _ := users.StoreAs[users.TokenStore](tx.Store)
+	return s
+}
+
+// redeemInside sets a password, and tells the user in the same transaction.
+func redeemInside(x *txProbe) {
+	a := x.app()
+	sum := byte(0)
+	x.eachEnd(func(committed bool) (Tx, func()) {
+		sum++
+		n := x.create(x.user(a))
+		token := x.token(n, sum, time.Hour)
+		tx := x.begin()
+		r := x.notify(n, redemption(token, "$chosen", base.Add(time.Hour)))
+		x.must("RedeemToken", tokenStore(tx).RedeemToken(x.ctx, r))
+		x.wantErr("RedeemToken again", tokenStore(tx).RedeemToken(x.ctx, r), users.ErrBadToken)
+
+		want := n.UserRecord
+		want.Hash, want.Version = r.Hash, 2
+		want.PasswordChanged, want.DateUpdated, want.EmailVerified = r.Now, r.Now, r.Now
+		x.wantEqual("user seen in the transaction", []users.UserRecord{want}, x.seen(tx, a.ID, n.ID))
+		x.wantStored(n)
+		x.wantTold(n)
+		return tx, func() {
+			if committed {
+				x.wantUser("user after the commit", want)
+				x.wantNoToken(token)
+				x.wantTold(n, r.Notifications...)
+				return
+			}
+			x.wantStored(n)
+			x.wantToken(token)
+			x.wantTold(n)
+		}
+	})
+}
+
+// failedRedemptionInside lets the host ignore the errors and commit.
+func failedRedemptionInside(x *txProbe) {
+	a := x.app()
+	n := x.create(x.user(a))
+	token, ended := x.token(n, 1, time.Hour), x.token(n, 2, 0)
+	tx := x.begin()
+	for what, r := range map[string]users.Redemption{
+		"that has ended":  redemption(ended, "$late", base),
+		"that is unknown": redemption(newToken(n, 3, time.Hour), "$late", base),
+	} {
+		x.wantErr("RedeemToken of a token "+what, tokenStore(tx).RedeemToken(x.ctx, x.notify(n, r)), users.ErrBadToken)
+	}
+
+	x.wantUsable(tx, a)
+	x.wantStored(n)
+	x.wantToken(token)
+	x.wantTold(n)
 }
 
 // rolesInside renames a role and deletes another.

@@ -179,6 +179,23 @@ func (h *hostTx) DeleteUser(ctx context.Context, d users.UserDeletion) error {
 	return h.write(ctx, func(s *memstore.Store) error { return s.DeleteUser(context.Background(), d) })
 }
 
+func (h *hostTx) RedeemToken(ctx context.Context, r users.Redemption) error {
+	err := h.write(ctx, func(s *memstore.Store) error { return s.RedeemToken(context.Background(), r) })
+	if errors.Is(err, users.ErrBadToken) && h.b.spoil.half {
+		for _, u := range h.usersWithID(r.ApplicationID, r.UserID) {
+			e := &users.UserEdit{UserRecord: u, SetHash: true}
+			e.Hash = r.Hash
+			_ = h.write(ctx, func(s *memstore.Store) error { return s.EditUser(context.Background(), e) })
+		}
+	}
+	return err
+}
+
+func (h *hostTx) usersWithID(app, id string) []users.UserRecord {
+	found, _ := h.Store.FindUsers(context.Background(), users.UserQuery{ApplicationID: app, IDs: []string{id}})
+	return found
+}
+
 func (h *hostTx) UpdateRole(ctx context.Context, u users.RoleUpdate) error {
 	return h.write(ctx, func(s *memstore.Store) error { return s.UpdateRole(context.Background(), u) })
 }
@@ -286,6 +303,10 @@ func TestEveryBrokenHostTransactionIsCaughtByItsCase(t *testing.T) {
 			"ReadCommitted/EditInside", txSpoil{writesThrough: true}},
 		{"deletions do not wait for the commit",
 			"ReadCommitted/DeleteInside", txSpoil{writesThrough: true}},
+		{"redemptions do not wait for the commit",
+			"ReadCommitted/RedeemInside", txSpoil{writesThrough: true}},
+		{"a bad token keeps the hash changed",
+			"ReadCommitted/FailedRedemptionInside", txSpoil{half: true}},
 		{"changes of roles do not wait for the commit",
 			"ReadCommitted/RolesInside", txSpoil{writesThrough: true}},
 		{"a refused edit keeps the user changed",

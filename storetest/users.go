@@ -81,7 +81,7 @@ func userComesBack(p *probe) {
 	full.CreatedBy, full.KeyVersion = "someone", 7
 	full.CreationDate, full.DateUpdated = base.AddDate(-10, 0, 0), base.Add(time.Hour)
 	full.DisplayKey = wide(256) // 1,024 bytes
-	full.Login = users.LoginState{Failures: 3, LockedUntil: base.Add(time.Minute), LastLogin: base}
+	full.LastLogin, full.Login = base, users.LoginState{Failures: 3, LockedUntil: base.Add(time.Minute)}
 	full.PasswordChanged, full.EmailVerified = base.Add(time.Second), base.Add(time.Hour)
 
 	noHash := p.user(a)
@@ -161,7 +161,7 @@ func timesRoundTrip(p *probe) {
 		n := p.full(a)
 		for _, to := range []*time.Time{
 			&n.CreationDate, &n.DateCreated, &n.DateUpdated, &n.PasswordChanged, &n.EmailVerified,
-			&n.Login.LockedUntil, &n.Login.LastLogin,
+			&n.LastLogin, &n.Login.LockedUntil,
 		} {
 			*to = at
 		}

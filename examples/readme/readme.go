@@ -142,15 +142,3 @@ func change(ctx context.Context, svc *users.Service, version int64) (*users.User
 	})
 	return u, err
 }
-
-// signIn returns the user, or what a person is told.
-func signIn(ctx context.Context, svc *users.Service, login, pw string) (*users.User, error) {
-	u, err := svc.Authenticate(ctx, "demo", login, password.New(pw))
-	switch {
-	case errors.Is(err, users.ErrBadCredentials): // no such user, a wrong password, too many of them
-		return nil, errors.New("the name or the password is wrong")
-	case errors.Is(err, users.ErrLockedOut), errors.Is(err, users.ErrNotApproved): // and the password was right
-		return nil, errors.New("the account is closed or waits for approval")
-	}
-	return u, err
-}

@@ -127,8 +127,8 @@ type loginStore struct {
 
 func (l loginStore) Unwrap() users.Store { return l.Store }
 
-func (l loginStore) BeginLogin(ctx context.Context, a users.LoginAttempt) (bool, error) {
-	return call(l.f, ctx, BeginLogin, a, func() (bool, error) { return l.c.BeginLogin(ctx, a) })
+func (l loginStore) BeginLogin(ctx context.Context, a users.LoginAttempt) (int, error) {
+	return call(l.f, ctx, BeginLogin, a, func() (int, error) { return l.c.BeginLogin(ctx, a) })
 }
 
 func (l loginStore) EndLogin(ctx context.Context, e users.LoginEnd) error {

@@ -73,7 +73,7 @@ func (e engine) insertUser() string {
 func (e engine) args(u *users.UserRecord) []any {
 	return []any{u.ApplicationID, u.ID, u.UserName, u.NameKey, u.Email, u.EmailKey, u.KeyVersion, u.Name, u.DisplayKey, u.Hash.Reveal(),
 		u.IsApproved, u.IsLockedOut, u.AllowDashboardAccess, nil, u.CreatedBy, u.CreationDate.UnixMicro(), u.DateCreated.UnixMicro(),
-		u.DateUpdated.UnixMicro(), u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.Login.LastLogin.UnixMicro(),
+		u.DateUpdated.UnixMicro(), u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.LastLogin.UnixMicro(),
 		u.EmailVerified.UnixMicro(), u.PasswordChanged.UnixMicro(), u.Version, u.ApplicationID}
 }
 

@@ -314,8 +314,8 @@ func (d *differential) signIn() call {
 		a.First, a.Max = time.Duration(1+d.random.IntN(3))*time.Hour, 100*time.Hour
 	}
 	return call{fmt.Sprintf("begin a sign-in: %+v", a), func(ctx context.Context, s everything) string {
-		allowed, err := s.BeginLogin(ctx, a)
-		return fmt.Sprint(allowed, " ", class(err), state(ctx, s, id))
+		failures, err := s.BeginLogin(ctx, a)
+		return fmt.Sprint(failures, " ", class(err), state(ctx, s, id))
 	}}
 }
 
@@ -337,13 +337,21 @@ func (d *differential) token() call {
 
 	sum := pick(d.random, d.tokens...)
 	now := d.hour()
+	var rows []users.NotificationRecord
+	if d.random.IntN(2) == 0 {
+		rows = d.notifications("")
+	}
 	return call{fmt.Sprintf("redeem %x", sum[:2]), func(ctx context.Context, s everything) string {
 		k, err := s.FindToken(ctx, "app", sum)
 		if err != nil {
 			return class(err)
 		}
+		rows := slices.Clone(rows)
+		for i := range rows {
+			rows[i].UserID = k.UserID
+		}
 		err = s.RedeemToken(ctx, users.Redemption{
-			ApplicationID: "app", UserID: k.UserID, Sum: sum, Hash: password.NewHash("by token"), Now: now,
+			ApplicationID: "app", UserID: k.UserID, Sum: sum, Hash: password.NewHash("by token"), Now: now, Notifications: rows,
 		})
 		return class(err) + state(ctx, s, k.UserID)
 	}}

@@ -127,10 +127,8 @@ func raceToDelete(t *testing.T, e *Env) {
 				return e.Store.EditUser(t.Context(), e.fullEdit(u, n))
 			},
 			func(int) error { return e.relay(t) },
-			func(int) error {
-				return e.Store.RedeemToken(t.Context(), users.Redemption{
-					ApplicationID: "app", UserID: id, Sum: sum(0), Hash: password.NewHash("h"), Now: u.DateCreated,
-				})
+			func(n int) error {
+				return e.Store.RedeemToken(t.Context(), e.fullRedemption(token, 2000+n))
 			},
 		}
 		got := outcomes(24, func(i int) error { return ways[i%len(ways)](i) })
@@ -159,6 +157,25 @@ func (e *Env) fullEdit(u users.UserRecord, n int) *users.UserEdit {
 	edit := &users.UserEdit{UserRecord: u, Notifications: []users.NotificationRecord{e.message(u.ID, 1000+n)}}
 	edit.Roles = []users.Role{{ID: "r"}}
 	return edit
+}
+
+// token stores a token of u that was mailed, and returns it.
+func (e *Env) token(t *testing.T, u users.UserRecord) users.TokenRecord {
+	t.Helper()
+	k := users.TokenRecord{
+		ApplicationID: "app", UserID: u.ID, Sum: sha256.Sum256([]byte(u.ID)), NotificationID: "mailed",
+		Lifetime: time.Hour, Created: u.DateCreated,
+	}
+	must(t, e.Store.CreateToken(t.Context(), k))
+	return k
+}
+
+// fullRedemption uses a token up and tells its user.
+func (e *Env) fullRedemption(k users.TokenRecord, n int) users.Redemption {
+	return users.Redemption{
+		ApplicationID: "app", UserID: k.UserID, Sum: k.Sum, Hash: password.NewHash("h"), Now: k.Created.Add(time.Minute),
+		Notifications: []users.NotificationRecord{e.message(k.UserID, n)},
+	}
 }
 
 // relay claims what is due and settles it in every way.

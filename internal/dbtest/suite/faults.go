@@ -430,7 +430,7 @@ func StoreFaults(t *testing.T, g *Target) {
 }
 
 // EditFaults fails every call of the driver in turn, in every way, while a user is
-// edited, deleted and listed, and checks that it is done in whole or not at all.
+// edited, deleted and listed, and sets a password by a token, and checks that it is done in whole or not at all.
 func EditFaults(t *testing.T, g *Target) {
 	g.Share(t)
 	e := g.Fresh(t)
@@ -444,6 +444,9 @@ func EditFaults(t *testing.T, g *Target) {
 			more, err = e.failing(w, n, func(ctx context.Context) error { return e.Store.EditUser(ctx, edit) })
 			cell := fmt.Sprintf("%s at call %d", w.name, n)
 			e.wantWhole(t, cell+" of an edit", u.ID, err)
+
+			moreToRedeem := e.redeemFailing(t, w, n, fmt.Sprintf("mailed%d-%d", i, n))
+			more = more || moreToRedeem
 
 			_, err = e.failing(w, n, func(ctx context.Context) error {
 				_, err := e.Store.ListUsers(ctx, users.UserListing{ApplicationID: "app", Limit: 3, Count: true})
@@ -469,6 +472,33 @@ func EditFaults(t *testing.T, g *Target) {
 		}
 	}
 	wantIdle(t, e)
+}
+
+// redeemFailing has a user set a password by a token while call n of the driver fails in
+// the way w, and checks that all or nothing is written.
+func (e *Env) redeemFailing(t *testing.T, w way, n int, id string) (failed bool) {
+	t.Helper()
+	u := e.stored(t, id)
+	before, token := e.count(t, "notifications"), e.token(t, u)
+	redeem := e.fullRedemption(token, 0)
+	failed, err := e.failing(w, n, func(ctx context.Context) error { return e.Store.RedeemToken(ctx, redeem) })
+
+	found, lookup := e.Store.FindUsers(t.Context(), users.UserQuery{ApplicationID: "app", IDs: []string{id}})
+	if lookup != nil || len(found) != 1 {
+		t.Fatalf("got %d users and %v, want 1", len(found), lookup)
+	}
+	told, tokens := e.count(t, "notifications")-before, e.count(t, "password_tokens")
+	set := found[0].Version == 2 && found[0].Hash.Equal(redeem.Hash) && told == 1 && tokens == 0
+	untouched := found[0].Version == 1 && !found[0].Hash.Equal(redeem.Hash) && told == 0 && tokens == 1
+	if !set && (!untouched || err == nil) {
+		t.Errorf("%s at call %d of a redemption: got %v, and version %d, %d notifications, %d tokens",
+			w.name, n, err, found[0].Version, told, tokens)
+	}
+	if errors.Is(err, users.ErrBadToken) {
+		t.Errorf("%s at call %d of a redemption: got %v for a good token", w.name, n, err)
+	}
+	e.deleteNow(t, id)
+	return failed
 }
 
 // failing runs do while call n of the driver fails in the way w, and reports whether

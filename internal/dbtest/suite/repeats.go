@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -137,9 +138,10 @@ func repeatedEdits(t *testing.T, e *Env, s *sqlstore.Store) {
 			return s.UpdateRole(t.Context(), users.RoleUpdate{ApplicationID: "app", ID: "r", Description: new("new")})
 		}},
 		{"users", func() error {
-			allowed, err := s.BeginLogin(t.Context(), users.LoginAttempt{ApplicationID: "app", UserID: "uma", Free: 5})
-			if err == nil && !allowed {
-				err = errors.New("not allowed")
+			// The repetition counts too: what is lost is an answer, not a guess.
+			failures, err := s.BeginLogin(t.Context(), users.LoginAttempt{ApplicationID: "app", UserID: "uma", Free: 5})
+			if err == nil && failures != 2 {
+				err = fmt.Errorf("%d failures, want 2", failures)
 			}
 			return err
 		}},
@@ -188,11 +190,20 @@ func lostCommits(t *testing.T, g *Target) {
 			}
 		}
 
+		token := e.token(t, u)
+		redeem := e.fullRedemption(token, 1)
+		again("RedeemToken", users.ErrBadToken, func() error { return e.Store.RedeemToken(t.Context(), redeem) })
+		found, err := e.Store.FindUsers(t.Context(), users.UserQuery{ApplicationID: "app", IDs: []string{u.ID}})
+		if err != nil || found[0].Version != 2 || e.count(t, "notifications") != 1 {
+			t.Errorf("%s: got %+v and error %v, want the token used once", name, found, err)
+		}
+
+		u.Version = 2
 		edit := e.fullEdit(u, 0)
 		edit.SetHash, edit.Hash, edit.DashboardSettings = true, password.NewHash("h"), []byte(`{"a": 1}`)
 		again("EditUser", users.ErrStale, func() error { return e.Store.EditUser(t.Context(), edit) })
 		again("DeleteUser", users.ErrNotFound, func() error {
-			return e.Store.DeleteUser(t.Context(), users.UserDeletion{ApplicationID: "app", ID: u.ID, IfVersion: 2})
+			return e.Store.DeleteUser(t.Context(), users.UserDeletion{ApplicationID: "app", ID: u.ID, IfVersion: 3})
 		})
 		again("DeleteRole", users.ErrNotFound, func() error { return e.Store.DeleteRole(t.Context(), "app", "r") })
 	}
