@@ -196,7 +196,8 @@ type times struct {
 	response []float64 // until the answer
 	work     []float64 // until the last verification ended, after which the answer waits for a tick
 	verified []float64 // all verifications
-	judged   int       // how many were of a user's own hash
+	judged   int       // how many verifications were of a user's own hash
+	others   int       // how many were not
 }
 
 // signIn guesses at as many of each kind, in random order, so that whatever else the
@@ -232,7 +233,7 @@ func (h *house) signIn(t *testing.T, each, concurrent int) (of [kinds]times) {
 				s := &of[k]
 				s.response, s.work = append(s.response, response.Seconds()), append(s.work, work.Seconds())
 				s.verified = append(s.verified, v.took.Seconds())
-				s.judged += v.judged
+				s.judged, s.others = s.judged+v.judged, s.others+v.others
 				mu.Unlock()
 			}
 		})
@@ -259,10 +260,13 @@ func (h *house) guess(t *testing.T, login string) (response, work time.Duration,
 // judge compares the kinds with each other.
 func (l limits) judge(t *testing.T, b backend, of [kinds]times) {
 	t.Helper()
-	for k, want := range [kinds]int{existing: len(of[existing].response)} {
-		if of[k].judged != want {
-			t.Errorf("%v: %d of %d guesses were compared with a user's own hash, want %d: the test has tested something else",
-				kind(k), of[k].judged, len(of[k].response), want)
+	for k, x := range of {
+		want := [2]int{0, len(x.response)} // one verification each
+		if kind(k) == existing {
+			want = [2]int{len(x.response), 0}
+		}
+		if got := [2]int{x.judged, x.others}; got != want {
+			t.Errorf("%v: got %v verifications of a user's own hash and of others, want %v", kind(k), got, want)
 		}
 	}
 	for _, k := range []kind{existing, locked} {
@@ -311,6 +315,7 @@ type verification struct {
 	took   time.Duration
 	end    time.Time
 	judged int // how many were of real
+	others int
 }
 
 func (s *stopwatch) Verify(h password.Hash, pw []byte) (password.Match, error) {
@@ -325,6 +330,8 @@ func (s *stopwatch) Verify(h password.Hash, pw []byte) (password.Match, error) {
 	v.end = end
 	if h.Equal(s.real) {
 		v.judged++
+	} else {
+		v.others++
 	}
 	s.of[string(pw)] = v
 	return m, err
