@@ -71,7 +71,7 @@
 //   - disabled: the application is, Application.Disabled.
 //
 // The errors of Authenticate and of an own ChangePassword are those after the right
-// password; a wrong one is ErrBadCredentials in every state.
+// password; a wrong one is ErrBadCredentials, whoever is locked out.
 //
 //	                     not approved    locked out    a lock             no password        disabled
 //	Authenticate         ErrNotApproved  ErrLockedOut  ErrBadCredentials  ErrBadCredentials  ErrBadCredentials

@@ -22,7 +22,7 @@ func statusTable(t *testing.T) (table map[string]map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "password; a wrong one is ErrBadCredentials in every state.\n//\n")
+	_, rest, ok := strings.Cut(string(text), "password; a wrong one is ErrBadCredentials, whoever is locked out.\n//\n")
 	body, _, ok2 := strings.Cut(rest, "//\n")
 	if !ok || !ok2 {
 		t.Fatal("doc.go has no table")
