@@ -9,6 +9,10 @@ const (
 	OperationSetPassword     = "SetPassword"
 )
 
+// OperationChangePassword is an operation that an event names and Options.Admit does not
+// judge.
+const OperationChangePassword = "ChangePassword"
+
 // Attempt is a call of an operation that needs no caller, as it was made: nothing
 // in it was checked, and there may be no such application or user.
 type Attempt struct {

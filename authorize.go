@@ -214,30 +214,32 @@ type createMember struct {
 	name string
 	need Permissions // where asks is set
 	asks func(Application, *CreateUserParams) bool
+	inGo bool // no member of the HTTP request
 }
 
-// createMembers is the contract's table: its members in order and, of the
-// privileged ones, the permission and when it is needed. Roles are a rule of
+// createMembers is the contract's table, with what only Go has beside it: the members in
+// order and, of the privileged ones, the permission and when it is needed. Roles are a rule of
 // their own; see resolveRoles.
 var createMembers = [...]createMember{
 	{name: "userName"},
 	{name: "email"},
 	{name: "password"},
 	{name: "confirmPassword"},
+	{name: "passwordHash", inGo: true, need: ImportUsers, asks: func(_ Application, p *CreateUserParams) bool { return !p.PasswordHash.IsZero() }},
 	{name: "autoCreatePassword"},
 	{name: "sendEmailNotification"},
-	{"allowDashboardAccess", GrantDashboard, func(_ Application, p *CreateUserParams) bool { return p.AllowDashboardAccess }},
-	{"dashboardSettings", GrantDashboard, func(_ Application, p *CreateUserParams) bool { return p.DashboardSettings != nil }},
-	{"creationDate", ImportUsers, func(_ Application, p *CreateUserParams) bool { return !p.CreationDate.IsZero() }},
-	{"isApproved", SetStatus, func(app Application, p *CreateUserParams) bool {
+	{name: "allowDashboardAccess", need: GrantDashboard, asks: func(_ Application, p *CreateUserParams) bool { return p.AllowDashboardAccess }},
+	{name: "dashboardSettings", need: GrantDashboard, asks: func(_ Application, p *CreateUserParams) bool { return p.DashboardSettings != nil }},
+	{name: "creationDate", need: ImportUsers, asks: func(_ Application, p *CreateUserParams) bool { return !p.CreationDate.IsZero() }},
+	{name: "isApproved", need: SetStatus, asks: func(app Application, p *CreateUserParams) bool {
 		return p.IsApproved != nil && *p.IsApproved == app.RequireApproval
 	}},
-	{"isLockedOut", SetStatus, func(_ Application, p *CreateUserParams) bool { return p.IsLockedOut != nil && *p.IsLockedOut }},
+	{name: "isLockedOut", need: SetStatus, asks: func(_ Application, p *CreateUserParams) bool { return p.IsLockedOut != nil && *p.IsLockedOut }},
 	{name: "name"},
 	{name: "roles"},
 	{name: "dateCreated"},
 	{name: "dateUpdated"},
-	{"id", ImportUsers, func(_ Application, p *CreateUserParams) bool { return p.ID != "" }},
+	{name: "id", need: ImportUsers, asks: func(_ Application, p *CreateUserParams) bool { return p.ID != "" }},
 	{name: "embed"},
 }
 
@@ -245,9 +247,11 @@ var createMembers = [...]createMember{
 // (POST users), in the order of the API document. In this order a
 // *ValidationError and a *ForbiddenError name them.
 func CreateMembers() []string {
-	names := make([]string, len(createMembers))
-	for i, m := range createMembers {
-		names[i] = m.name
+	var names []string
+	for _, m := range createMembers {
+		if !m.inGo {
+			names = append(names, m.name)
+		}
 	}
 	return names
 }

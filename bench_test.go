@@ -1,6 +1,8 @@
 package users_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -9,10 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gousers/users"
+	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
 
@@ -170,4 +174,122 @@ func BenchmarkCheckCreate(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkAuthenticateOverBareVerification measures what Authenticate adds to the
+// verification of an argon2id hash, for a right password. The two take turns, so that
+// whatever else the machine does falls on both alike.
+func BenchmarkAuthenticateOverBareVerification(b *testing.B) {
+	store, bare := memstore.New(), password.Default()
+	svc := newServiceOn(b, store, users.Options{Hasher: bare, Now: time.Now})
+	addUser(b, b.Context(), svc, "ann")
+	hash := recordOf(b, svc, store, "ann").Hash
+	pw, err := password.Normalize(password.New(secret))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var verifications, signIns []float64
+	verify := func() {
+		begin := time.Now()
+		if m, err := bare.Verify(hash, pw); err != nil || !m.OK {
+			b.Fatalf("got %v, %v, want a match", m, err)
+		}
+		verifications = append(verifications, time.Since(begin).Seconds())
+	}
+	authenticate := func() {
+		login, given := "ann", password.New(secret)
+		begin := time.Now()
+		if _, err := svc.Authenticate(b.Context(), apiKey, login, given); err != nil {
+			b.Fatal(err)
+		}
+		signIns = append(signIns, time.Since(begin).Seconds())
+	}
+	authenticate() // the hash that stands for nobody's is made
+	signIns = nil
+	for b.Loop() {
+		if len(verifications)%2 == 0 {
+			verify()
+			authenticate()
+		} else {
+			authenticate()
+			verify()
+		}
+	}
+	b.ReportMetric(sum(signIns)/sum(verifications), "signin/verify(total)")
+	b.ReportMetric(median(signIns)/median(verifications), "signin/verify(median)")
+}
+
+// BenchmarkSignInsBesideCreates measures what is left of each where both ask for more
+// than the machine can hash: how many of one application's are done, over how many are
+// done where there is nothing but them. All take turns of a second; a half is the fair
+// share.
+func BenchmarkSignInsBesideCreates(b *testing.B) {
+	const clients = 128
+	gate, err := password.NewGate(&password.GateOptions{Queue: clients / 2})
+	if err != nil {
+		b.Fatal(err)
+	}
+	svc := newService(b, users.Options{Hasher: password.Default(), Gate: gate, Now: time.Now})
+	for i := range clients {
+		addUser(b, b.Context(), svc, fmt.Sprintf("member%d", i))
+	}
+	signIn := func(ctx context.Context, client int) error {
+		_, err := svc.Authenticate(ctx, apiKey, fmt.Sprintf("member%d", client), password.New(secret))
+		return err
+	}
+	if err := signIn(b.Context(), 0); err != nil { // the hash that stands for nobody's is made
+		b.Fatal(err)
+	}
+	var names atomic.Int64
+	create := func(ctx context.Context, _ int) error {
+		_, err := svc.Create(ctx, apiKey, params(fmt.Sprintf("user%d", names.Add(1))))
+		return err
+	}
+
+	var signInsAlone, createsAlone, signIns, creates float64
+	for b.Loop() {
+		n := servedInASecond(b, clients, signIn)
+		signInsAlone += n[0]
+		n = servedInASecond(b, clients, create)
+		createsAlone += n[0]
+		n = servedInASecond(b, clients, signIn, create)
+		signIns, creates = signIns+n[0], creates+n[1]
+	}
+	b.ReportMetric(signIns/signInsAlone, "sign-ins/alone")
+	b.ReportMetric(creates/createsAlone, "creates/alone")
+	b.ReportMetric(signInsAlone/float64(b.N), "sign-ins-alone/s")
+	b.ReportMetric(createsAlone/float64(b.N), "creates-alone/s")
+}
+
+// servedInASecond has clients, as many of each kind, call again and again, and returns
+// how many calls of each succeed. Who is refused for the load comes again a while later.
+func servedInASecond(b *testing.B, clients int, kinds ...func(ctx context.Context, client int) error) []float64 {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+	defer cancel()
+	served := make([]atomic.Int64, len(kinds))
+	var all sync.WaitGroup
+	for client := range clients {
+		k := client % len(kinds)
+		all.Go(func() {
+			for ctx.Err() == nil {
+				switch err := kinds[k](ctx, client); {
+				case ctx.Err() != nil:
+				case err == nil:
+					served[k].Add(1)
+				case errors.Is(err, users.ErrOverloaded):
+					time.Sleep(100 * time.Millisecond)
+				default:
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	n := make([]float64, len(kinds))
+	for k := range kinds {
+		n[k] = float64(served[k].Load())
+	}
+	return n
 }

@@ -151,7 +151,7 @@ func (s *Service) date(c *creation) {
 	if r.CreationDate = microseconds(c.params.CreationDate); c.params.CreationDate.IsZero() {
 		r.CreationDate = now
 	}
-	if !c.params.Password.IsZero() {
+	if !c.params.Password.IsZero() || !c.params.PasswordHash.IsZero() {
 		r.PasswordChanged = now
 	}
 }
@@ -250,6 +250,7 @@ func (s *Service) checkTaken(ctx context.Context, c *creation) error {
 // hash fills the credential; a user who will set a password later has none.
 func (s *Service) hash(ctx context.Context, c *creation) (err error) {
 	if c.params.Password.IsZero() {
+		c.record.Hash = c.params.PasswordHash
 		return nil
 	}
 	c.record.Hash, err = s.hashPassword(ctx, c.app.APIKey, c.params.Password)
@@ -291,9 +292,12 @@ func (c *creation) created() CreateEvent {
 }
 
 func (c *creation) user() User {
-	u := c.record.User
-	u.Roles = slices.Clone(u.Roles)
-	u.DashboardSettings = slices.Clone(u.DashboardSettings)
+	return c.record.User.clone()
+}
+
+// clone returns a copy of u that shares nothing with it.
+func (u User) clone() User {
+	u.Roles, u.DashboardSettings = slices.Clone(u.Roles), slices.Clone(u.DashboardSettings)
 	return u
 }
 

@@ -96,6 +96,7 @@ func TestFingerprintCoversEveryMemberButThePassword(t *testing.T) {
 		"nothing":               {func(p *users.CreateUserParams) {}, "ok"},
 		"password":              {func(p *users.CreateUserParams) { p.Password = password.New("something else entirely") }, "ok"},
 		"confirmPassword":       {func(p *users.CreateUserParams) { p.ConfirmPassword = password.Secret{} }, "ok"},
+		"passwordHash":          {func(p *users.CreateUserParams) { p.PasswordHash = password.NewHash("$5$x") }, "ok"},
 		"creationDate, zone":    {func(p *users.CreateUserParams) { p.CreationDate = start.In(time.FixedZone("", 3600)) }, "ok"},
 		"userName":              {func(p *users.CreateUserParams) { p.UserName = "bob" }, "mismatch"},
 		"userName, case":        {func(p *users.CreateUserParams) { p.UserName = "Alice" }, "mismatch"},

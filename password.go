@@ -115,14 +115,21 @@ func (s *Service) setPassword(ctx context.Context, apiKey string, token, pw pass
 		return err
 	}
 
-	err = s.tokens.RedeemToken(ctx, Redemption{
-		ApplicationID: app.ID, UserID: rec.UserID, Sum: rec.Sum, Hash: hash, Now: s.now(),
-	})
+	r := Redemption{ApplicationID: app.ID, UserID: rec.UserID, Sum: rec.Sum, Hash: hash, Now: s.now()}
+	if u := &found[0]; !u.Hash.IsZero() && s.tellsOwnChange() {
+		if r.Notifications, err = s.passwordChanged(u); err != nil {
+			return err
+		}
+	}
+	err = s.tokens.RedeemToken(ctx, r)
 	if errors.Is(err, ErrBadToken) {
 		return ErrBadToken
 	} else if err != nil {
 		return fmt.Errorf("users: set password: %w", err)
 	}
+	u := found[0].User
+	u.PasswordChanged = r.Now
+	s.afterPasswordChange(ctx, PasswordChangeEvent{OperationSetPassword, app, u})
 	return nil
 }
 
@@ -163,19 +170,33 @@ func (s *Service) checkNewPassword(f *faults, pw password.Secret, app Applicatio
 	}
 }
 
+// validatePassword judges the three ways to a password: one that is given, one that the
+// user will set, and a hash that others made.
 func (s *Service) validatePassword(c *creation) {
 	p, f := &c.params, &c.faults
-	if p.AutoCreatePassword {
-		const detail = "must be absent when autoCreatePassword is true"
-		if !p.Password.IsZero() {
-			f.add(FieldError{Pointer: "/password", Code: "excluded", Detail: detail})
+	exclude := func(pointer string, given bool, because string) {
+		if given {
+			f.add(FieldError{Pointer: pointer, Code: "excluded", Detail: "must be absent when " + because})
 		}
-		if !p.ConfirmPassword.IsZero() {
-			f.add(FieldError{Pointer: "/confirmPassword", Code: "excluded", Detail: detail})
-		}
-		return
 	}
+	switch hashed := !p.PasswordHash.IsZero(); {
+	case p.AutoCreatePassword:
+		const because = "autoCreatePassword is true"
+		exclude("/password", !p.Password.IsZero(), because)
+		exclude("/confirmPassword", !p.ConfirmPassword.IsZero(), because)
+		exclude("/passwordHash", hashed, because)
+	case hashed:
+		const because = "there is a passwordHash"
+		exclude("/password", !p.Password.IsZero(), because)
+		exclude("/confirmPassword", !p.ConfirmPassword.IsZero(), because)
+		s.validateHash(f, p.PasswordHash)
+	default:
+		s.validateConfirmed(c)
+	}
+}
 
+func (s *Service) validateConfirmed(c *creation) {
+	p, f := &c.params, &c.faults
 	const needed = "is required unless autoCreatePassword is true"
 	if p.Password.IsZero() {
 		f.add(FieldError{Pointer: "/password", Code: codeRequired, Detail: needed})
@@ -187,6 +208,26 @@ func (s *Service) validatePassword(c *creation) {
 		f.add(FieldError{Pointer: "/confirmPassword", Code: codeRequired, Detail: needed})
 	case !p.Password.IsZero() && !p.ConfirmPassword.Equal(p.Password):
 		f.add(FieldError{Pointer: "/confirmPassword", Code: "mismatch", Detail: "must be equal to password"})
+	}
+}
+
+// maxHashBytes is what a Store must hold of a hash.
+const maxHashBytes = 1024
+
+// validateHash judges a hash that others made before anybody waits for it.
+func (s *Service) validateHash(f *faults, h password.Hash) {
+	const at = "/passwordHash"
+	err := s.opts.Hasher.Check(h)
+	if errors.Is(err, password.ErrUnknownHash) {
+		err = s.opts.Legacy.Check(h)
+	}
+	switch {
+	case errors.Is(err, password.ErrTooCostly):
+		f.add(FieldError{Pointer: at, Code: "too_costly", Detail: "must not be so costly to verify"})
+	case err != nil:
+		f.add(FieldError{Pointer: at, Code: "unknown_hash", Detail: "must be a hash of a known form"})
+	case len(h.Reveal()) > maxHashBytes:
+		f.addErr(at, tooLong(maxHashBytes, "bytes"))
 	}
 }
 

@@ -15,7 +15,8 @@ type ChangePasswordParams struct {
 	// otherwise.
 	OldPassword password.Secret
 	// SendEmailNotification tells the user that the password was changed. It needs a
-	// Store with an outbox.
+	// Store with an outbox. Where the caller is the user itself it is told anyway, see
+	// Options.SilentPasswordChange.
 	SendEmailNotification bool
 	IfVersion             int64 // as of UserChange
 }
@@ -51,14 +52,14 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 	if s.editor == nil {
 		return lacks("UserEditor")
 	}
-	notifications, err := s.passwordChanged(app, p.SendEmailNotification)
-	if err != nil {
-		return err
+	// Inside the host's transaction only the store knows whether it keeps an outbox.
+	if p.SendEmailNotification && s.outbox == nil && !s.hostTx {
+		return errNoOutbox
 	}
 
 	var hash, proved password.Hash
 	find := func(ref string) (UserRecord, error) { return s.passwordTarget(ctx, app, a, ref) }
-	_, err = s.change(ctx, ref, p.IfVersion, find, func(rec *UserRecord) error {
+	changed, err := s.change(ctx, ref, p.IfVersion, find, func(rec *UserRecord) error {
 		own := a.is(rec.ID)
 		if err := s.checkChange(p, own, app, &rec.User); err != nil || !write {
 			return err
@@ -68,7 +69,7 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 				return err
 			}
 			if own {
-				if err := s.proveOld(ctx, app.APIKey, rec, p.OldPassword); err != nil {
+				if err := s.proveOld(ctx, app, rec, p.OldPassword); err != nil {
 					return err
 				}
 			}
@@ -82,14 +83,19 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 			return ErrBadCredentials
 		}
 
-		e := &UserEdit{UserRecord: *rec, SetHash: true, DropTokens: true, Notifications: notifications}
-		e.Hash, e.DateUpdated = hash, s.now()
-		e.PasswordChanged = e.DateUpdated
-		for i := range e.Notifications {
-			e.Notifications[i].UserID = rec.ID
+		rec.Hash, rec.DateUpdated = hash, s.now()
+		rec.PasswordChanged = rec.DateUpdated
+		e := &UserEdit{UserRecord: *rec, SetHash: true, DropTokens: true}
+		if p.SendEmailNotification || own && s.tellsOwnChange() {
+			if e.Notifications, err = s.passwordChanged(rec); err != nil {
+				return err
+			}
 		}
 		return stored("change password", s.editor.EditUser(ctx, e))
 	})
+	if err == nil && write {
+		s.afterPasswordChange(ctx, PasswordChangeEvent{OperationChangePassword, app, changed.User})
+	}
 	return err
 }
 
@@ -120,33 +126,41 @@ func (s *Service) checkChange(p ChangePasswordParams, own bool, app Application,
 
 // proveOld makes sure that old is the password of rec. Right or wrong, it counts as a
 // sign-in does, but is none.
-func (s *Service) proveOld(ctx context.Context, apiKey string, rec *UserRecord, old password.Secret) error {
-	match, err := s.verify(ctx, apiKey, rec, old)
+func (s *Service) proveOld(ctx context.Context, app Application, rec *UserRecord, old password.Secret) error {
+	e := SignInEvent{Attempt: Attempt{Operation: OperationChangePassword, APIKey: app.APIKey}, Application: app, User: rec.User}
+	match, err := s.verify(ctx, &e, rec, old)
 	if err != nil {
 		return err
 	}
-	if !match.OK {
-		return ErrBadCredentials
+	if match.OK {
+		end := LoginEnd{ApplicationID: rec.ApplicationID, UserID: rec.ID}
+		if err := s.logins.EndLogin(ctx, end); err != nil {
+			return stored("change password", err)
+		}
+		e.Err = mayEnter(&rec.User)
 	}
-	end := LoginEnd{ApplicationID: rec.ApplicationID, UserID: rec.ID}
-	if err := s.logins.EndLogin(ctx, end); err != nil {
-		return stored("change password", err)
-	}
-	return mayEnter(&rec.User)
+	s.afterSignIn(ctx, e)
+	return e.Err
 }
 
-// passwordChanged returns the message about it, if one is asked for, but for whom it
-// is for.
-func (s *Service) passwordChanged(app Application, asked bool) ([]NotificationRecord, error) {
-	if !asked {
-		return nil, nil
-	}
-	if s.outbox == nil && !s.hostTx { // inside the host's transaction only the store knows
-		return nil, errNoOutbox
-	}
+// tellsOwnChange reports whether users are told that they replaced their password.
+func (s *Service) tellsOwnChange() bool { return s.keepsBox && !s.opts.SilentPasswordChange }
+
+// passwordChanged returns the message that tells rec of it.
+func (s *Service) passwordChanged(rec *UserRecord) ([]NotificationRecord, error) {
 	id, err := s.newID()
 	if err != nil {
 		return nil, err
 	}
-	return []NotificationRecord{{ID: id, ApplicationID: app.ID, Kind: KindPasswordChanged, State: StatePending}}, nil
+	return []NotificationRecord{{
+		ID: id, ApplicationID: rec.ApplicationID, UserID: rec.ID, Kind: KindPasswordChanged, State: StatePending,
+	}}, nil
+}
+
+// afterPasswordChange tells the host.
+func (s *Service) afterPasswordChange(ctx context.Context, e PasswordChangeEvent) {
+	if s.opts.AfterPasswordChange != nil && !s.hostTx {
+		e.User = e.User.clone()
+		s.opts.AfterPasswordChange(ctx, e)
+	}
 }

@@ -19,6 +19,7 @@ type Service struct {
 	shapes     *shapeValidator
 	maxPwBytes int  // the hasher's limit, 0 if it has none
 	hostTx     bool // the host ends the transaction in which the store writes
+	keepsBox   bool // there is an outbox; inside the host's transaction it does not show
 
 	recoveries  *recoveries
 	redemptions *flights // calls of SetPassword, by token
@@ -41,6 +42,10 @@ type Options struct {
 	// Hasher hashes passwords; nil: password.Default(), argon2id. The text of its
 	// errors is never shown, as it saw the password; errors.Is and errors.As find them.
 	Hasher password.Hasher
+	// Legacy verifies the hashes that Hasher does not: those of users who came from another
+	// system, see CreateUserParams.PasswordHash. At the user's first sign-in the Hasher makes a new
+	// one. nil: password.Legacy(). To verify no others, set it to the Hasher.
+	Legacy password.Verifier
 	// Gate bounds hashing, and with it the memory that hashing takes; nil: a new
 	// gate with the defaults. Share one among all services of a process.
 	Gate *password.Gate
@@ -89,6 +94,22 @@ type Options struct {
 	// If the process dies in between it never runs: what must not be lost belongs
 	// in OnCreate.
 	AfterCreate func(ctx context.Context, e CreateEvent)
+	// AfterSignIn runs when a password was judged, or was not because of a lock: in
+	// Authenticate, whoever the login names, and in ChangePassword for an old password. It
+	// runs before the call returns and with its context; what it takes is part of the
+	// time of the answer, so let it do the same for everybody, and what takes
+	// long elsewhere. It does not run for what ends in another error, nor inside the
+	// host's own transaction.
+	AfterSignIn func(ctx context.Context, e SignInEvent)
+	// AfterPasswordChange runs when another password of a user is durable, as AfterCreate
+	// does: after SetPassword and ChangePassword, not when a hash is made anew.
+	AfterPasswordChange func(ctx context.Context, e PasswordChangeEvent)
+	// SilentPasswordChange: no message tells users of it who replace their password
+	// themselves, in SetPassword or with the old one. By default one does (OWASP Forgot Password Cheat
+	// Sheet), where the Store has an outbox: it is how a user learns that it was
+	// somebody else. Set it where no relay runs.
+	// ChangePasswordParams.SendEmailNotification stays as it is.
+	SilentPasswordChange bool
 	// ValidateDashboardSettings judges the content of dashboardSettings, once
 	// they are known to be a JSON object within the limits. It refuses with a
 	// *ValidationError whose pointers start inside of the settings ("/theme");
@@ -101,6 +122,35 @@ type CreateEvent struct {
 	Application Application
 	User        User
 	Extra       map[string]json.RawMessage // see CreateUserParams.Extra
+}
+
+// SignInEvent is what AfterSignIn learns. It is the hook's own copy.
+type SignInEvent struct {
+	// Attempt is the call; Operation is OperationAuthenticate or
+	// OperationChangePassword, which has no Login.
+	Attempt
+	Application Application // zero: none that takes sign-ins has this apiKey
+	User        User        // as it was before; zero: nobody has this login
+	// Err is what the call returns: nil, ErrBadCredentials, ErrLockedOut or
+	// ErrNotApproved.
+	Err error
+	// Failures is how many there are in a row now; 0 where the password was right, where
+	// it was not judged, and for nobody.
+	Failures int
+	// Lock is how long the user is locked now because of this failure; 0: it is not.
+	Lock time.Duration
+	// Locked: because of a lock the password was not judged.
+	Locked bool
+	// UnknownHash: neither Options.Hasher nor Options.Legacy verifies the user's hash, so
+	// that no password is right.
+	UnknownHash bool
+}
+
+// PasswordChangeEvent is what AfterPasswordChange learns. It is the hook's own copy.
+type PasswordChangeEvent struct {
+	Operation   string // OperationSetPassword or OperationChangePassword
+	Application Application
+	User        User // as it was read for the change, with the new PasswordChanged
 }
 
 // HookError is an error that a hook of [Options] returned.
@@ -140,6 +190,9 @@ func New(store Store, opts *Options) (*Service, error) {
 	}
 	if o.Hasher == nil {
 		o.Hasher = password.Default()
+	}
+	if o.Legacy == nil {
+		o.Legacy = password.Legacy()
 	}
 	if o.Gate == nil {
 		gate, err := password.NewGate(nil)
@@ -184,7 +237,7 @@ func (s *Service) WithStore(store Store) *Service {
 	}
 	t := *s
 	t.store, t.hostTx, t.recoveries = store, false, &recoveries{lines: s.recoveries.lines}
-	t.outbox, _ = StoreAs[OutboxStore](store)
+	t.outbox, t.keepsBox = StoreAs[OutboxStore](store)
 	t.tokens, _ = StoreAs[TokenStore](store)
 	t.lister, _ = StoreAs[UserLister](store)
 	t.editor, _ = StoreAs[UserEditor](store)
@@ -202,7 +255,7 @@ func (s *Service) WithStore(store Store) *Service {
 // is nil.
 func (s *Service) InTx(store Store) *Service {
 	t := s.WithStore(store)
-	t.hostTx = true
+	t.hostTx, t.keepsBox = true, s.keepsBox
 	return t
 }
 

@@ -1,6 +1,7 @@
 package users
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -47,6 +48,18 @@ func (l Lockout) withDefaults() (Lockout, error) {
 	return l, nil
 }
 
+// after returns how long the n-th failure in a row locks; 0: not at all.
+func (l Lockout) after(n int) time.Duration {
+	if n < l.Free {
+		return 0
+	}
+	lock := l.First
+	for ; n > l.Free && lock < l.Max; n-- {
+		lock += min(lock, l.Max-lock) // no further: the double might be too much for a Duration
+	}
+	return lock
+}
+
 // refusalTick hides how long Authenticate worked to refuse: it returns on a multiple
 // of it. A success returns at once.
 const refusalTick = 100 * time.Millisecond
@@ -74,62 +87,75 @@ func (s *Service) Authenticate(ctx context.Context, apiKey, login string, pw pas
 	if err != nil {
 		key = ""
 	}
-	if err := s.admit(ctx, Attempt{OperationAuthenticate, apiKey, cmp.Or(key, login)}); err != nil {
+	e := SignInEvent{Attempt: Attempt{OperationAuthenticate, apiKey, cmp.Or(key, login)}}
+	if err := s.admit(ctx, e.Attempt); err != nil {
 		return nil, err
 	}
 
-	u, err := s.authenticate(ctx, apiKey, key, pw)
-	if !errors.Is(err, ErrBadCredentials) {
-		return u, err
+	if err := s.authenticate(ctx, &e, key, pw); err != nil {
+		return nil, err
 	}
-	if late := onTick(ctx, start, refusalTick); late != nil {
-		return nil, fmt.Errorf("users: authenticate: %w", late)
+	s.afterSignIn(ctx, e)
+	if e.Err == ErrBadCredentials {
+		if late := onTick(ctx, start, refusalTick); late != nil {
+			return nil, fmt.Errorf("users: authenticate: %w", late)
+		}
 	}
-	return nil, ErrBadCredentials
+	if e.Err != nil {
+		return nil, e.Err
+	}
+	return answer(e.User), nil
 }
 
-func (s *Service) authenticate(ctx context.Context, apiKey, key string, pw password.Secret) (*User, error) {
-	app, err := s.application(ctx, apiKey)
+// authenticate fills e, whose Err is the refusal; the error it returns is another.
+func (s *Service) authenticate(ctx context.Context, e *SignInEvent, key string, pw password.Secret) error {
+	app, err := s.application(ctx, e.APIKey)
 	known := !errors.Is(err, ErrUnknownApplication) && !app.Disabled
 	if err != nil && known {
-		return nil, err
+		return err
 	}
 
 	q := UserQuery{ApplicationID: app.ID}
+	if known {
+		e.Application = app
+	}
 	if key != "" && known {
 		q.NameKeys, q.EmailKeys = []string{key}, []string{key}
 	}
 	found, err := s.findUsers(ctx, q)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rec := UserRecord{ApplicationID: app.ID} // nobody
 	if len(found) > 0 {
 		rec = found[0]
+		e.User = rec.User
 	}
-	match, err := s.verify(ctx, apiKey, &rec, pw)
-	switch {
-	case err != nil:
-		return nil, err
-	case !match.OK:
-		return nil, ErrBadCredentials
+	match, err := s.verify(ctx, e, &rec, pw)
+	if err != nil || !match.OK {
+		return err
 	}
 
-	refusal := mayEnter(&rec.User)
+	e.Err = mayEnter(&rec.User)
 	end := LoginEnd{ApplicationID: app.ID, UserID: rec.ID, OldHash: rec.Hash}
-	if refusal == nil {
+	if e.Err == nil {
 		end.Now = s.now()
 	}
 	if err := s.logins.EndLogin(ctx, end); err != nil {
-		return nil, stored("authenticate", err)
+		return stored("authenticate", err)
 	}
 	if match.Outdated {
-		s.rehash(ctx, apiKey, end, pw)
+		s.rehash(ctx, e.APIKey, end, pw)
 	}
-	if refusal != nil {
-		return nil, refusal
+	return nil
+}
+
+// afterSignIn tells the host.
+func (s *Service) afterSignIn(ctx context.Context, e SignInEvent) {
+	if s.opts.AfterSignIn != nil && !s.hostTx {
+		e.User = e.User.clone()
+		s.opts.AfterSignIn(ctx, e)
 	}
-	return answer(rec.User), nil
 }
 
 // mayEnter says why a user whose password was right may not sign in all the same.
@@ -159,23 +185,26 @@ func (s *Service) rehash(ctx context.Context, apiKey string, end LoginEnd, pw pa
 	_ = s.logins.EndLogin(ctx, end)
 }
 
-// verify judges pw against rec, which may be nobody, through the gate. The failure is
-// counted before it is known: guesses that arrive together would all be judged
-// otherwise, before the first of them counts. And it is counted once the gate admits it:
-// what is not judged is no failure. Where pw is right the caller ends the count.
-func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw password.Secret) (m password.Match, err error) {
+// verify judges pw against rec, which may be nobody, through the gate, and notes in e what
+// came of it. The failure is counted before it is known: guesses that arrive together
+// would all be judged otherwise, before the first of them counts. And it is counted once
+// the gate admits it: what is not judged is no failure. Where pw is right the caller ends
+// the count.
+func (s *Service) verify(ctx context.Context, e *SignInEvent, rec *UserRecord, pw password.Secret) (m password.Match, err error) {
 	if s.logins == nil {
 		return m, lacks("LoginStore")
 	}
-	share := loginShare(apiKey)
+	share := loginShare(e.APIKey)
 	dummy, err := s.dummyHash(ctx, share)
 	if err != nil {
 		return m, err
 	}
-	err = pass(ctx, s.opts.Gate, share, max(s.opts.Hasher.Memory(rec.Hash), s.opts.Hasher.Memory(dummy)), func() error {
+	lock := s.opts.Lockout
+	memory := max(s.opts.Hasher.Memory(rec.Hash), s.opts.Legacy.Memory(rec.Hash), s.opts.Hasher.Memory(dummy))
+	err = pass(ctx, s.opts.Gate, share, memory, func() error {
 		failures, err := s.logins.BeginLogin(ctx, LoginAttempt{
 			ApplicationID: rec.ApplicationID, UserID: rec.ID,
-			Free: s.opts.Lockout.Free, First: s.opts.Lockout.First, Max: s.opts.Lockout.Max,
+			Free: lock.Free, First: lock.First, Max: lock.Max,
 		})
 		if err != nil {
 			return err
@@ -184,7 +213,11 @@ func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw
 		if failures == 0 {
 			hash = password.Hash{}
 		}
-		m, err = s.match(hash, dummy, pw)
+		m, e.UnknownHash, err = s.match(hash, dummy, pw)
+		if err == nil && !m.OK {
+			e.Err, e.Failures, e.Lock = ErrBadCredentials, failures, lock.after(failures)
+			e.Locked = failures == 0 && rec.ID != ""
+		}
 		return err
 	})
 	if err != nil && !errors.Is(err, ErrOverloaded) {
@@ -197,22 +230,46 @@ func (s *Service) verify(ctx context.Context, apiKey string, rec *UserRecord, pw
 // passwordShare.
 func loginShare(apiKey string) string { return apiKey + "\x00login" }
 
-// match compares pw with h. A zero hash, and one that the Hasher can't verify, take the
-// work of dummy, and match nothing.
-func (s *Service) match(h, dummy password.Hash, pw password.Secret) (password.Match, error) {
-	text, err := password.Normalize(pw)
-	if err == nil && !h.IsZero() { // what can't be a password matches nothing, after the same work
-		m, err := s.opts.Hasher.Verify(h, text)
-		if err == nil {
-			return m, nil
-		} else if !errors.Is(err, password.ErrUnknownHash) && !errors.Is(err, password.ErrTooLong) {
-			return password.Match{}, &hasherError{err}
+// match compares pw with h. A zero hash, and one that nobody can verify, take the work
+// of dummy, and match nothing.
+func (s *Service) match(h, dummy password.Hash, pw password.Secret) (m password.Match, unknown bool, err error) {
+	text, invalid := password.Normalize(pw)
+	typed := []byte(pw.Reveal())
+	if invalid != nil { // what can't be a password matches nothing, after the same work
+		h = password.Hash{}
+	}
+	if !h.IsZero() {
+		m, err := s.judge(h, text, typed)
+		if !unverifiable(err) {
+			return m, false, err
 		}
+		unknown = !errors.Is(err, password.ErrTooLong)
 	}
-	if _, err := s.opts.Hasher.Verify(dummy, text); err != nil && !errors.Is(err, password.ErrTooLong) {
-		return password.Match{}, &hasherError{err}
+	if _, err := s.judge(dummy, text, typed); err != nil && !unverifiable(err) {
+		return m, false, err
 	}
-	return password.Match{}, nil
+	return m, unknown, nil
+}
+
+// judge asks the Hasher, and then Options.Legacy: other systems hashed what was typed,
+// and cut what was too long for their scheme.
+func (s *Service) judge(h password.Hash, text, typed []byte) (password.Match, error) {
+	m, err := s.opts.Hasher.Verify(h, text)
+	if unverifiable(err) {
+		m, err = s.opts.Legacy.Verify(h, typed)
+		if err == nil && !m.OK && !bytes.Equal(text, typed) {
+			m, err = s.opts.Legacy.Verify(h, text)
+		}
+		m.Outdated = m.OK
+	}
+	if err != nil && !unverifiable(err) {
+		err = &hasherError{err}
+	}
+	return m, err
+}
+
+func unverifiable(err error) bool {
+	return errors.Is(err, password.ErrUnknownHash) || errors.Is(err, password.ErrTooCostly) || errors.Is(err, password.ErrTooLong)
 }
 
 // dummyHash returns a hash of a password that nobody has. Once it is made it is kept.

@@ -21,13 +21,16 @@ import (
 type judge struct {
 	password.Hasher
 	outdated         bool
-	during           func() // runs inside of each verification
+	during           func() // runs inside of each verification and hash
 	verified, hashed atomic.Int64
 	now, most        atomic.Int64
 }
 
 func (j *judge) Hash(pw []byte) (password.Hash, error) {
 	j.hashed.Add(1)
+	if j.during != nil {
+		j.during()
+	}
 	return j.Hasher.Hash(pw)
 }
 
@@ -345,7 +348,7 @@ func TestUnknownHashIsNoPassword(t *testing.T) {
 	}
 	addUser(t, t.Context(), newServiceOn(t, store, users.Options{Hasher: other}), "ann")
 	j := newJudge()
-	svc, err := users.New(store, &users.Options{Hasher: j})
+	svc, err := users.New(store, &users.Options{Hasher: j, Legacy: password.InsecureForTests()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,6 +400,71 @@ func TestSignInsWaitForTheirTurn(t *testing.T) {
 		equal(t, "at once", j.most.Load(), 2)
 		equal(t, "answered, refused", [2]int64{ok.Load(), overloaded.Load()}, [2]int64{6, 14})
 	})
+}
+
+// Where more of one application want to sign in and to create users than the gate lets
+// wait, each kind has half of the queue, whichever came first, and half of the hashes
+// while both wait.
+func TestSignInsAndCreatesLeaveEachOtherHalf(t *testing.T) {
+	t.Parallel()
+	const crowd, queue, hashing = 100, 20, time.Second
+	for _, first := range []string{"create", "sign-in"} {
+		synctest.Test(t, func(t *testing.T) {
+			gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: queue, MaxWait: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			j := newJudge()
+			svc := newService(t, users.Options{Hasher: j, Gate: gate, Now: time.Now})
+			for i := range crowd {
+				addUser(t, t.Context(), svc, fmt.Sprint("member", i))
+			}
+			signIn(t.Context(), svc, "member0", secret) // the hash that stands for nobody's is made
+			j.during = func() { time.Sleep(hashing) }
+
+			var mu sync.Mutex
+			var served []string // in order
+			answers := map[string]int{}
+			var all sync.WaitGroup
+			begin := time.Now()
+			arrive := func(kind string) {
+				for i := range crowd {
+					all.Go(func() {
+						var err error
+						if kind == "create" {
+							_, err = svc.Create(t.Context(), apiKey, params(fmt.Sprint("user", i)))
+						} else {
+							_, err = svc.Authenticate(t.Context(), apiKey, fmt.Sprint("member", i), password.New(secret))
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						answers[kind+": "+class(err)]++
+						if err == nil {
+							served = append(served, kind)
+						}
+					})
+				}
+				synctest.Wait()
+			}
+			second := map[string]string{"create": "sign-in", "sign-in": "create"}[first]
+			arrive(first)
+			equal(t, "refused of the first: "+first, answers, map[string]int{first + ": overloaded": crowd - queue - 1})
+			arrive(second)
+			all.Wait()
+
+			// One of those who came first hashed when the queue filled.
+			equal(t, "answers where the first are "+first, answers, map[string]int{
+				first + ": ok": queue/2 + 1, first + ": overloaded": crowd - queue/2 - 1,
+				second + ": ok": queue / 2, second + ": overloaded": crowd - queue/2,
+			})
+			want := []string{first}
+			for range queue / 2 {
+				want = append(want, first, second)
+			}
+			equal(t, "served in turn", served, want)
+			equal(t, "time", time.Since(begin), (queue+1)*hashing)
+		})
+	}
 }
 
 // What the gate does not admit is not judged, and so is no failure: the right password is

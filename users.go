@@ -55,7 +55,7 @@ type CreateUserParams struct {
 	// Email is unique in the application; at most 254 bytes (RFC 5321 section 4.5.3.1.3).
 	Email string `json:"email"`
 	// Password is judged by Options.Policy. ConfirmPassword must be equal to
-	// it, byte for byte. Both are required unless AutoCreatePassword.
+	// it, byte for byte. Both are required unless there is AutoCreatePassword or PasswordHash.
 	Password        password.Secret `json:"password"`
 	ConfirmPassword password.Secret `json:"confirmPassword"`
 	// Name is the display name; at most 256 characters. A blank one is none.
@@ -82,6 +82,11 @@ type CreateUserParams struct {
 	IsLockedOut *bool `json:"-"`
 	// AllowDashboardAccess needs GrantDashboard, as does DashboardSettings.
 	AllowDashboardAccess bool `json:"-"`
+	// PasswordHash is a hash of the user's password that another system made, or the
+	// Hasher of this one, in place of Password and ConfirmPassword. It is what Options.Hasher or
+	// Options.Legacy takes, and at most 1,024 bytes; Options.Policy can't judge it. Where it is
+	// not as the Hasher would make it, the user's first sign-in replaces it. Needs ImportUsers.
+	PasswordHash password.Hash `json:"-"`
 	// DashboardSettings is any JSON object of at most 64 KiB and 20 levels,
 	// kept byte for byte.
 	DashboardSettings json.RawMessage `json:"-"`

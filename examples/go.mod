@@ -7,6 +7,7 @@ replace github.com/gousers/users => ..
 replace github.com/gousers/users/smtpnotify => ../smtpnotify
 
 require (
+	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/chromedp/cdproto v0.0.0-20250724212937-08a3db8b4327
 	github.com/chromedp/chromedp v0.14.2
 	github.com/gin-gonic/gin v1.12.0

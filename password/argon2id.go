@@ -6,8 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
+	"math"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -31,6 +30,7 @@ const (
 	maxMemoryKiB      = 2 << 20
 	maxWorkKiB        = 8 << 20 // memory times passes
 	maxForeignWorkKiB = 1 << 20 // of a hash from elsewhere
+	maxForeignLanes   = 64      // of such a hash: each is a goroutine
 	minSaltBytes      = 8
 	minKeyBytes       = 16
 	maxPartBytes      = 64
@@ -81,7 +81,7 @@ func (a Argon2id) Hash(pw []byte) (Hash, error) {
 // Check implements [Verifier]. A hash from elsewhere may take as much as one of a itself,
 // or memory times passes of 1 GiB, whichever is more.
 func (a Argon2id) Check(h Hash) error {
-	s, err := parsePHC(h.Reveal())
+	s, err := parseArgon2id(h.Reveal())
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknownHash, err)
 	}
@@ -94,12 +94,11 @@ func (a Argon2id) Check(h Hash) error {
 // Verify implements [Hasher]. A hash is Outdated if its parameters or sizes
 // differ in any way from those that Hash uses.
 func (a Argon2id) Verify(h Hash, pw []byte) (Match, error) {
-	s, err := parsePHC(h.Reveal())
+	s, err := parseArgon2id(h.Reveal())
 	if err != nil {
 		return Match{}, fmt.Errorf("%w: %w", ErrUnknownHash, err)
 	}
-	key := argon2.IDKey(pw, s.salt, s.Time, s.MemoryKiB, s.Threads, uint32(len(s.key)))
-	if subtle.ConstantTimeCompare(key, s.key) != 1 {
+	if !s.matches(pw) {
 		return Match{}, nil
 	}
 	a = a.withDefaults()
@@ -113,7 +112,7 @@ func (a Argon2id) Memory(h Hash) int64 {
 	if h.IsZero() {
 		return int64(a.withDefaults().MemoryKiB) << 10
 	}
-	s, err := parsePHC(h.Reveal())
+	s, err := parseArgon2id(h.Reveal())
 	if err != nil {
 		return 0
 	}
@@ -157,67 +156,72 @@ func (a Argon2id) check() error {
 // stored is a parsed PHC string.
 type stored struct {
 	Argon2id
+	variant   string // "argon2id" or "argon2i"
 	salt, key []byte
 }
 
-// parsePHC reads the one form that Argon2id hashes have in practice, strictly:
-// $argon2id$v=19$m=…,t=…,p=…$salt$key. Its errors hold nothing of s.
+// parsePHC reads the one form that Argon2 hashes have in practice, strictly:
+// $argon2id$v=19$m=…,t=…,p=…$salt$key. What the parameters cost is for the caller to
+// judge. Its errors hold nothing of s.
 func parsePHC(s string) (stored, error) {
 	var h stored
 	if len(s) > maxPHCBytes {
 		return h, errText("too long")
 	}
-	f := strings.Split(s, "$")
-	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != "v=19" {
-		return h, errText("not argon2id version 19")
+	f := phcFields(s, 5)
+	if f == nil || f[0] != "argon2id" && f[0] != "argon2i" || f[1] != "v=19" {
+		return h, errText("not argon2id or argon2i of version 19")
 	}
-	p := strings.Split(f[3], ",")
-	if len(p) != 3 {
+	n, ok := phcNumbers(f[2], "m", "t", "p")
+	if !ok || n[2] > math.MaxUint8 {
 		return h, errText("malformed parameters")
 	}
-	m, ok1 := number(p[0], "m=", 32)
-	t, ok2 := number(p[1], "t=", 32)
-	n, ok3 := number(p[2], "p=", 8)
-	if !ok1 || !ok2 || !ok3 {
-		return h, errText("malformed parameters")
+	h.variant = f[0]
+	h.Argon2id = Argon2id{MemoryKiB: uint32(n[0]), Time: uint32(n[1]), Threads: uint8(n[2])}
+	if h.MemoryKiB < 8*uint32(h.Threads) {
+		return h, errText("less memory than 8 KiB a lane")
 	}
-	h.Argon2id = Argon2id{MemoryKiB: uint32(m), Time: uint32(t), Threads: uint8(n)}
-	if err := h.check(); err != nil {
-		return h, err
-	}
-	if h.salt = decodePart(f[4]); len(h.salt) < minSaltBytes || len(h.salt) > maxPartBytes {
+	if h.salt = decodePart(f[3]); !between(minSaltBytes, h.salt) {
 		return h, errText("malformed salt")
 	}
-	if h.key = decodePart(f[5]); len(h.key) < minKeyBytes || len(h.key) > maxPartBytes {
+	if h.key = decodePart(f[4]); !between(minKeyBytes, h.key) {
 		return h, errText("malformed key")
 	}
 	return h, nil
 }
 
-// number reads a decimal number as PHC writes it, without sign or leading zeros.
-func number(s, name string, bits int) (uint64, bool) {
-	s, ok := strings.CutPrefix(s, name)
-	if !ok || s == "" || s[0] < '1' || s[0] > '9' {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s, 10, bits)
-	return n, err == nil
-}
-
-// decodePart returns nil for what is not canonical base64 without padding.
-// encoding/base64 skips line breaks even when it is strict.
-func decodePart(s string) []byte {
-	if strings.ContainsAny(s, "\r\n") {
-		return nil
-	}
-	b, err := base64.RawStdEncoding.Strict().DecodeString(s)
+// parseArgon2id is parsePHC for an Argon2id hash within the limits of [Argon2id].
+func parseArgon2id(s string) (stored, error) {
+	h, err := parsePHC(s)
 	if err != nil {
-		return nil
+		return h, err
 	}
-	return b
+	if h.variant != "argon2id" {
+		return h, errText("not argon2id")
+	}
+	return h, h.check()
 }
 
-// errText is an error that is its own text.
-type errText string
+// matches derives pw's key and compares in constant time.
+func (h stored) matches(pw []byte) bool {
+	derive := argon2.IDKey
+	if h.variant == "argon2i" {
+		derive = argon2.Key
+	}
+	key := derive(pw, h.salt, h.Time, h.MemoryKiB, h.Threads, uint32(len(h.key)))
+	return subtle.ConstantTimeCompare(key, h.key) == 1
+}
 
-func (e errText) Error() string { return string(e) }
+// parseArgon2 reads a foreign hash of Argon2id or Argon2i.
+func parseArgon2(s string) (foreign, error) {
+	h, err := parsePHC(s)
+	switch {
+	case err != nil:
+		return foreign{}, unknown(err.Error())
+	case h.work() > maxForeignWorkKiB:
+		return foreign{}, costly("memory times passes exceed 1 GiB")
+	case h.Threads > maxForeignLanes:
+		return foreign{}, costly("too many lanes")
+	}
+	return foreign{memory: int64(h.MemoryKiB) << 10, matches: h.matches}, nil
+}

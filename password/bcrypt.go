@@ -2,8 +2,12 @@ package password
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -96,9 +100,15 @@ func (b bcryptHasher) Memory(h Hash) int64 {
 	return bcryptMemory
 }
 
-// parseBcrypt returns the cost of a bcrypt hash. x/crypto takes any letter for
-// the variant, also $2x$, whose hashes were made with a bug and never match.
+// parseBcrypt returns the cost of a bcrypt hash that [Bcrypt] verifies.
 func parseBcrypt(h string) (cost int, ok bool) {
+	cost, ok = bcryptCost(h)
+	return cost, ok && cost <= MaxBcryptCost
+}
+
+// bcryptCost returns the cost of a bcrypt hash, 4 to 31. x/crypto takes any letter for
+// the variant, also $2x$, whose hashes were made with a bug and never match.
+func bcryptCost(h string) (cost int, ok bool) {
 	if len(h) != 60 || h[:2] != "$2" || h[3] != '$' || h[6] != '$' {
 		return 0, false
 	}
@@ -114,5 +124,38 @@ func parseBcrypt(h string) (cost int, ok bool) {
 		}
 	}
 	cost = int(h[4]-'0')*10 + int(h[5]-'0')
-	return cost, cost >= MinBcryptCost && cost <= MaxBcryptCost
+	return cost, cost >= bcrypt.MinCost && cost <= bcrypt.MaxCost
+}
+
+// parseForeignBcrypt reads a bcrypt hash from elsewhere. Its password is cut as the C
+// implementations cut it, at the first NUL and after 72 bytes: whoever has a longer one
+// signed in with it there.
+func parseForeignBcrypt(s string) (foreign, error) {
+	switch cost, ok := bcryptCost(s); {
+	case !ok:
+		return foreign{}, unknown("malformed bcrypt hash")
+	case cost > maxForeignBcryptCost:
+		return foreign{}, costly("bcrypt cost above 15")
+	}
+	return foreign{memory: bcryptMemory, matches: func(pw []byte) bool {
+		pw, _, _ = bytes.Cut(pw, []byte{0})
+		pw = pw[:min(len(pw), bcryptMaxBytes)]
+		return bcrypt.CompareHashAndPassword([]byte(s), pw) == nil
+	}}, nil
+}
+
+const wordPressPrefix = "$wp"
+
+// parseWordPress reads a hash of WordPress 6.8 and later, which is bcrypt of
+// base64(HMAC-SHA384("wp-sha384", password)), the password trimmed as PHP's trim does.
+func parseWordPress(s string) (foreign, error) {
+	f, err := parseForeignBcrypt(strings.TrimPrefix(s, wordPressPrefix))
+	if err != nil {
+		return foreign{}, err
+	}
+	return foreign{memory: f.memory, matches: func(pw []byte) bool {
+		mac := hmac.New(sha512.New384, []byte("wp-sha384"))
+		mac.Write(bytes.Trim(pw, " \t\n\r\x00\v"))
+		return f.matches(base64.StdEncoding.AppendEncode(nil, mac.Sum(nil)))
+	}}, nil
 }

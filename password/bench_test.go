@@ -149,3 +149,43 @@ func BenchmarkBcrypt10(b *testing.B) {
 		_, _ = hasher.Hash([]byte("correct horse battery staple"))
 	}
 }
+
+// The costliest hash of each scheme that Legacy takes, in verifications of a hash of
+// Default: the fastest of each, by turns, so that what else runs on the machine counts
+// little. Run it with -benchtime 3x.
+func BenchmarkCostliestHash(b *testing.B) {
+	hasher := password.Default()
+	usual, err := hasher.Hash([]byte("correct horse battery staple"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, bound := range bounds() {
+		b.Run(strings.ReplaceAll(bound.name, " ", "-"), func(b *testing.B) {
+			pw := []byte(strings.Repeat("x", bound.pw))
+			var least, most time.Duration
+			for b.Loop() {
+				for range 16 {
+					least = faster(b, least, hasher, usual, pw)
+				}
+				most = faster(b, most, legacy, password.NewHash(bound.at), pw)
+			}
+			b.ReportMetric(most.Seconds()/least.Seconds(), "x-default")
+		})
+	}
+}
+
+// faster verifies a hash that does not match and returns how long that took, or best if
+// that is less and not 0.
+func faster(b *testing.B, best time.Duration, v password.Verifier, h password.Hash, pw []byte) time.Duration {
+	b.Helper()
+	start := time.Now()
+	m, err := v.Verify(h, pw)
+	took := time.Since(start)
+	if m.OK || err != nil {
+		b.Fatal(m, err)
+	}
+	if best == 0 {
+		return took
+	}
+	return min(best, took)
+}

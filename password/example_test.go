@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -123,18 +125,45 @@ func ExampleBcrypt() {
 }
 
 // peppered is a Hasher of one's own: a key that is not in the database goes into
-// each hash.
+// each hash. Its hashes have a prefix, so that it takes no others for its own.
 type peppered struct {
-	password.Hasher
-	key []byte
+	hasher password.Hasher
+	key    []byte
 }
 
+const pepperedPrefix = "$peppered"
+
 func (p peppered) Hash(pw []byte) (password.Hash, error) {
-	return p.Hasher.Hash(p.pepper(pw))
+	h, err := p.hasher.Hash(p.pepper(pw))
+	if err != nil {
+		return password.Hash{}, err
+	}
+	return password.NewHash(pepperedPrefix + h.Reveal()), nil
+}
+
+func (p peppered) Check(h password.Hash) error {
+	return p.hasher.Check(p.inner(h))
 }
 
 func (p peppered) Verify(h password.Hash, pw []byte) (password.Match, error) {
-	return p.Hasher.Verify(h, p.pepper(pw))
+	return p.hasher.Verify(p.inner(h), p.pepper(pw))
+}
+
+func (p peppered) Memory(h password.Hash) int64 {
+	if inner := p.inner(h); h.IsZero() || !inner.IsZero() {
+		return p.hasher.Memory(inner)
+	}
+	return 0
+}
+
+// inner returns the hash without the prefix; the zero Hash, which no Verifier takes, if
+// it has none.
+func (p peppered) inner(h password.Hash) password.Hash {
+	s, ok := strings.CutPrefix(h.Reveal(), pepperedPrefix)
+	if !ok {
+		return password.Hash{}
+	}
+	return password.NewHash(s)
 }
 
 func (p peppered) pepper(pw []byte) []byte {
@@ -151,8 +180,90 @@ func ExampleHasher() {
 		fmt.Println(err)
 		return
 	}
-	with, _ := hasher.Verify(h, []byte("seven tired llamas on a bus"))
-	without, _ := plain.Verify(h, []byte("seven tired llamas on a bus"))
-	fmt.Println(with.OK, without.OK)
-	// Output: true false
+	match, err := hasher.Verify(h, []byte("seven tired llamas on a bus"))
+	fmt.Println(match.OK, err)
+
+	// A hash without the pepper is for others to verify.
+	h, err = plain.Hash([]byte("seven tired llamas on a bus"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(hasher.Check(h))
+	// Output:
+	// true <nil>
+	// password: unknown hash
+}
+
+// oldShop is a Verifier of one's own: an old system kept "oldshop:", a salt, and the
+// SHA-256 of salt and password in hexadecimal.
+type oldShop struct{}
+
+func (oldShop) Check(h password.Hash) error {
+	_, _, err := parseOldShop(h)
+	return err
+}
+
+func (oldShop) Verify(h password.Hash, pw []byte) (password.Match, error) {
+	salt, sum, err := parseOldShop(h)
+	if err != nil {
+		return password.Match{}, err
+	}
+	got := sha256.Sum256(append([]byte(salt), pw...))
+	return password.Match{OK: subtle.ConstantTimeCompare(got[:], sum) == 1}, nil
+}
+
+func (oldShop) Memory(h password.Hash) int64 {
+	if _, _, err := parseOldShop(h); err != nil {
+		return 0
+	}
+	return 1 << 10
+}
+
+// parseOldShop is strict, and its error holds nothing of the hash.
+func parseOldShop(h password.Hash) (salt string, sum []byte, err error) {
+	rest, ok := strings.CutPrefix(h.Reveal(), "oldshop:")
+	salt, hexSum, ok2 := strings.Cut(rest, ":")
+	sum, err = hex.DecodeString(hexSum)
+	if !ok || !ok2 || salt == "" || err != nil || len(sum) != sha256.Size {
+		return "", nil, password.ErrUnknownHash
+	}
+	return salt, sum, nil
+}
+
+// Hashes of other systems, and of one that nobody else knows.
+func ExampleLegacy() {
+	legacy := password.Legacy(oldShop{})
+	for _, stored := range []string{
+		"oldshop:x7Kq:18a18268adfdfd7c504c776a4c51e8df7de946c15a830ccfa012d6512cba92b4",
+		"{SSHA}pKqkNr1tq3wtQqk+UcPyA3HnA2NsU5NJ",
+		"5f4dcc3b5aa765d61d8327deb882cf99",
+	} {
+		h := password.NewHash(stored)
+		if err := legacy.Check(h); err != nil {
+			fmt.Println(err)
+			continue
+		}
+		match, err := legacy.Verify(h, []byte("password"))
+		fmt.Printf("%+v %v\n", match, err)
+	}
+	// Output:
+	// {OK:true Outdated:true} <nil>
+	// {OK:true Outdated:true} <nil>
+	// password: unknown hash: a scheme that is not known
+}
+
+// A user of a Keycloak realm's export.
+func ExampleKeycloak() {
+	h, err := password.Keycloak(
+		[]byte(`{"value":"xKjWvB9+0sSP6wTqI1JoEI7w+iA0x9VDhPgmrOHRG80=","salt":"LRScGShC7shkdoU5B1UgUQ==","additionalParameters":{}}`),
+		[]byte(`{"hashIterations":5,"algorithm":"argon2","additionalParameters":{"hashLength":["32"],"memory":["7168"],"type":["id"],"version":["1.3"],"parallelism":["1"]}}`),
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	match, err := password.Legacy().Verify(h, []byte("secret"))
+	fmt.Printf("%+v %v\n", match, err)
+	// Output: {OK:true Outdated:true} <nil>
 }

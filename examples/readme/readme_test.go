@@ -132,8 +132,8 @@ func TestTheErrorExampleTellsEveryError(t *testing.T) {
 	}
 }
 
-// TestTheREADMEsUserIsFoundChangedAndSignsIn runs the README's pieces on one user.
-func TestTheREADMEsUserIsFoundChangedAndSignsIn(t *testing.T) {
+// TestTheREADMEsUserIsFoundAndChanged runs the README's pieces on one user.
+func TestTheREADMEsUserIsFoundAndChanged(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	svc, err := users.New(memstore.New(), &users.Options{Hasher: password.InsecureForTests()})
@@ -146,8 +146,7 @@ func TestTheREADMEsUserIsFoundChangedAndSignsIn(t *testing.T) {
 	if _, err := svc.CreateRole(ctx, "demo", users.Role{Name: "editor"}); err != nil {
 		t.Fatal(err)
 	}
-	const pw = "violet harbour 47 crumpets"
-	secret := password.New(pw)
+	secret := password.New("violet harbour 47 crumpets")
 	jane, err := svc.Create(ctx, "demo", users.CreateUserParams{
 		UserName: "jane", Email: "jane@example.com", Password: secret, ConfirmPassword: secret,
 	})
@@ -158,20 +157,8 @@ func TestTheREADMEsUserIsFoundChangedAndSignsIn(t *testing.T) {
 	if page, err := find(ctx, svc); err != nil || page.Total != 1 || page.Users[0].ID != jane.ID {
 		t.Errorf("find: got %+v, %v", page, err)
 	}
-	if _, err := signIn(ctx, svc, "jane", "wrong"); err == nil || !strings.Contains(err.Error(), "wrong") {
-		t.Errorf("a wrong password: got %v", err)
-	}
-	if _, err := signIn(ctx, svc, "jane@example.com", pw); err == nil || !strings.Contains(err.Error(), "approval") {
-		t.Errorf("before she is approved: got %v", err)
-	}
 	changed, err := change(ctx, svc, jane.Version)
 	if err != nil || changed.Email != "jane@example.org" || len(changed.Roles) != 1 {
 		t.Fatalf("change: got %+v, %v", changed, err)
-	}
-	if _, err := svc.SetStatus(ctx, "demo", "jane", users.Status{IsApproved: new(true)}); err != nil {
-		t.Fatal(err)
-	}
-	if u, err := signIn(ctx, svc, "jane@example.org", pw); err != nil || u.ID != jane.ID {
-		t.Errorf("sign in: got %v, %v", u, err)
 	}
 }

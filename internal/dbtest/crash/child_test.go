@@ -65,10 +65,18 @@ func newHandler(svc *users.Service, log *slog.Logger) (http.Handler, error) {
 const childVariable = "USERS_CRASH_CHILD"
 
 // TestMain makes the test binary its own victim: with one variable set it is
-// the server process that the tests kill, with the other a relay process.
+// the server process that the tests kill, with others a relay process or one that
+// guesses at a password.
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(relayVariable); spec != "" {
 		if err := relayUntilIdle(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if spec := os.Getenv(guessVariable); spec != "" {
+		if err := guessOnceTold(spec); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

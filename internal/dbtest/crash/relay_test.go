@@ -121,7 +121,7 @@ func relayProcesses(t *testing.T, b, fast backend, want int) {
 	created := time.Since(begun)
 
 	begun = time.Now()
-	relays := make([]*relayProcess, len(relaySkews))
+	relays := make([]*waitingProcess, len(relaySkews))
 	for i, skew := range relaySkews {
 		relays[i] = startRelay(t, relaySpec{b, skew})
 	}
@@ -226,8 +226,9 @@ func createMany(t *testing.T, b backend, want int) map[string]bool {
 	return ids
 }
 
-// relayProcess is this test binary as a relay.
-type relayProcess struct {
+// waitingProcess is this test binary as a relay or as another process that waits for its
+// start.
+type waitingProcess struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout strings.Builder
@@ -235,14 +236,21 @@ type relayProcess struct {
 }
 
 // startRelay starts a relay process that waits for the end of its standard input.
-func startRelay(t *testing.T, spec relaySpec) *relayProcess {
+func startRelay(t *testing.T, spec relaySpec) *waitingProcess {
+	t.Helper()
+	return startWaiting(t, relayVariable, spec)
+}
+
+// startWaiting starts this test binary with its task in a variable, as a process that
+// waits for the end of its standard input.
+func startWaiting(t *testing.T, variable string, spec any) *waitingProcess {
 	t.Helper()
 	text, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relayProcess{cmd: exec.Command(os.Args[0]), log: make(chan string, 1)}
-	r.cmd.Env = append(os.Environ(), relayVariable+"="+string(text))
+	r := &waitingProcess{cmd: exec.Command(os.Args[0]), log: make(chan string, 1)}
+	r.cmd.Env = append(os.Environ(), variable+"="+string(text))
 	r.cmd.Stdout = &r.stdout
 	if r.stdin, err = r.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -258,7 +266,7 @@ func startRelay(t *testing.T, spec relaySpec) *relayProcess {
 	stderr := bufio.NewReader(pipe)
 	if line, err := stderr.ReadString('\n'); line != "ready\n" {
 		rest, _ := io.ReadAll(stderr)
-		t.Fatalf("the relay did not start: %v\n%s%s", err, line, rest)
+		t.Fatalf("the process did not start: %v\n%s%s", err, line, rest)
 	}
 	go func() {
 		rest, _ := io.ReadAll(stderr)
@@ -269,20 +277,20 @@ func startRelay(t *testing.T, spec relaySpec) *relayProcess {
 
 // wait waits for the end of the process, which must be in order and without a
 // failure in its log, and returns the lines of its deliveries.
-func (r *relayProcess) wait(t *testing.T) []string {
+func (r *waitingProcess) wait(t *testing.T) []string {
 	t.Helper()
 	var log string
 	select {
 	case log = <-r.log:
 	case <-time.After(10 * time.Minute):
-		t.Fatal("a relay did not end")
+		t.Fatal("a process did not end")
 	}
 	if err := r.cmd.Wait(); err != nil {
-		t.Errorf("a relay ended with %v, want an end in order", err)
+		t.Errorf("a process ended with %v, want an end in order", err)
 	}
 	for line := range strings.Lines(log) {
 		if !isHarmless(line) {
-			t.Errorf("a relay said %q, want nothing but warnings without an error", line)
+			t.Errorf("a process said %q, want nothing but warnings without an error", line)
 		}
 	}
 	return strings.FieldsFunc(r.stdout.String(), func(c rune) bool { return c == '\n' })

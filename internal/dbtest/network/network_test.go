@@ -14,6 +14,7 @@ import (
 
 	"github.com/gousers/users/internal/dbtest/servers"
 	"github.com/gousers/users/internal/dbtest/suite"
+	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/sqlstore"
 )
 
@@ -32,6 +33,8 @@ func targets() []*suite.Target {
 }
 
 func TestDrivers(t *testing.T) { suite.Run(t, targets()...) }
+
+func TestGuessesAtOnceOnMemstore(t *testing.T) { suite.GuessesAtOnce(t, memstore.New()) }
 
 func TestAllStoresAnswerAlike(t *testing.T) {
 	suite.SameAnswers(t, slices.DeleteFunc(targets(), func(g *suite.Target) bool { return g.SecondDriver })...)
