@@ -25,8 +25,9 @@ type Application struct {
 	// Name is shown to people; at most 256 characters, may be empty, and is if it
 	// is blank.
 	Name string
-	// Disabled makes every method but Service.Application return ErrForbidden
-	// for this application; SetPassword returns ErrBadToken, RecoverPassword nil.
+	// Disabled makes every method but Application and UpdateApplication return ErrForbidden
+	// for this application; Authenticate returns ErrBadCredentials, SetPassword ErrBadToken,
+	// RecoverPassword nil.
 	Disabled bool
 	// RequireApproval makes new users unapproved unless a privileged caller says otherwise.
 	RequireApproval bool

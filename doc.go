@@ -53,10 +53,39 @@
 // deletes or whose password it sets: it must be able to give every role that the user
 // has, and the access to the dashboard. See [Service.UpdateUser].
 //
-// What the members of a user's status mean: one that IsLockedOut or not IsApproved can
-// be found, changed and recover its password, but [Service.Authenticate] refuses it
-// once the password was right. Failed sign-ins lock for a time of their own, see
-// [Lockout], and are no part of it. An application that is Disabled refuses everything.
+// # Signing in
+//
+// [Service.Authenticate] returns the user whose name and password these are. Sessions
+// are the host's: it remembers User.PasswordChanged with each, and ends those that have
+// another. Users who come from another system bring their hashes with them, see
+// CreateUserParams.PasswordHash and [password.Legacy]. Options.AfterSignIn and
+// Options.AfterPasswordChange tell the host of sign-ins, failures, locks and new passwords.
+//
+// What keeps a user out, and what it does to each operation:
+//
+//   - not approved: IsApproved is false. Somebody has to approve the user: SetStatus.
+//   - locked out: IsLockedOut is true, by SetStatus, until it is taken back.
+//   - a lock: after failed sign-ins, for a time that grows; see [Lockout]. A new password
+//     ends it.
+//   - no password: it was created with AutoCreatePassword and has set none yet.
+//   - disabled: the application is, Application.Disabled.
+//
+// The errors of Authenticate and of an own ChangePassword are those after the right
+// password; a wrong one is ErrBadCredentials, whoever is locked out.
+//
+//	                     not approved    locked out    a lock             no password        disabled
+//	Authenticate         ErrNotApproved  ErrLockedOut  ErrBadCredentials  ErrBadCredentials  ErrBadCredentials
+//	ChangePassword, own  ErrNotApproved  ErrLockedOut  ErrBadCredentials  ErrBadCredentials  ErrForbidden
+//	ChangePassword       works           works         works, ends it     works              ErrForbidden
+//	RecoverPassword      works           works         works              works              sends nothing
+//	SetPassword          works           works         works, ends it     works              ErrBadToken
+//	messages             are sent        are sent      are sent           are sent           wait
+//	UpdateUser           works           works         works              works              ErrForbidden
+//	all others           work            work          work               work               ErrForbidden
+//
+// None of them changes the state itself but where it says so: who is locked out and sets a
+// password stays locked out. The host's sessions are not among them: end those of a user
+// who was locked out or is not approved any more, as examples/signin does.
 //
 // # Plugging in a store
 //

@@ -18,6 +18,8 @@
 //		return err
 //	})
 //
+// [Legacy] is a [Verifier] of hashes that come from elsewhere.
+//
 // The package has no state and starts no goroutines of its own; argon2id hashes each lane
 // of one hash on a goroutine that ends with it.
 package password

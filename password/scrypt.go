@@ -35,7 +35,7 @@ func newScryptCost(ln, r, p uint64) (scryptCost, error) {
 // memory is that of the blocks, of ROMix and of its scratch space.
 func (c scryptCost) memory() int64 { return 128 * int64(c.r) * int64(c.n+c.p+2) }
 
-// key returns nil in FIPS 140-only mode.
+// key returns nil only for parameters that newScryptCost refuses.
 func (c scryptCost) key(pw, salt []byte, n int) []byte {
 	key, err := scrypt.Key(pw, salt, c.n, c.r, c.p, n)
 	if err != nil {
@@ -127,7 +127,7 @@ func parseFirebase(s string) (foreign, error) {
 	}}, nil
 }
 
-// encrypted returns nil if there is no key.
+// encrypted returns b in AES-CTR from a counter of zero; nil if there is no key.
 func encrypted(b, key []byte) []byte {
 	block, err := aes.NewCipher(key)
 	if err != nil {

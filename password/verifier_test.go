@@ -179,14 +179,13 @@ func TestLegacyMatchesNoOtherKey(t *testing.T) {
 			t.Parallel()
 			from, to := keyOf(v.hash)
 			for _, at := range []int{from, (from + to) / 2, to - 1} {
-				for _, c := range "./A8z" {
-					other := v.hash[:at] + string(c) + v.hash[at+1:]
-					if other == v.hash {
-						continue
-					}
-					if m, _ := legacy.Verify(password.NewHash(other), []byte(v.pw)); m != (password.Match{}) {
-						t.Errorf("with %q at %d: got %+v, want no match", c, at, m)
-					}
+				c := "A"
+				if v.hash[at] == 'A' {
+					c = "8"
+				}
+				other := password.NewHash(v.hash[:at] + c + v.hash[at+1:])
+				if m, _ := legacy.Verify(other, []byte(v.pw)); m != (password.Match{}) {
+					t.Errorf("with %s at %d: got %+v, want no match", c, at, m)
 				}
 			}
 			for n := range len(strings.TrimRight(v.hash, "=")) {

@@ -7,9 +7,11 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
@@ -45,6 +47,32 @@ func Open(ctx context.Context, db *sql.DB) (*users.Service, error) {
 		return nil, err
 	}
 	return users.New(store, nil)
+}
+
+// Watch logs locks after failed sign-ins.
+func Watch(store *sqlstore.Store) (*users.Service, error) {
+	return users.New(store, &users.Options{
+		AfterSignIn: func(ctx context.Context, e users.SignInEvent) {
+			if e.Lock > 0 {
+				slog.WarnContext(ctx, "too many failed sign-ins", "user", e.User.ID, "failures", e.Failures, "locked for", e.Lock)
+			}
+		},
+	})
+}
+
+// OldUser is a user of another system.
+type OldUser struct {
+	Login, Email, Hash string
+	Since              time.Time
+}
+
+// Move creates a user who keeps the password of another system.
+func Move(ctx context.Context, svc *users.Service, old OldUser) error {
+	hash := password.NewHash(old.Hash) // "$2y$10$…", "pbkdf2_sha256$…", "{SSHA}…"
+	_, err := svc.Create(ctx, "demo", users.CreateUserParams{
+		UserName: old.Login, Email: old.Email, PasswordHash: hash, CreationDate: old.Since,
+	})
+	return err
 }
 
 // MigrationFiles returns the schema to the host's own migration tool.

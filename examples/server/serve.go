@@ -40,7 +40,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	svc, err := users.New(store, &users.Options{Hasher: cfg.hasher, Gate: gate})
+	svc, err := users.New(store, &users.Options{Hasher: cfg.hasher, Gate: gate, AfterSignIn: logLocks(log)})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,15 @@ import (
 	"github.com/gousers/users/httpapi"
 	"github.com/gousers/users/password"
 )
+
+// logLocks logs each lock after failed sign-ins.
+func logLocks(log *slog.Logger) func(context.Context, users.SignInEvent) {
+	return func(ctx context.Context, e users.SignInEvent) {
+		if e.Lock > 0 {
+			log.WarnContext(ctx, "too many failed sign-ins", "application", e.APIKey, "user", e.User.ID, "failures", e.Failures, "locked_for", e.Lock)
+		}
+	}
+}
 
 const (
 	sessionLifetime = 20 * time.Minute

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +57,25 @@ func TestAUserSignsInAndChangesItsPassword(t *testing.T) {
 	p.admin().send(t, "PUT", users+"/ann/lock", "").want(t, 204)
 	ann.get(t, users+"/"+id).want(t, 401)
 	p.as("made-up").get(t, users+"/ann").want(t, 401)
+}
+
+// Whoever looks after the server sees that somebody guesses.
+func TestLocksAreLogged(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-db", "memory:", "-addr", "127.0.0.1:0", "-interop")
+	p.admin().send(t, "POST", "/v1/"+p.apiKey+"/users", user("ann", "")).want(t, 201)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			form := url.Values{"grant_type": {"password"}, "username": {"ann"}, "password": {"wrong"}}
+			p.as("").send(t, "POST", "/v1/"+p.apiKey+"/login", form.Encode(), "Content-Type", "application/x-www-form-urlencoded").want(t, 400)
+		})
+	}
+	all.Wait()
+	p.stderr.await(t, "too many failed sign-ins.* failures=10 locked_for=1m0s")
+	if n := strings.Count(p.stderr.String(), "too many failed sign-ins"); n != 1 {
+		t.Errorf("got %d lines of one lock: %s", n, p.stderr)
+	}
 }
 
 // anyone finds every user, at this version.
