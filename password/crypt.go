@@ -122,7 +122,7 @@ func decodeCrypt(s string) []byte {
 			have -= 8
 		}
 	}
-	if bits != 0 || have >= 6 {
+	if bits != 0 {
 		return nil
 	}
 	return out

@@ -57,6 +57,8 @@ func bounds() []bound {
 	add("scrypt N of the least blocks", "$scrypt$ln=%d,r=2,p=1$"+salt64+"$"+key64, 21, 22, 256*(1<<21+3), 1024)
 	add("scrypt p", "$scrypt$ln=13,r=8,p=%d$"+salt64+"$"+key64, 64, 65, 1024*(1<<13+66), 1024)
 	add("scrypt r", "$scrypt$ln=16,r=%d,p=1$"+salt64+"$"+key64, 64, 65, 8192*(1<<16+3), 1024)
+	add("scrypt p of little work", "$scrypt$ln=4,r=1,p=%d$"+salt64+"$"+key64, 64, 65, 128*(1<<4+66), 1024)
+	add("scrypt r of little work", "$scrypt$ln=4,r=%d,p=1$"+salt64+"$"+key64, 64, 65, 8192*(1<<4+3), 1024)
 	add("scrypt r and p", "$scrypt$ln=%d,r=64,p=64$"+salt64+"$"+key64, 10, 11, 8192*(1<<10+66), 1024)
 	add("Firebase", "$firebasescrypt$ln=%d,r=8$"+salt64+"$"+key64+"$"+salt64+"$"+key64, 19, 20, 1024*(1<<19+3), 1024)
 	add("Kratos", "$firescrypt$ln=13,r=8,p=%d$"+salt64+"$"+key64+"$"+salt64+"$"+key64, 64, 65, 1024*(1<<13+66), 1024)
