@@ -323,6 +323,7 @@ func TestLegacyRefusesMalformedHashes(t *testing.T) {
 		// Numbers.
 		"$argon2id$v=19$m=0256,t=2,p=1$c29tZXNhbHQ$" + key64, "$argon2i$v=19$m=256,t=+2,p=1$c29tZXNhbHQ$" + key64,
 		"$argon2i$v=19$m=256,t=0,p=1$c29tZXNhbHQ$" + key64, "$argon2i$v=19$m=256,t=1,p=0$c29tZXNhbHQ$" + key64, "$argon2i$v=19$m=7,t=1,p=1$c29tZXNhbHQ$" + key64,
+		"$argon2id$v=19$m=4096,t=1,p=256$c29tZXNhbHQ$" + key64, "$argon2id$v=19$m=4096,t=1,p=257$c29tZXNhbHQ$" + key64,
 		"$scrypt$ln=0,r=8,p=1$c2FsdA$" + key64, "$scrypt$ln=08,r=8,p=1$c2FsdA$" + key64, "$scrypt$ln=8,r=-8,p=1$c2FsdA$" + key64, "$scrypt$ln=8,r=8,p=0$c2FsdA$" + key64,
 		"$scrypt$ln=8,r=8$c2FsdA$" + key64, "$scrypt$r=8,ln=8,p=1$c2FsdA$" + key64, "$scrypt$ln=8,r=8,p=1,x=1$c2FsdA$" + key64, "$scrypt$ln=4294967296,r=8,p=1$c2FsdA$" + key64,
 		"$pbkdf2-sha512$0$c2FsdA$" + key64, "$pbkdf2-sha512$01$c2FsdA$" + key64, "$pbkdf2-sha512$-1$c2FsdA$" + key64, "$pbkdf2-sha512$i=0$c2FsdA$" + key64,
