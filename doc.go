@@ -76,15 +76,16 @@
 //	                     not approved    locked out    a lock             no password        disabled
 //	Authenticate         ErrNotApproved  ErrLockedOut  ErrBadCredentials  ErrBadCredentials  ErrBadCredentials
 //	ChangePassword, own  ErrNotApproved  ErrLockedOut  ErrBadCredentials  ErrBadCredentials  ErrForbidden
-//	ChangePassword       works           works         works, ends it     works              ErrForbidden
+//	ChangePassword       works           works         works, ends it     works, ends it     ErrForbidden
 //	RecoverPassword      works           works         works              works              sends nothing
-//	SetPassword          works           works         works, ends it     works              ErrBadToken
+//	SetPassword          works           works         works, ends it     works, ends it     ErrBadToken
 //	messages             are sent        are sent      are sent           are sent           wait
 //	UpdateUser           works           works         works              works              ErrForbidden
 //	all others           work            work          work               work               ErrForbidden
 //
-// None of them changes the state itself but where it says so: who is locked out and sets a
-// password stays locked out. The host's sessions are not among them: end those of a user
+// Who is in two states is refused for being locked out first. None of them ends a state but
+// where it says so: who is locked out and sets a password stays locked out. Of a disabled
+// application only Application and UpdateApplication work. The host's sessions are not among them: end those of a user
 // who was locked out or is not approved any more, as examples/signin does.
 //
 // # Plugging in a store

@@ -102,6 +102,28 @@ func TestImportedHashIsComparedWithWhatWasTyped(t *testing.T) {
 	}
 }
 
+// That holds for a scheme that is the Hasher's own too.
+func TestImportedHashOfTheHashersSchemeIsComparedWithWhatWasTyped(t *testing.T) {
+	t.Parallel()
+	const composed, apart = "sch\u00f6ner W\u00e4scher", "scho\u0308ner Wa\u0308scher"
+	for _, hashed := range []string{composed, apart} {
+		store := memstore.New()
+		svc := newServiceOn(t, store, users.Options{})
+		h, err := password.InsecureForTests().Hash([]byte(hashed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := svc.Create(t.Context(), apiKey, withHash("ann", h))
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "wrong", signIn(t.Context(), svc, "ann", apart+" "), "bad credentials")
+		equal(t, "as it was typed", signIn(t.Context(), svc, "ann", apart), "ok")
+		equal(t, "made anew", !hashOf(t, svc, store, u.ID).Equal(h), hashed == apart)
+		equal(t, "in its other form from now on", signIn(t.Context(), svc, "ann", composed), "ok")
+	}
+}
+
 // A hash takes the place of a password: what it can be, and what it excludes.
 func TestPasswordHashIsJudgedBeforeItIsStored(t *testing.T) {
 	t.Parallel()

@@ -128,7 +128,7 @@ func (s *Service) setPassword(ctx context.Context, apiKey string, token, pw pass
 		return fmt.Errorf("users: set password: %w", err)
 	}
 	u := found[0].User
-	u.PasswordChanged = r.Now
+	u.PasswordChanged, u.DateUpdated = r.Now, r.Now
 	s.afterPasswordChange(ctx, PasswordChangeEvent{OperationSetPassword, app, u})
 	return nil
 }
@@ -238,11 +238,18 @@ func (s *Service) checkPassword(f *faults, pointer string, t password.Secret, ap
 		f.addErr(pointer, err)
 		return
 	}
-	if s.maxPwBytes > 0 {
-		if pw, err := password.Normalize(t); err == nil && len(pw) > s.maxPwBytes {
-			f.addErr(pointer, tooLong(s.maxPwBytes, "bytes"))
-		}
+	if s.tooLong(t) {
+		f.addErr(pointer, tooLong(s.maxPwBytes, "bytes"))
 	}
+}
+
+// tooLong reports whether the Hasher can't take t whole.
+func (s *Service) tooLong(t password.Secret) bool {
+	if s.maxPwBytes == 0 {
+		return false
+	}
+	pw, err := password.Normalize(t)
+	return err == nil && len(pw) > s.maxPwBytes
 }
 
 // passwordShare is the share of the gate in which the users of app wait who set a

@@ -26,7 +26,8 @@ type ChangePasswordParams struct {
 // needs the permission SetPasswords and a caller that governs the user, see UpdateUser;
 // or the caller is the user itself (Caller.UserID) and OldPassword is right: a wrong
 // one is ErrBadCredentials and counts as a failed sign-in, see Authenticate, and who
-// may not sign in is told so as there.
+// may not sign in is told so as there. Inside the host's transaction an own password is
+// ErrUnsupported: there the host calls Authenticate first, and then changes it itself.
 //
 // A password that the policy refuses is a *ValidationError at "/newPassword", a missing
 // old one at "/oldPassword". Other errors are those of UpdateUser and ErrOverloaded.
@@ -61,26 +62,26 @@ func (s *Service) changePassword(ctx context.Context, apiKey, ref string, p Chan
 	find := func(ref string) (UserRecord, error) { return s.passwordTarget(ctx, app, a, ref) }
 	changed, err := s.change(ctx, ref, p.IfVersion, find, func(rec *UserRecord) error {
 		own := a.is(rec.ID)
+		if own && s.hostTx {
+			return errUncounted
+		}
 		if err := s.checkChange(p, own, app, &rec.User); err != nil || !write {
 			return err
 		}
-		if hash.IsZero() {
-			if err := wanted(p.IfVersion, rec); err != nil {
-				return err
-			}
-			if own {
-				if err := s.proveOld(ctx, app, rec, p.OldPassword); err != nil {
-					return err
-				}
-			}
-			if hash, err = s.hashPassword(ctx, passwordShare(app), p.NewPassword); err != nil {
+		if err := wanted(p.IfVersion, rec); err != nil {
+			return err
+		}
+		// The user that comes back after another writer may have another password by now.
+		if own && (hash.IsZero() || !rec.Hash.Equal(proved)) {
+			if err := s.proveOld(ctx, app, rec, p.OldPassword); err != nil {
 				return err
 			}
 			proved = rec.Hash
 		}
-		// The user that comes back after another writer may have another password by now.
-		if own && !rec.Hash.Equal(proved) {
-			return ErrBadCredentials
+		if hash.IsZero() {
+			if hash, err = s.hashPassword(ctx, passwordShare(app), p.NewPassword); err != nil {
+				return err
+			}
 		}
 
 		rec.Hash, rec.DateUpdated = hash, s.now()
@@ -127,7 +128,7 @@ func (s *Service) checkChange(p ChangePasswordParams, own bool, app Application,
 // proveOld makes sure that old is the password of rec. Right or wrong, it counts as a
 // sign-in does, but is none.
 func (s *Service) proveOld(ctx context.Context, app Application, rec *UserRecord, old password.Secret) error {
-	e := SignInEvent{Attempt: Attempt{Operation: OperationChangePassword, APIKey: app.APIKey}, Application: app, User: rec.User}
+	e := SignInEvent{Attempt: Attempt{Operation: OperationChangePassword, APIKey: app.APIKey}, Application: app, User: *answer(rec.User)}
 	match, err := s.verify(ctx, &e, rec, old)
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (s *Service) passwordChanged(rec *UserRecord) ([]NotificationRecord, error)
 // afterPasswordChange tells the host.
 func (s *Service) afterPasswordChange(ctx context.Context, e PasswordChangeEvent) {
 	if s.opts.AfterPasswordChange != nil && !s.hostTx {
-		e.User = e.User.clone()
+		e.User = *answer(e.User.clone())
 		s.opts.AfterPasswordChange(ctx, e)
 	}
 }

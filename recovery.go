@@ -170,20 +170,20 @@ func (r *recoveries) do(ctx context.Context, apiKey, login string, work func(con
 			r.flights.handOver(f)
 		}
 	}()
-	err = pass(ctx, r.lines.gate, r.lines.share(apiKey), 0, func() error { return inTime(ctx, work) })
+	err = pass(ctx, r.lines.gate, r.lines.share(apiKey), 0, func() error { return inTime(ctx, recoveryDeadline, work) })
 	if landed = err == nil || ctx.Err() == nil; landed {
 		r.flights.land(f, err)
 	}
 	return err
 }
 
-// inTime runs work with recoveryDeadline. An error past it is ErrUnavailable.
-func inTime(ctx context.Context, work func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, recoveryDeadline)
+// inTime runs work with a deadline. An error past it is ErrUnavailable.
+func inTime(ctx context.Context, deadline time.Duration, work func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	err := work(limited)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: no answer within %v: %w", ErrUnavailable, recoveryDeadline, err)
+		return fmt.Errorf("%w: no answer within %v: %w", ErrUnavailable, deadline, err)
 	}
 	return err
 }

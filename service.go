@@ -44,7 +44,8 @@ type Options struct {
 	Hasher password.Hasher
 	// Legacy verifies the hashes that Hasher does not: those of users who came from another
 	// system, see CreateUserParams.PasswordHash. At the user's first sign-in the Hasher makes a new
-	// one. nil: password.Legacy(). To verify no others, set it to the Hasher.
+	// one. It is asked too about a password that is too long for the Hasher, see
+	// password.ErrTooLong. nil: password.Legacy(). To verify no others, set it to the Hasher.
 	Legacy password.Verifier
 	// Gate bounds hashing, and with it the memory that hashing takes; nil: a new
 	// gate with the defaults. Share one among all services of a process.
@@ -98,11 +99,11 @@ type Options struct {
 	// Authenticate, whoever the login names, and in ChangePassword for an old password. It
 	// runs before the call returns and with its context; what it takes is part of the
 	// time of the answer, so let it do the same for everybody, and what takes
-	// long elsewhere. It does not run for what ends in another error, nor inside the
-	// host's own transaction.
+	// long elsewhere. It does not run for what ends in another error.
 	AfterSignIn func(ctx context.Context, e SignInEvent)
 	// AfterPasswordChange runs when another password of a user is durable, as AfterCreate
-	// does: after SetPassword and ChangePassword, not when a hash is made anew.
+	// does: after SetPassword and ChangePassword, not when a hash is made anew. Whether the
+	// user did it itself says the Caller in ctx.
 	AfterPasswordChange func(ctx context.Context, e PasswordChangeEvent)
 	// SilentPasswordChange: no message tells users of it who replace their password
 	// themselves, in SetPassword or with the old one. By default one does (OWASP Forgot Password Cheat
@@ -131,13 +132,14 @@ type SignInEvent struct {
 	Attempt
 	Application Application // zero: none that takes sign-ins has this apiKey
 	User        User        // as it was before; zero: nobody has this login
-	// Err is what the call returns: nil, ErrBadCredentials, ErrLockedOut or
-	// ErrNotApproved.
+	// Err is the outcome: nil, ErrBadCredentials, ErrLockedOut or ErrNotApproved. The
+	// call returns it, unless ctx ends before that.
 	Err error
 	// Failures is how many there are in a row now; 0 where the password was right, where
 	// it was not judged, and for nobody.
 	Failures int
-	// Lock is how long the user is locked now because of this failure; 0: it is not.
+	// Lock is how long the user is locked now because of this failure, by
+	// Options.Lockout; 0: it is not.
 	Lock time.Duration
 	// Locked: because of a lock the password was not judged.
 	Locked bool
@@ -150,7 +152,7 @@ type SignInEvent struct {
 type PasswordChangeEvent struct {
 	Operation   string // OperationSetPassword or OperationChangePassword
 	Application Application
-	User        User // as it was read for the change, with the new PasswordChanged
+	User        User // as it is now, but for Version, which is that before
 }
 
 // HookError is an error that a hook of [Options] returned.
@@ -250,9 +252,9 @@ func (s *Service) WithStore(store Store) *Service {
 // InTx returns a Service that shares everything with s but uses store, which
 // writes inside a transaction of the host's own, as the one that sqlstore's
 // WithTx returns does. What it writes becomes durable when the host commits; so
-// it does not run AfterCreate, also where store commits by itself after all, as
-// memstore does. Like the transaction it is for one goroutine. It panics if store
-// is nil.
+// it does not run AfterCreate and AfterPasswordChange, also where store commits by
+// itself after all, as memstore does, and it judges no password: see Authenticate. Like
+// the transaction it is for one goroutine. It panics if store is nil.
 func (s *Service) InTx(store Store) *Service {
 	t := s.WithStore(store)
 	t.hostTx, t.keepsBox = true, s.keepsBox

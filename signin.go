@@ -48,18 +48,6 @@ func (l Lockout) withDefaults() (Lockout, error) {
 	return l, nil
 }
 
-// after returns how long the n-th failure in a row locks; 0: not at all.
-func (l Lockout) after(n int) time.Duration {
-	if n < l.Free {
-		return 0
-	}
-	lock := l.First
-	for ; n > l.Free && lock < l.Max; n-- {
-		lock += min(lock, l.Max-lock) // no further: the double might be too much for a Duration
-	}
-	return lock
-}
-
 // refusalTick hides how long Authenticate worked to refuse: it returns on a multiple
 // of it. A success returns at once.
 const refusalTick = 100 * time.Millisecond
@@ -79,7 +67,7 @@ const refusalTick = 100 * time.Millisecond
 // sets, end the count and the lock. A right password whose hash is out of date is
 // hashed anew, if that can be done within a second. Authenticate passes through
 // Options.Gate, in a queue of its application's sign-ins: ErrOverloaded, and then nothing
-// was counted.
+// was counted. Inside the host's transaction (InTx) it is ErrUnsupported.
 func (s *Service) Authenticate(ctx context.Context, apiKey, login string, pw password.Secret) (*User, error) {
 	start := time.Now()
 	login = strings.TrimSpace(login)
@@ -90,6 +78,9 @@ func (s *Service) Authenticate(ctx context.Context, apiKey, login string, pw pas
 	e := SignInEvent{Attempt: Attempt{OperationAuthenticate, apiKey, cmp.Or(key, login)}}
 	if err := s.admit(ctx, e.Attempt); err != nil {
 		return nil, err
+	}
+	if s.hostTx {
+		return nil, errUncounted
 	}
 
 	if err := s.authenticate(ctx, &e, key, pw); err != nil {
@@ -129,7 +120,7 @@ func (s *Service) authenticate(ctx context.Context, e *SignInEvent, key string, 
 	rec := UserRecord{ApplicationID: app.ID} // nobody
 	if len(found) > 0 {
 		rec = found[0]
-		e.User = rec.User
+		e.User = *answer(rec.User)
 	}
 	match, err := s.verify(ctx, e, &rec, pw)
 	if err != nil || !match.OK {
@@ -145,14 +136,14 @@ func (s *Service) authenticate(ctx context.Context, e *SignInEvent, key string, 
 		return stored("authenticate", err)
 	}
 	if match.Outdated {
-		s.rehash(ctx, e.APIKey, end, pw)
+		s.rehash(ctx, app, end, pw)
 	}
 	return nil
 }
 
 // afterSignIn tells the host.
 func (s *Service) afterSignIn(ctx context.Context, e SignInEvent) {
-	if s.opts.AfterSignIn != nil && !s.hostTx {
+	if s.opts.AfterSignIn != nil {
 		e.User = e.User.clone()
 		s.opts.AfterSignIn(ctx, e)
 	}
@@ -174,10 +165,13 @@ const rehashPatience = time.Second
 
 // rehash replaces a hash that is out of date. It is not worth failing a sign-in for, or
 // holding it up: what fails is tried again at the next one.
-func (s *Service) rehash(ctx context.Context, apiKey string, end LoginEnd, pw password.Secret) {
+func (s *Service) rehash(ctx context.Context, app Application, end LoginEnd, pw password.Secret) {
+	if s.tooLong(pw) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, rehashPatience)
 	defer cancel()
-	fresh, err := s.hashPassword(ctx, loginShare(apiKey), pw)
+	fresh, err := s.hashPassword(ctx, loginShare(app), pw)
 	if err != nil {
 		return
 	}
@@ -194,18 +188,14 @@ func (s *Service) verify(ctx context.Context, e *SignInEvent, rec *UserRecord, p
 	if s.logins == nil {
 		return m, lacks("LoginStore")
 	}
-	share := loginShare(e.APIKey)
+	share := loginShare(e.Application)
 	dummy, err := s.dummyHash(ctx, share)
 	if err != nil {
 		return m, err
 	}
-	lock := s.opts.Lockout
 	memory := max(s.opts.Hasher.Memory(rec.Hash), s.opts.Legacy.Memory(rec.Hash), s.opts.Hasher.Memory(dummy))
 	err = pass(ctx, s.opts.Gate, share, memory, func() error {
-		failures, err := s.logins.BeginLogin(ctx, LoginAttempt{
-			ApplicationID: rec.ApplicationID, UserID: rec.ID,
-			Free: lock.Free, First: lock.First, Max: lock.Max,
-		})
+		failures, lock, err := s.countFailure(ctx, rec)
 		if err != nil {
 			return err
 		}
@@ -215,7 +205,7 @@ func (s *Service) verify(ctx context.Context, e *SignInEvent, rec *UserRecord, p
 		}
 		m, e.UnknownHash, err = s.match(hash, dummy, pw)
 		if err == nil && !m.OK {
-			e.Err, e.Failures, e.Lock = ErrBadCredentials, failures, lock.after(failures)
+			e.Err, e.Failures, e.Lock = ErrBadCredentials, failures, lock
 			e.Locked = failures == 0 && rec.ID != ""
 		}
 		return err
@@ -226,9 +216,30 @@ func (s *Service) verify(ctx context.Context, e *SignInEvent, rec *UserRecord, p
 	return m, err
 }
 
-// loginShare is the share of the gate in which sign-ins of an application wait; see
-// passwordShare.
-func loginShare(apiKey string) string { return apiKey + "\x00login" }
+// errUncounted: a failure that is counted inside of the host's transaction is forgotten
+// when that is rolled back, and whoever guesses wrong makes the host roll back.
+var errUncounted = fmt.Errorf("%w: a password is not judged inside of a transaction, whose end may undo the count of failures", ErrUnsupported)
+
+// countPatience is how long a permit of the gate waits for the store. Who locks a user's
+// row, or a store that hangs, must not keep everybody from hashing.
+const countPatience = 3 * time.Second
+
+// countFailure returns how many failures of rec there are in a row with this one, and how
+// long it locks; 0 is a lock that lasts, or nobody.
+func (s *Service) countFailure(ctx context.Context, rec *UserRecord) (failures int, lock time.Duration, err error) {
+	l := s.opts.Lockout
+	a := LoginAttempt{ApplicationID: rec.ApplicationID, UserID: rec.ID, Free: l.Free, First: l.First, Max: l.Max}
+	err = inTime(ctx, countPatience, func(ctx context.Context) (err error) {
+		failures, err = s.logins.BeginLogin(ctx, a)
+		return err
+	})
+	return failures, a.Lock(failures), err
+}
+
+// loginShare is the share of the gate in which sign-ins of app wait; see passwordShare. Those
+// for no application have one together: whoever makes up keys would have as many turns as
+// they like.
+func loginShare(app Application) string { return app.APIKey + "\x00login" }
 
 // match compares pw with h. A zero hash, and one that nobody can verify, take the work
 // of dummy, and match nothing.
@@ -236,7 +247,7 @@ func (s *Service) match(h, dummy password.Hash, pw password.Secret) (m password.
 	text, invalid := password.Normalize(pw)
 	typed := []byte(pw.Reveal())
 	if invalid != nil { // what can't be a password matches nothing, after the same work
-		h = password.Hash{}
+		h, typed = password.Hash{}, nil
 	}
 	if !h.IsZero() {
 		m, err := s.judge(h, text, typed)
@@ -251,19 +262,28 @@ func (s *Service) match(h, dummy password.Hash, pw password.Secret) (m password.
 	return m, unknown, nil
 }
 
-// judge asks the Hasher, and then Options.Legacy: other systems hashed what was typed,
-// and cut what was too long for their scheme.
+// judge asks the Hasher, and Options.Legacy for what that does not take. Other systems
+// hashed what was typed, and cut what was too long for their scheme. So what is typed in
+// another form than NFC takes twice the work where it is wrong, whoever's the hash is.
 func (s *Service) judge(h password.Hash, text, typed []byte) (password.Match, error) {
-	m, err := s.opts.Hasher.Verify(h, text)
-	if unverifiable(err) {
-		m, err = s.opts.Legacy.Verify(h, typed)
-		if err == nil && !m.OK && !bytes.Equal(text, typed) {
-			m, err = s.opts.Legacy.Verify(h, text)
-		}
+	m, err := verifyEither(s.opts.Hasher, h, text, typed)
+	if errors.Is(err, password.ErrUnknownHash) || errors.Is(err, password.ErrTooLong) {
+		m, err = verifyEither(s.opts.Legacy, h, typed, text)
 		m.Outdated = m.OK
 	}
 	if err != nil && !unverifiable(err) {
 		err = &hasherError{err}
+	}
+	return m, err
+}
+
+// verifyEither compares h with pw and, if that is wrong and another form, with form. What
+// matches there is to be hashed in the first form.
+func verifyEither(v password.Verifier, h password.Hash, pw, form []byte) (password.Match, error) {
+	m, err := v.Verify(h, pw)
+	if err == nil && !m.OK && !bytes.Equal(pw, form) {
+		m, err = v.Verify(h, form)
+		m.Outdated = m.OK
 	}
 	return m, err
 }

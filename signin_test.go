@@ -2,6 +2,7 @@ package users_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -114,14 +115,16 @@ func TestAuthenticateWorksAlikeForWhoeverIsRefused(t *testing.T) {
 		for _, tt := range [][2]string{
 			{apiKey, "ann"}, {apiKey, "locked"}, {apiKey, "invited"}, {apiKey, "nobody"}, {apiKey, "no/name"}, {"closed", "ann"}, {"nobody", "ann"},
 		} {
-			j.verified.Store(0)
-			j.hashed.Store(0)
-			if _, err := svc.Authenticate(t.Context(), tt[0], tt[1], password.New(newSecret)); class(err) != "bad credentials" {
-				t.Errorf("%s: got %v", tt, err)
+			for pw, verified := range map[string]int64{newSecret: 1, "\xff": 1, strings.Repeat("a", 100_000): 1, "in parts: u\u0308": 2} {
+				j.verified.Store(0)
+				j.hashed.Store(0)
+				if _, err := svc.Authenticate(t.Context(), tt[0], tt[1], password.New(pw)); class(err) != "bad credentials" {
+					t.Errorf("%s: got %v", tt, err)
+				}
+				calls, _ := seen.take()
+				equal(t, fmt.Sprint(tt, ": calls"), calls, []storefake.Method{storefake.FindApplication, storefake.FindUsers, storefake.BeginLogin})
+				equal(t, fmt.Sprint(tt, ": verified, hashed"), [2]int64{j.verified.Load(), j.hashed.Load()}, [2]int64{verified, 0})
 			}
-			calls, _ := seen.take()
-			equal(t, fmt.Sprint(tt, ": calls"), calls, []storefake.Method{storefake.FindApplication, storefake.FindUsers, storefake.BeginLogin})
-			equal(t, fmt.Sprint(tt, ": verified, hashed"), [2]int64{j.verified.Load(), j.hashed.Load()}, [2]int64{1, 0})
 		}
 	})
 }
@@ -353,7 +356,7 @@ func TestUnknownHashIsNoPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "the answer", signIn(t.Context(), svc, "ann", secret), "bad credentials")
-	equal(t, "verified", j.verified.Load(), 2)
+	equal(t, "verified", j.verified.Load(), 3) // it, and for nobody in both forms of the password
 }
 
 func TestLockoutThatMakesNoSenseIsRefused(t *testing.T) {
@@ -562,4 +565,152 @@ func TestLockoutDefaults(t *testing.T) {
 			equal(t, fmt.Sprint("judged after ", minutes, " minutes"), n, 1)
 		}
 	})
+}
+
+// Whoever makes up applications has no more turns than one of them.
+func TestSignInsForNoApplicationShareATurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate, err := password.NewGate(&password.GateOptions{Slots: 1, Queue: 8, MaxWait: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := newJudge()
+		svc := newService(t, users.Options{Hasher: j, Gate: gate})
+		addApplication(t, svc, users.Application{APIKey: "closed", Disabled: true})
+		addUser(t, t.Context(), svc, "ann")
+		signIn(t.Context(), svc, "nobody", secret) // the hash that stands for nobody's is made
+		j.during = func() { time.Sleep(time.Second) }
+		var all sync.WaitGroup
+		for i := range 100 {
+			key := fmt.Sprint("made-up", i)
+			if i%2 == 0 {
+				key = "closed"
+			}
+			all.Go(func() { _, _ = svc.Authenticate(t.Context(), key, "ann", password.New(newSecret)) })
+		}
+		synctest.Wait()
+		start := time.Now()
+		equal(t, "beside them", signIn(t.Context(), svc, "ann", newSecret), "bad credentials")
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("it took %v, want its turn after the one that runs and one of theirs", took)
+		}
+		all.Wait()
+	})
+}
+
+// A store that hangs, or somebody who locks the user's row, keeps nobody from hashing.
+func TestCountThatHangsGivesItsTurnBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate, err := password.NewGate(&password.GateOptions{Slots: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := memstore.New()
+		svc := newServiceOn(t, store, users.Options{Gate: gate})
+		addUser(t, t.Context(), svc, "ann")
+		signIn(t.Context(), svc, "nobody", secret)
+		hanging := svc.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+			if m == storefake.BeginLogin {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return do()
+		}))
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := hanging.Authenticate(t.Context(), apiKey, "ann", password.New(secret))
+			if !errors.Is(err, users.ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable", err)
+			}
+		})
+		synctest.Wait()
+		start := time.Now()
+		addUser(t, t.Context(), svc, "bea")
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("a new user took %v, want the 3 s that a permit waits for the store", took)
+		}
+		all.Wait()
+	})
+}
+
+// A failure that the end of a transaction undoes would be none: inside of one nothing is
+// judged.
+func TestNoPasswordIsJudgedInsideATransaction(t *testing.T) {
+	t.Parallel()
+	store, j := memstore.New(), newJudge()
+	svc := newServiceOn(t, store, users.Options{Hasher: j})
+	u := addUser(t, t.Context(), svc, "ann")
+	inTx := svc.InTx(store)
+	own := as(t.Context(), users.Caller{ID: "s", APIKey: apiKey, UserID: u.ID})
+	params := users.ChangePasswordParams{OldPassword: password.New(secret), NewPassword: password.New(newSecret)}
+	equal(t, "sign-in", signIn(t.Context(), inTx, "ann", secret), "unsupported")
+	equal(t, "own", class(inTx.ChangePassword(own, apiKey, u.ID, params)), "unsupported")
+	equal(t, "own, checked", class(inTx.CheckChangePassword(own, apiKey, u.ID, params)), "unsupported")
+	equal(t, "judged", j.verified.Load(), 0)
+	equal(t, "by the host", class(inTx.ChangePassword(t.Context(), apiKey, u.ID, params)), "ok")
+}
+
+// A hash that can't be made anew is not tried.
+func TestTooLongPasswordIsNotHashedAnew(t *testing.T) {
+	t.Parallel()
+	j := &limitedJudge{judge: newJudge()}
+	svc := newService(t, users.Options{Hasher: j, Legacy: &oldSystem{}})
+	long := strings.Repeat("a", 73)
+	if _, err := svc.Create(t.Context(), apiKey, withHash("ann", oldHash(long))); err != nil {
+		t.Fatal(err)
+	}
+	signIn(t.Context(), svc, "nobody", secret)
+	made := j.hashed.Load()
+	equal(t, "signed in", signIn(t.Context(), svc, "ann", long), "ok")
+	equal(t, "hashed", j.hashed.Load(), made)
+}
+
+// limitedJudge takes 72 bytes.
+type limitedJudge struct{ *judge }
+
+func (limitedJudge) MaxBytes() int { return 72 }
+
+// An old password that was right stays so when a sign-in hashes it anew meanwhile and
+// somebody else changes the user.
+func TestOldPasswordIsProvedAnew(t *testing.T) {
+	t.Parallel()
+	store, j := memstore.New(), newJudge()
+	svc := newServiceOn(t, store, users.Options{Hasher: j})
+	u := addUser(t, t.Context(), svc, "ann")
+	for _, tt := range []struct {
+		what, want string
+		meanwhile  func()
+	}{
+		{"hashed anew", "ok", func() {
+			j.outdated = true
+			equal(t, "the other sign-in", signIn(t.Context(), svc, "ann", secret), "ok")
+			j.outdated = false
+		}},
+		{"changed", "bad credentials", func() {
+			err := svc.ChangePassword(t.Context(), apiKey, u.ID, users.ChangePasswordParams{NewPassword: password.New("violet harbour 47 crumpets")})
+			if err != nil {
+				t.Error(err)
+			}
+		}},
+	} {
+		var once sync.Once
+		racing := svc.WithStore(storefake.Around(store, func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+			if m == storefake.EditUser {
+				once.Do(func() {
+					tt.meanwhile()
+					if _, err := svc.UpdateUser(t.Context(), apiKey, u.ID, users.UserChange{Name: &tt.what}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return do()
+		}))
+		own := as(t.Context(), users.Caller{ID: "s", APIKey: apiKey, UserID: u.ID})
+		err := racing.ChangePassword(own, apiKey, u.ID, users.ChangePasswordParams{
+			OldPassword: password.New(secret), NewPassword: password.New(secret),
+		})
+		equal(t, tt.what, class(err), tt.want)
+	}
 }

@@ -213,6 +213,7 @@ func TestStatusMeansWhatTheTableSays(t *testing.T) {
 					equal(t, "IsApproved, IsLockedOut", [2]bool{after.IsApproved, after.IsLockedOut}, [2]bool{before.IsApproved, before.IsLockedOut})
 					locked := after.Login.LockedUntil.After(time.Now())
 					equal(t, "a lock", locked, state == "a lock" && !ends)
+					equal(t, "no password", after.Hash.IsZero(), state == "no password" && !ends)
 				})
 			})
 		}

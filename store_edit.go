@@ -110,6 +110,19 @@ type LoginAttempt struct {
 	First, Max            time.Duration
 }
 
+// Lock returns how long the n-th failure in a row locks; 0: it does not.
+func (a LoginAttempt) Lock(n int) time.Duration {
+	free := max(a.Free, 1)
+	if n < free {
+		return 0
+	}
+	lock := min(a.First, a.Max)
+	for ; n > free && 0 < lock && lock < a.Max; n-- {
+		lock += min(lock, a.Max-lock) // no further: the double might be too much for a Duration
+	}
+	return lock
+}
+
 // LoginEnd is a password that was right.
 type LoginEnd struct {
 	ApplicationID, UserID string

@@ -85,7 +85,8 @@ type CreateUserParams struct {
 	// PasswordHash is a hash of the user's password that another system made, or the
 	// Hasher of this one, in place of Password and ConfirmPassword. It is what Options.Hasher or
 	// Options.Legacy takes, and at most 1,024 bytes; Options.Policy can't judge it. Where it is
-	// not as the Hasher would make it, the user's first sign-in replaces it. Needs ImportUsers.
+	// not as the Hasher would make it, the user's first sign-in replaces it. A password that
+	// is not UTF-8 or longer than password.MaxTextBytes matches none. Needs ImportUsers.
 	PasswordHash password.Hash `json:"-"`
 	// DashboardSettings is any JSON object of at most 64 KiB and 20 levels,
 	// kept byte for byte.

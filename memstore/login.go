@@ -21,18 +21,10 @@ func (s *Store) BeginLogin(ctx context.Context, a users.LoginAttempt) (failures 
 		return 0, nil
 	}
 	u.Login.Failures++
-	if further := u.Login.Failures - a.Free; further >= 0 {
-		u.Login.LockedUntil = micros(now.Add(doubled(a.First, further, a.Max)))
+	if lock := a.Lock(u.Login.Failures); lock > 0 {
+		u.Login.LockedUntil = micros(now.Add(lock))
 	}
 	return u.Login.Failures, nil
-}
-
-// doubled returns d, doubled n times, at most limit.
-func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
-	for ; n > 0 && d > 0 && d < limit; n-- {
-		d += min(d, limit-d) // no further: the double might be too much for a Duration
-	}
-	return min(d, limit)
 }
 
 // EndLogin implements [users.LoginStore].
