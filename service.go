@@ -108,8 +108,7 @@ type Options struct {
 	// SilentPasswordChange: no message tells users of it who replace their password
 	// themselves, in SetPassword or with the old one. By default one does (OWASP Forgot Password Cheat
 	// Sheet), where the Store has an outbox: it is how a user learns that it was
-	// somebody else. A change while such a message is on its way adds none. Set it
-	// where no relay runs.
+	// somebody else. Set it where no relay runs.
 	// ChangePasswordParams.SendEmailNotification stays as it is.
 	SilentPasswordChange bool
 	// ValidateDashboardSettings judges the content of dashboardSettings, once

@@ -157,6 +157,7 @@ type Redemption struct {
 	Now                   time.Time // becomes the user's DateUpdated and PasswordChanged
 	// Notifications are added with the new hash, at most one of each kind; a zero
 	// Created or Due is now. Where one of the kind is pending already it stays, and
-	// none is added.
+	// none is added, unless a worker holds it: what that one tells may be what was
+	// before. Then the new one takes its place.
 	Notifications []NotificationRecord
 }

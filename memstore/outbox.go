@@ -48,12 +48,19 @@ func (s *Store) addRow(t *tenant, u *user, o users.NotificationRecord) {
 	}
 }
 
-// addMissingRows adds those of rows, whose ids are free, of whose kind none is pending.
+// addMissingRows adds those of rows, whose ids are free, of whose kind none is pending,
+// but for one that a worker holds: they take the place of that.
 func (s *Store) addMissingRows(t *tenant, u *user, rows []users.NotificationRecord) {
 	for _, r := range rows {
-		if u.pending[r.Kind] == nil {
-			s.addRow(t, u, r)
+		old := u.pending[r.Kind]
+		if old != nil && !s.holds(old, s.now()) {
+			continue
 		}
+		if old != nil {
+			old.node.in.remove(old.node)
+			t.removeRow(old)
+		}
+		s.addRow(t, u, r)
 	}
 }
 
@@ -101,10 +108,15 @@ func (s *Store) Enqueue(ctx context.Context, r users.NotificationRecord, minGap 
 
 func squared(n int) time.Duration { return time.Duration(n * n) }
 
+// holds reports whether a worker has r.
+func (s *Store) holds(r *row, now time.Time) bool {
+	return r.node.in == &s.leased && r.node.at.After(now)
+}
+
 // hasten makes a pending row due now, and perhaps urgent, unless it is leased.
 func (s *Store) hasten(r *row, urgent bool) {
 	now := s.now()
-	if r.node.in == &s.leased && r.node.at.After(now) {
+	if s.holds(r, now) {
 		return
 	}
 	r.node.in.remove(r.node)

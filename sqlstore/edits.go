@@ -67,10 +67,28 @@ func (r runner) editUser(ctx context.Context, e *users.UserEdit, roles []string)
 	return r.addMissing(ctx, e.Notifications)
 }
 
-// addMissing adds those of all of whose kind none is pending.
+const (
+	heldNotification = `SELECT id FROM {notifications}
+		WHERE application_id = ? AND user_id = ? AND kind = ? AND pending = 1 AND lease_until > {now}`
+	dropHeld = `DELETE FROM {notifications} WHERE application_id = ? AND id = ? AND lease_until > {now}`
+)
+
+// addMissing adds those of all of whose kind none is pending, but for one that a worker
+// holds: they take the place of that. It is looked for first, because a DELETE that finds
+// nothing makes MySQL lock the space where others insert theirs.
 func (r runner) addMissing(ctx context.Context, all []users.NotificationRecord) error {
 	for i := range all {
-		err := r.insert(ctx, r.b.text(insertNotification+` {or nothing}`), notificationArgs(&all[i])...)
+		n := &all[i]
+		held, err := r.strings(ctx, r.b.text(heldNotification), n.ApplicationID, n.UserID, n.Kind)
+		if err != nil {
+			return err
+		}
+		for _, id := range held {
+			if _, err := r.exec(ctx, r.b.text(dropHeld), n.ApplicationID, id); err != nil {
+				return err
+			}
+		}
+		err = r.insert(ctx, r.b.text(insertNotification+` {or nothing}`), notificationArgs(n)...)
 		if err != nil && !isNotWritten(err) {
 			return err
 		}

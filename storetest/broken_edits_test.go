@@ -178,6 +178,18 @@ var brokenEdits = []brokenStore{
 		}
 	})},
 	{"an edit does not look for pending rows", "EditBesidePending", notifyAlways},
+	{"a held row stays and an edit adds none", "EditBesidePending", func(b *broken) {
+		editing(func(e *users.UserEdit) {
+			e.Notifications = slices.DeleteFunc(slices.Clone(e.Notifications), func(n users.NotificationRecord) bool {
+				return b.waiting(e.ApplicationID, e.ID, n.Kind)
+			})
+		})(b)
+	}},
+	{"a held row is settled though it was replaced", "EditBesidePending", func(b *broken) {
+		b.settle = func(ctx context.Context, s users.Settlement) error {
+			return except(users.ErrStale, b.Store.Settle(ctx, s))
+		}
+	}},
 	{"an edit beside a pending row is refused", "EditBesidePending", func(b *broken) {
 		b.editUser = func(ctx context.Context, e *users.UserEdit) error {
 			rows, _ := b.Store.ListNotifications(ctx, users.NotificationQuery{ApplicationID: e.ApplicationID, States: []string{users.StatePending}})

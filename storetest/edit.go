@@ -45,7 +45,7 @@ func editCases() []testCase {
 		{"EditNotifies", withEditor | withOutbox, editNotifies,
 			"Notifications are added with the change, at most one of each kind; a zero Created or Due is now"},
 		{"EditBesidePending", withEditor | withOutbox, editBesidePending,
-			"Where one of the kind is pending already it stays, and none is added"},
+			"Where one of the kind is pending already it stays, and none is added, unless a worker holds it … Then the new one takes its place"},
 		{"EditWithoutOutbox", withEditor, editWithoutOutbox,
 			"A Store without an outbox returns ErrUnsupported for an e with Notifications"},
 		{"EditCopies", withEditor, editCopies,
@@ -460,18 +460,30 @@ func editBesidePending(p *probe) {
 	notify(n, users.KindPasswordChanged)
 	p.wantStrings("beside a pending one", rowIDs(p.rowsOf(n)), []string{first.ID})
 	p.claimOne("w", time.Hour)
-	notify(n, users.KindPasswordChanged)
-	p.wantStrings("beside a claimed one", rowIDs(p.rowsOf(n)), []string{first.ID})
+	first = p.wantInsteadOf(first, n, func() users.NotificationRecord { return notify(n, users.KindPasswordChanged) })
 	if got := p.byID(n); got.Name != n.Name+"!!!" {
 		p.errorf("EditUser beside a pending one: got the name %q, want the change", got.Name)
 	}
 
+	p.claimOne("w", time.Hour)
 	p.end(first, "w", users.OutcomeDiscarded)
 	again := notify(n, users.KindPasswordChanged)
 	another := notify(n, users.KindAccountCreated)
 	p.wantStrings("beside a discarded one", rowIDs(p.rowsOf(n)), []string{first.ID, again.ID, another.ID})
 	foreign := notify(other, users.KindPasswordChanged)
 	p.wantStrings("of another user", rowIDs(p.rowsOf(other)), []string{foreign.ID})
+}
+
+// wantInsteadOf expects that what notify adds takes the place of old, which the worker "w"
+// holds, and returns it: it is due, and the worker has lost what it held.
+func (p *probe) wantInsteadOf(old users.NotificationRecord, n *users.NewUser, notify func() users.NotificationRecord) users.NotificationRecord {
+	r := notify()
+	p.wantStrings("beside a claimed one", rowIDs(p.rowsOf(n)), []string{r.ID})
+	err := p.outbox.Settle(p.ctx, users.Settlement{
+		ApplicationID: n.ApplicationID, ID: old.ID, Worker: "w", Outcome: users.OutcomeDelivered,
+	})
+	p.wantErr("Settle of the one that was replaced", err, users.ErrStale)
+	return r
 }
 
 // editWithoutOutbox: see notificationWithoutOutbox.

@@ -778,6 +778,13 @@ var brokenStores = []brokenStore{
 			return b.Store.RedeemToken(ctx, r)
 		}
 	}},
+	{"a held row stays and a redemption adds none", "TokenBesidePending", func(b *broken) {
+		redeeming(func(r *users.Redemption) {
+			r.Notifications = slices.DeleteFunc(slices.Clone(r.Notifications), func(n users.NotificationRecord) bool {
+				return b.waiting(r.ApplicationID, r.UserID, n.Kind)
+			})
+		})(b)
+	}},
 	{"a redemption looks for any notification of the kind", "TokenBesidePending", func(b *broken) {
 		redeeming(func(r *users.Redemption) {
 			rows, _ := b.Store.ListNotifications(context.Background(), users.NotificationQuery{ApplicationID: r.ApplicationID})
