@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,33 +14,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-)
 
-// browser starts a browser without a window and returns a context for one tab of
-// it. Where none is installed it skips the test, and says so loudly; CI has one.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("NOT TESTED: no Chromium browser: the page at /set-password in a browser (apt-get install chromium)")
-		}
-		t.Skip("NOT TESTED: no Chromium browser: the page at /set-password in a browser (apt-get install chromium)")
-	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(path),
-		chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.WSURLReadTimeout(deadline),
-	)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*deadline)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))
-	t.Cleanup(cancel)
-	return ctx
-}
+	"github.com/gousers/users/examples/internal/browser"
+)
 
 // do performs actions in the tab.
 func do(t *testing.T, tab context.Context, actions ...chromedp.Action) {
@@ -78,7 +53,7 @@ func fill(t *testing.T, tab context.Context, password, confirmation string) {
 
 func TestTheSetPasswordPageWorksInABrowser(t *testing.T) {
 	t.Parallel()
-	tab := browser(t)
+	tab := browser.Tab(t, "the page at /set-password in a browser")
 	// A fault of a script, or anything that the page's own policy refuses.
 	var faults output
 	faults.changed = make(chan struct{})

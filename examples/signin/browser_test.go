@@ -4,46 +4,15 @@ import (
 	"context"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/gousers/users/examples/internal/browser"
 	"github.com/gousers/users/memstore"
 )
-
-const deadline = 30 * time.Second
-
-// browser starts a browser without a window and returns a context for one tab of
-// it. Where none is installed it skips the test, and says so loudly; CI has one.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		const missing = "NOT TESTED: no Chromium browser: signing in with the page (apt-get install chromium)"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(path),
-		chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.WSURLReadTimeout(deadline),
-	)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*deadline)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // submit fills in fields of the form that has the button, and presses it.
 func submit(t *testing.T, tab context.Context, form string, fields ...string) (page string) {
@@ -68,7 +37,7 @@ func submit(t *testing.T, tab context.Context, form string, fields ...string) (p
 // HTTP from this machine, and that a browser's own forms are of the same origin.
 func TestThePageWorksInABrowser(t *testing.T) {
 	t.Parallel()
-	tab := browser(t)
+	tab := browser.Tab(t, "signing in with the page")
 	server := httptest.NewServer(newSite(newService(t, memstore.New(), nil)).handler())
 	t.Cleanup(server.Close)
 	for _, host := range []string{"127.0.0.1", "localhost"} {
