@@ -136,11 +136,13 @@ func (s *Service) finish(ctx context.Context, c *creation, err error) (*User, er
 type creation struct {
 	app         Application
 	actor       actor
-	params      CreateUserParams   // private copy; BeforeCreate may have amended it
-	faults      faults             // what normalizing found
-	idempotency *IdempotencyRecord // nil without an idempotency key
-	otherPrint  [sha256.Size]byte  // see fingerprints
-	known       bool               // Prepare found a user with this idempotency key
+	params      CreateUserParams                                 // private copy; BeforeCreate may have amended it
+	faults      faults                                           // what normalizing found
+	idempotency *IdempotencyRecord                               // nil without an idempotency key
+	otherPrint  [sha256.Size]byte                                // see fingerprints
+	known       bool                                             // Prepare found a user with this idempotency key
+	anyPassword bool                                             // the policy does not judge the password
+	findRoles   func(context.Context, RoleQuery) ([]Role, error) // nil: the Service's
 	record      UserRecord
 }
 
@@ -156,7 +158,7 @@ func (s *Service) date(c *creation) {
 	}
 }
 
-// begin authorizes the call, runs BeforeCreate and computes the canonical keys.
+// begin authorizes the call and starts the creation.
 func (s *Service) begin(ctx context.Context, apiKey string, p CreateUserParams) (*creation, error) {
 	app, actor, err := s.authorize(ctx, apiKey, CreateUsers)
 	if err != nil {
@@ -164,18 +166,22 @@ func (s *Service) begin(ctx context.Context, apiKey string, p CreateUserParams) 
 	}
 	c := &creation{app: app, actor: actor}
 	c.recognize(&p)
+	return c, s.start(ctx, c, p)
+}
 
+// start runs BeforeCreate and computes the canonical keys.
+func (s *Service) start(ctx context.Context, c *creation, p CreateUserParams) error {
 	if s.opts.BeforeCreate != nil {
 		p = p.clone() // what the hook changes in place stays out of the caller's values
-		if err := s.opts.BeforeCreate(ctx, app, &p); err != nil {
-			return nil, hookError("BeforeCreate", err)
+		if err := s.opts.BeforeCreate(ctx, c.app, &p); err != nil {
+			return hookError("BeforeCreate", err)
 		}
 	}
 
 	c.params = p
 	s.date(c)
 	c.normalize()
-	return c, nil
+	return nil
 }
 
 // check judges every member at once, then what the caller may ask for. Roles
@@ -257,13 +263,13 @@ func (s *Service) hash(ctx context.Context, c *creation) (err error) {
 	return err
 }
 
-// insert hands everything that must be atomic to the store in one call.
-func (s *Service) insert(ctx context.Context, c *creation) error {
+// newUser returns everything of c that must be atomic.
+func (s *Service) newUser(c *creation) (*NewUser, error) {
 	n := &NewUser{UserRecord: c.record, Idempotency: c.idempotency, HostTx: s.hostTx}
 	if c.params.SendEmailNotification {
 		id, err := s.newID()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		kind := KindAccountCreated
 		if c.params.AutoCreatePassword {
@@ -279,7 +285,15 @@ func (s *Service) insert(ctx context.Context, c *creation) error {
 			return hookError("OnCreate", s.opts.OnCreate(ctx, c.created()))
 		}
 	}
+	return n, nil
+}
 
+// insert hands it to the store in one call.
+func (s *Service) insert(ctx context.Context, c *creation) error {
+	n, err := s.newUser(c)
+	if err != nil {
+		return err
+	}
 	if err := s.store.CreateUser(ctx, n); err != nil {
 		return fmt.Errorf("users: create user: %w", err)
 	}

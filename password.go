@@ -201,13 +201,27 @@ func (s *Service) validateConfirmed(c *creation) {
 	if p.Password.IsZero() {
 		f.add(FieldError{Pointer: "/password", Code: codeRequired, Detail: needed})
 	} else {
-		s.checkPassword(f, "/password", p.Password, c.app, p.UserName, p.Email, p.Name)
+		s.checkCreatedPassword(c)
 	}
 	switch {
 	case p.ConfirmPassword.IsZero():
 		f.add(FieldError{Pointer: "/confirmPassword", Code: codeRequired, Detail: needed})
 	case !p.Password.IsZero() && !p.ConfirmPassword.Equal(p.Password):
 		f.add(FieldError{Pointer: "/confirmPassword", Code: "mismatch", Detail: "must be equal to password"})
+	}
+}
+
+// checkCreatedPassword judges a password that is given.
+func (s *Service) checkCreatedPassword(c *creation) {
+	p, f := &c.params, &c.faults
+	if !c.anyPassword {
+		s.checkPassword(f, "/password", p.Password, c.app, p.UserName, p.Email, p.Name)
+		return
+	}
+	if _, err := password.Normalize(p.Password); err != nil {
+		f.addErr("/password", err)
+	} else if s.tooLong(p.Password) {
+		f.addErr("/password", tooLong(s.maxPwBytes, "bytes"))
 	}
 }
 

@@ -470,7 +470,11 @@ func (s *Service) resolveRoles(ctx context.Context, c *creation) (granted bool, 
 	if g.any {
 		q = roleQuery(c.app, wanted)
 	}
-	known, err := s.findRoles(ctx, q)
+	find := s.findRoles
+	if c.findRoles != nil {
+		find = c.findRoles
+	}
+	known, err := find(ctx, q)
 	if err != nil {
 		return false, err
 	}

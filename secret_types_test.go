@@ -33,6 +33,7 @@ var secretHolders = map[string]any{
 
 	"users.ChangePasswordParams": users.ChangePasswordParams{},
 	"users.CreateUserParams":     users.CreateUserParams{},
+	"users.ImportUser":           users.ImportUser{},
 	"users.LoginEnd":             users.LoginEnd{},
 	"users.Notification":         users.Notification{},
 	"users.NewUser":              users.NewUser{},

@@ -12,7 +12,8 @@ import (
 )
 
 // Service creates and reads users; it holds all policy. It is safe for
-// concurrent use, unless [Service.InTx] made it, and starts no goroutines.
+// concurrent use, unless [Service.InTx] made it, and starts no goroutines but those of an
+// Import, which end with a batch.
 type Service struct {
 	store      Store
 	opts       Options
