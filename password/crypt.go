@@ -93,7 +93,7 @@ func (c cryptHash) matches(pw []byte) bool {
 	return subtle.ConstantTimeCompare(got, c.key) == 1
 }
 
-// cryptSalt reports whether s can be a salt: at most most characters of printable ASCII.
+// cryptSalt reports whether s can be a salt: up to most characters of printable ASCII.
 func cryptSalt(s string, most int) bool {
 	for _, c := range []byte(s) {
 		if c <= ' ' || c > '~' {
