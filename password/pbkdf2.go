@@ -15,7 +15,7 @@ import (
 // takes more than twice the time of the others. Keycloak writes 1,300,000 iterations of
 // SHA-1 and four blocks.
 const (
-	maxPBKDF2Work    = 6_000_000
+	maxPBKDF2Work    = 5_500_000
 	maxPBKDF2Work512 = 3_000_000
 )
 

@@ -65,7 +65,7 @@ type Verifier interface {
 // takes at most about 100 times as long as one of [Default], measured as CPU time where
 // the CPU has instructions for SHA, and 1 GiB. So Argon2 has at most 1 GiB of memory times
 // passes, and 64 lanes; bcrypt a cost of 15, and of 14 in WordPress; scrypt 2^22 as N·r·p,
-// with r and p of at most 64 and r counted as 2 at least; PBKDF2 6,000,000 iterations times
+// with r and p of at most 64 and r counted as 2 at least; PBKDF2 5,500,000 iterations times
 // blocks of its digest in the key, and 3,000,000 of SHA-512; SHA-crypt 800,000 rounds, and
 // fewer than 1,000 are 1,000; phpass 2^18 rounds. Beyond is [ErrTooCostly]. A hash has at
 // most 1,024 bytes, a salt 64, and a key 16 to 64: shorter ones would match by chance. A key
