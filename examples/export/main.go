@@ -6,10 +6,10 @@
 //
 // A line has all members of a user that can be imported, its id among them. Roles come by
 // name; what else is known of a role, and a role that nobody has, stay behind, and so do
-// sign-ins, links on their way, and when things were changed. Line breaks in dashboardSettings
-// become spaces. Without -hashes nobody has a
-// password in the other database: each sets one by a link. Who has the hashes can try
-// passwords at leisure: keep the file as you keep the database.
+// sign-ins, links on their way, and when things were changed. Line breaks in
+// dashboardSettings become spaces. Without -hashes nobody has a password in the other
+// database: each sets one by a link. Who has the hashes can try passwords at leisure: keep
+// the file as you keep the database.
 //
 // Users are read in order of id, some at a time. One that is created meanwhile may be
 // missing. The exit code is 0, or 2 if the export broke off: then the file is not whole.

@@ -28,7 +28,8 @@
 //
 // The exit code is 0 if every row is a user now, 1 if rows were refused, and 2 if the
 // import broke off: of the rows it tells of, it is known what became of them, and of the
-// others the next run tells. The first SIGTERM or SIGINT breaks it off after a batch.
+// others the next run tells. (go run itself ends with 1 for both: scripts want go build.)
+// The first SIGTERM or SIGINT breaks it off after a batch.
 package main
 
 import (

@@ -374,6 +374,40 @@ func TestAQuoteThatIsNotClosedDoesNotTakeTheFileIntoMemory(t *testing.T) {
 	}
 }
 
+// TestFilesMayBeLarge: what bounds a row does not bound a file.
+func TestFilesMayBeLarge(t *testing.T) {
+	t.Parallel()
+	dsn := newDSN(t)
+	importing(t, exitOK, into(dsn, newFile(t, ""))...)
+	const n = 3 * maxRecord / 1000
+	filler := strings.Repeat("x", 1000)
+	var csv, list, objects, skipped strings.Builder
+	csv.WriteString("userName,email,passwordHash,dashboardSettings\n")
+	for i := range n {
+		fmt.Fprintf(&csv, "user%d,user%[1]d@example.com,%s,\"{\"\"a\"\":\"\"%s\"\"}\"\n", i, bcryptOfUU, filler)
+		fmt.Fprintf(&list, `,{"email":"user%d@example.com","other":"%s"}`, i, filler)
+		fmt.Fprintf(&objects, `{"email":"user%d@example.com","other":"%s"}`+"\n", i, filler)
+		fmt.Fprintf(&skipped, `,{"a":["%s"]}`, filler)
+	}
+	for format, text := range map[string]string{
+		"csv":      csv.String(),
+		"auth0":    "[" + list.String()[1:] + "]",
+		"supabase": objects.String(),
+		"keycloak": `{"clients":[` + skipped.String()[1:] + `],"users":[{"username":"jane","email":"jane@example.com"}]}`,
+	} {
+		t.Run(format, func(t *testing.T) {
+			stdout, _ := importing(t, exitOK, into(dsn, "-dry-run", "-format", format, newFile(t, text))...)
+			want := fmt.Sprintf("%d rows: ", n)
+			if format == "keycloak" {
+				want = "1 rows: "
+			}
+			if !strings.HasPrefix(stdout, want) {
+				t.Errorf("got %q, want %q", stdout, want)
+			}
+		})
+	}
+}
+
 func TestCSVIsReadAsSpreadsheetsWriteIt(t *testing.T) {
 	t.Parallel()
 	dsn := newDSN(t)
@@ -628,6 +662,10 @@ func TestProgressHasRowsRateAndTimeLeft(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+		tl.size = 0
+		if got := tl.progress(); got != "100 rows, 5 rows/s, 0 refused" {
+			t.Errorf("of standard input: got %q", got)
 		}
 		out.Reset()
 		fmt.Fprintln(tl, "row 1: refused")

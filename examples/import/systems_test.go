@@ -189,3 +189,33 @@ func TestAHashThatCannotBeReadRefusesItsRow(t *testing.T) {
 		})
 	}
 }
+
+func TestTheHashParametersOfFirebaseMayBeJSON(t *testing.T) {
+	t.Parallel()
+	want, err := parseHashConfig([]byte(firebaseKeys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseHashConfig([]byte(`{"algorithm":"SCRYPT","base64_signer_key":"` + want.signerKey + `", "base64_salt_separator" : "Bw==","rounds":8,"mem_cost":"14"}`))
+	if err != nil || got != want || want.separator != "Bw==" || want.rounds != 8 || want.memCost != 14 {
+		t.Errorf("got different parameters (%v)", err)
+	}
+	for _, text := range []string{"", "rounds: 8", strings.Replace(firebaseKeys, "SCRYPT", "BCRYPT", 1), strings.Replace(firebaseKeys, "rounds: 8", "rounds: x", 1)} {
+		if _, err := parseHashConfig([]byte(text)); err == nil || strings.Contains(err.Error(), want.signerKey) {
+			t.Errorf("got %v, want an error without the key", err)
+		}
+	}
+}
+
+// TestWhatIsNoUserInAListHarmsNoOther: not an object, or not UTF-8.
+func TestWhatIsNoUserInAListHarmsNoOther(t *testing.T) {
+	t.Parallel()
+	dsn := newDSN(t)
+	_, stderr := importing(t, exitRefused, into(dsn, "-format", "auth0", newFile(t, `[1,null,[{}],{"email":"j`+"\xfc"+`rgen@example.com"},{"email":{"a":1}},{"email":"jane@example.com"}]`))...)
+	for i := range 5 {
+		if !strings.Contains(stderr, fmt.Sprintf("row %d: refused: ", i+1)) {
+			t.Errorf("got %q, want row %d refused", stderr, i+1)
+		}
+	}
+	wantNames(t, dsn, "jane@example.com")
+}
