@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"strconv"
 	"sync"
@@ -107,6 +108,7 @@ func required(name string) *users.ValidationError {
 // library: those quote the input.
 type jsonReader struct {
 	pool    *sync.Pool // where release puts it
+	noun    string     // what the object is to the client; empty: the body
 	json    jsontext.Decoder
 	body    bytes.Buffer // all of it
 	in      bytes.Buffer // reads body
@@ -155,6 +157,8 @@ func (d *jsonReader) fault(code, detail string) {
 	d.faults.add(users.FieldError{Pointer: d.at, Code: code, Detail: detail})
 }
 
+func (d *jsonReader) name() string { return "the " + cmp.Or(d.noun, "body") }
+
 // breaks ends the reading: the rest can't be read.
 func (d *jsonReader) breaks(code, detail string) {
 	if d.broken == nil {
@@ -175,11 +179,11 @@ func (d *jsonReader) syntax(err error) {
 			d.repeated = string(se.JSONPointer)
 		}
 	case !utf8.Valid(d.body.Bytes()):
-		d.breaks("invalid_json", "the body is not valid UTF-8")
+		d.breaks("invalid_json", d.name()+" is not valid UTF-8")
 	case d.body.Len() == 0:
-		d.breaks("invalid_json", "the body is empty")
+		d.breaks("invalid_json", d.name()+" is empty")
 	default:
-		d.breaks("invalid_json", "the body is not valid JSON, at byte "+strconv.FormatInt(offset, 10))
+		d.breaks("invalid_json", d.name()+" is not valid JSON, at byte "+strconv.FormatInt(offset, 10))
 	}
 }
 
@@ -187,7 +191,7 @@ func (d *jsonReader) syntax(err error) {
 // called for each name and must read or skip the value.
 func (d *jsonReader) whole(member func(name []byte)) {
 	if k := d.json.PeekKind(); k != '{' && k != jsontext.KindInvalid {
-		d.breaks("invalid_json", "the body must be a JSON object")
+		d.breaks("invalid_json", d.name()+" must be a JSON object")
 		return
 	}
 	d.object(member)
@@ -197,7 +201,7 @@ func (d *jsonReader) whole(member func(name []byte)) {
 
 	end := d.json.InputOffset()
 	if rest := bytes.TrimLeft(d.body.Bytes()[end:], " \t\r\n"); len(rest) > 0 {
-		d.breaks("invalid_json", "the body must be one JSON object and nothing after it; it ends at byte "+strconv.FormatInt(end, 10))
+		d.breaks("invalid_json", d.name()+" must be one JSON object and nothing after it; it ends at byte "+strconv.FormatInt(end, 10))
 	}
 }
 
@@ -262,7 +266,7 @@ func (d *jsonReader) skip() {
 		d.token()
 		switch depth := d.json.StackDepth(); {
 		case depth > MaxDepth:
-			d.breaks("too_deep", "the body is nested deeper than "+strconv.Itoa(MaxDepth)+" levels")
+			d.breaks("too_deep", d.name()+" is nested deeper than "+strconv.Itoa(MaxDepth)+" levels")
 			d.broken.Limit = MaxDepth
 		case depth == level:
 			return

@@ -16,6 +16,8 @@ type createUserRequest struct {
 	display    string // beside params.Name; see Interop
 	embed      bool
 	extraBytes int // of the values in params.Extra
+
+	emailVerified bool // of an import
 }
 
 // createUserMembers is the contract's table, as users.CreateMembers names it,
