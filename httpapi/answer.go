@@ -34,6 +34,17 @@ func (x *exchange) set(name, value string) {
 	x.w.Header()[name] = x.values[n-1 : n : n]
 }
 
+// setCommon sets what every answer has.
+func (x *exchange) setCommon() {
+	if around := x.w.Header(); len(around["Vary"]) > 0 {
+		around.Add("Vary", "Accept") // beside what a middleware varies by
+	} else {
+		x.set("Vary", "Accept")
+	}
+	x.set("Cache-Control", "no-store")
+	x.set("X-Content-Type-Options", "nosniff")
+}
+
 // maxPooled is how large a buffer may be to be kept for the next request.
 const maxPooled = 16 << 10
 
@@ -66,14 +77,7 @@ func (x *exchange) send(status int, contentType string, body any) {
 		x.set("Content-Type", contentType)
 		x.set("Content-Length", strconv.Itoa(buf.Len()))
 	}
-	if around := x.w.Header(); len(around["Vary"]) > 0 {
-		around.Add("Vary", "Accept") // beside what a middleware varies by
-	} else {
-		x.set("Vary", "Accept")
-	}
-	x.set("Cache-Control", "no-store")
-	x.set("X-Content-Type-Options", "nosniff")
-
+	x.setCommon()
 	x.drain()
 	x.begun = true
 	x.w.WriteHeader(status)

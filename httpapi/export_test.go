@@ -13,6 +13,7 @@ import (
 func KnownMembers() map[string][]string {
 	return map[string][]string{
 		"createUser":      createUserMembers.names(),
+		"importUsers":     importMembers.names(),
 		"updateUser":      updateUserMembers.names(),
 		"changePassword":  changePasswordMembers.names(),
 		"createRole":      createRoleMembers.names(),
@@ -33,6 +34,7 @@ func (all members[T]) names() (names []string) {
 type Read struct {
 	User               users.CreateUserParams
 	Embed              bool
+	EmailVerified      bool
 	Role               users.Role
 	Change             users.UserChange
 	RoleChange         users.RoleChange
@@ -51,14 +53,18 @@ func ReadBody(operation, body string, extra ...string) (got Read, found []users.
 	d.start()
 
 	switch operation {
-	case "createUser":
+	case "createUser", "importUsers":
 		more, err := extraMembers(createUserMembers, extra)
 		if err != nil {
 			panic(err)
 		}
+		known := createUserMembers
+		if operation == "importUsers" {
+			known = importMembers
+		}
 		var q createUserRequest
-		slices.Concat(createUserMembers, more).read(d, &q)
-		got.User, got.Embed = q.params, q.embed
+		slices.Concat(known, more).read(d, &q)
+		got.User, got.Embed, got.EmailVerified = q.params, q.embed, q.emailVerified
 	case "createRole":
 		createRoleMembers.read(d, &got.Role)
 	case "updateUser":

@@ -22,6 +22,7 @@ const (
 	limitedToken = "limited-token-0123456789"
 	nobodyToken  = "nobody-token-0123456789"
 	otherToken   = "other-token-0123456789"
+	lines        = "application/x-ndjson"
 	goodPassword = "correct horse battery staple 42"
 )
 

@@ -180,6 +180,7 @@ type Handler struct {
 	base       string // what precedes "/{apiKey}" in links
 	relative   bool   // links are relative to the application
 	createUser members[createUserRequest]
+	importUser members[createUserRequest]
 	updateUser members[updateUserRequest]
 	userFields []string // that a client can ask for
 
@@ -244,6 +245,7 @@ func New(svc *users.Service, authenticate Authenticator, o *Options) (*Handler, 
 	}
 
 	h.createUser = slices.Concat(h.createUser, extra)
+	h.importUser = slices.Concat(importMembers, extra)
 	return h, nil
 }
 
@@ -296,36 +298,39 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.opts.Timeout)
 	defer cancel()
 	x := h.exchange(w, r.WithContext(ctx))
+	x.client = r.Context()
 	defer x.recoverPanic()
 
-	a, err := x.serve()
-	if err != nil {
+	switch a, err := x.serve(); {
+	case err != nil:
 		x.fail(err)
-		return
+	case !x.begun:
+		x.write(a)
 	}
-	x.write(a)
 }
 
 // exchange is one request and its answer.
 type exchange struct {
 	h           *Handler
 	w           http.ResponseWriter
-	r           *http.Request // its context has the deadline and, once known, the caller
-	apiKey, ref string        // path parameters, decoded
-	pattern     string        // of the route, for the log
-	base        string        // of URLs in the application
-	links       string        // the base of links
+	r           *http.Request   // its context has the deadline and, once known, the caller
+	client      context.Context // ends where the client goes away, without the deadline
+	apiKey, ref string          // path parameters, decoded
+	pattern     string          // of the route, for the log
+	base        string          // of URLs in the application
+	links       string          // the base of links
 
 	form        users.Form // of the answer
 	acceptable  bool       // whether the client takes that
 	problemType string
 	crosses     bool // from an origin of Interop
 
-	asked   bool      // the client was asked for its body
-	drained bool      // it sends no more of it, or nobody waits for that
-	begun   bool      // the answer is being sent
-	values  []string  // of the headers of the answer, each its own slice
-	room    [8]string // for them: one allocation instead of one for each
+	asked     bool      // the client was asked for its body
+	drained   bool      // it sends no more of it, or nobody waits for that
+	importing bool      // rows of it may be users by now
+	begun     bool      // the answer is being sent
+	values    []string  // of the headers of the answer, each its own slice
+	room      [8]string // for them: one allocation instead of one for each
 }
 
 func (h *Handler) exchange(w http.ResponseWriter, r *http.Request) *exchange {

@@ -11,6 +11,7 @@ const (
 	typeJSON    = "application/json"
 	typeHAL     = "application/hal+json"
 	typeProblem = "application/problem+json"
+	typeLines   = "application/x-ndjson"
 	typeForm    = "application/x-www-form-urlencoded"
 )
 

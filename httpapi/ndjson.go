@@ -64,7 +64,7 @@ func decodeUsers(r io.Reader, known members[createUserRequest]) iter.Seq2[users.
 			end := d.line(in)
 			if end != nil && end != io.EOF {
 				d.release()
-				yield(users.ImportUser{}, fmt.Errorf("httpapi: line %d: %w", n, end))
+				yield(users.ImportUser{}, &readError{n, end})
 				return
 			}
 			blank, row, err := d.user(known)
@@ -75,6 +75,15 @@ func decodeUsers(r io.Reader, known members[createUserRequest]) iter.Seq2[users.
 		}
 	}
 }
+
+// readError is an error of the reader, not of a line.
+type readError struct {
+	line int
+	err  error
+}
+
+func (e *readError) Error() string { return fmt.Sprintf("httpapi: line %d: %v", e.line, e.err) }
+func (e *readError) Unwrap() error { return e.err }
 
 // line reads a line, without its end, into the body. Of one that is too long it keeps one
 // byte more than a line may have. The error is that of in, beside the last line io.EOF.

@@ -49,6 +49,7 @@ var (
 	errMethod        = errors.New("httpapi: method not allowed")
 	errMediaType     = errors.New("httpapi: media type")
 	errFormType      = errors.New("httpapi: media type of a form")
+	errLinesType     = errors.New("httpapi: media type of lines")
 	errCoding        = errors.New("httpapi: content coding")
 	errNotAcceptable = errors.New("httpapi: not acceptable")
 	errTooLarge      = errors.New("httpapi: body too large")
@@ -75,6 +76,7 @@ var classes = []class{
 	{err: errTooLarge, status: 413, detail: "the body must be at most " + strconv.Itoa(MaxBody) + " bytes"},
 	{err: errMediaType, status: 415, detail: "send the body as JSON with the header Content-Type: application/json"},
 	{err: errFormType, status: 415, detail: "send the body as a form, with the header Content-Type: " + typeForm},
+	{err: errLinesType, status: 415, detail: "send a JSON object on each line, with the header Content-Type: " + typeLines},
 	{err: errCoding, status: 415, detail: "send the body without a content coding"},
 	{err: errGrant, status: 400, detail: "the login is refused"},
 	{err: ErrNoCredentials, status: 401, detail: "this request needs credentials"},
@@ -91,11 +93,11 @@ var classes = []class{
 	{err: users.ErrIdempotencyMismatch, status: 422, detail: "the idempotency key was used before with another request"},
 	{err: users.ErrNotFound, status: 404, detail: "there is nothing at this path"},
 	{err: users.ErrUnsupported, status: 404, detail: "this server does not offer that"},
-	{err: users.ErrTooManyRequests, status: 429, detail: "too many requests of this kind; nothing was written"},
-	{err: users.ErrOverloaded, status: 503, detail: "too many requests at once; nothing was written"},
+	{err: users.ErrTooManyRequests, status: 429, detail: "too many requests of this kind" + nothingWritten},
+	{err: users.ErrOverloaded, status: 503, detail: "too many requests at once" + nothingWritten},
 	{err: users.ErrIdempotencyKeyUsed, status: 503, detail: "another request with this idempotency key is in progress"},
-	{err: users.ErrRetryTx, status: 503, detail: "the store is busy; nothing was written"},
-	{err: users.ErrStale, status: 503, detail: "another request changed the same at the same time; nothing was written"},
+	{err: users.ErrRetryTx, status: 503, detail: "the store is busy" + nothingWritten},
+	{err: users.ErrStale, status: 503, detail: "another request changed the same at the same time" + nothingWritten},
 	{err: users.ErrUnavailable, status: 503, detail: "the store is not available", unsure: true},
 	{err: context.DeadlineExceeded, status: 503, detail: "the request took too long", unsure: true},
 	{err: context.Canceled, status: 503, detail: "the request was canceled", unsure: true},
@@ -104,6 +106,7 @@ var classes = []class{
 const (
 	badCredentials = "the credentials are not valid here"
 	notValid       = "the request is not valid"
+	nothingWritten = "; nothing was written"
 )
 
 // classify returns the class of err; a 500 if it has none.
@@ -168,8 +171,15 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	x.fail(err)
 }
 
-// fail answers with the problem of err, and logs what is not the client's fault.
+// fail answers with the problem of err.
 func (x *exchange) fail(err error) {
+	p := x.problem(err)
+	x.send(p.Status, x.problemType, p)
+}
+
+// problem returns the problem of err and sets its headers, and logs what is not the client's
+// fault.
+func (x *exchange) problem(err error) *problem {
 	c := classify(err)
 	p := &problem{
 		Type: "about:blank", Title: http.StatusText(c.status), Status: c.status, Detail: x.detail(c, err),
@@ -197,7 +207,7 @@ func (x *exchange) fail(err error) {
 		p.Instance = newInstance()
 		x.log(slog.LevelError, "request failed", err, slog.Int("status", c.status), slog.String("instance", p.Instance))
 	}
-	x.send(p.Status, x.problemType, p)
+	return p
 }
 
 // detail is the sentence for the client: the class's own, but for a refusal that
@@ -216,6 +226,8 @@ func (x *exchange) detail(c class, err error) string {
 	switch {
 	case c.unsure && errors.As(err, &hook): // what is away is the host's
 		return "the server can't do this now; try again later"
+	case x.importing && c.status == http.StatusServiceUnavailable:
+		return strings.TrimSuffix(c.detail, nothingWritten) + "; send all rows again: those that were written are known to exist"
 	case !c.unsure, x.r.Method == http.MethodGet, x.r.Method == http.MethodHead:
 		return c.detail
 	case len(x.r.Header[headerIdempotencyKey]) > 0:

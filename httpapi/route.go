@@ -37,6 +37,9 @@ var (
 		get: (*exchange).findUsers, post: (*exchange).createUser}
 	userResource = &resource{pattern: "/{apiKey}/users/{ref}", allow: "GET, HEAD, PUT, DELETE, OPTIONS",
 		ref: (*exchange).findUser, get: (*exchange).readUser, put: (*exchange).updateUser, delete: (*exchange).deleteUser}
+	// A user can have the name import: only POST is another thing.
+	importResource = &resource{pattern: "/{apiKey}/users/import", allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+		ref: userResource.ref, get: userResource.get, post: (*exchange).importUsers, put: userResource.put, delete: userResource.delete}
 	existsResource     = &resource{pattern: "/{apiKey}/users/{ref}/exists", allow: "GET, HEAD, OPTIONS", ref: (*exchange).findUser, get: (*exchange).userExists}
 	lockResource       = &resource{pattern: "/{apiKey}/users/{ref}/lock", allow: "PUT, OPTIONS", ref: (*exchange).findUser, put: (*exchange).lockUser}
 	unlockResource     = &resource{pattern: "/{apiKey}/users/{ref}/unlock", allow: "PUT, OPTIONS", ref: (*exchange).findUser, put: (*exchange).unlockUser}
@@ -95,6 +98,8 @@ func resourceAt(first string, rest []string) *resource {
 	switch n := len(rest); {
 	case first == "users" && n == 0:
 		return usersResource
+	case first == "users" && n == 1 && rest[0] == "import":
+		return importResource
 	case first == "users" && n == 1:
 		return userResource
 	case first == "users" && n == 2:

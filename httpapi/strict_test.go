@@ -291,12 +291,16 @@ func strictly(operation, body string, extra ...string) (want httpapi.Read, fault
 		want.Login = login()
 	case "setPassword":
 		want.Token, want.NewPassword = secret("passwordRecoveryToken"), secret("newPassword")
-	case "createUser":
+	case "createUser", "importUsers":
 		want.User = users.CreateUserParams{
 			UserName: login(), Email: text("email"), Password: secret("password"), ConfirmPassword: secret("confirmPassword"),
 			AutoCreatePassword: flag("autoCreatePassword"), SendEmailNotification: flag("sendEmailNotification"),
 			AllowDashboardAccess: flag("allowDashboardAccess"), CreationDate: date("creationDate"),
 			IsApproved: boolean("isApproved"), IsLockedOut: boolean("isLockedOut"), Name: text("name"), ID: text("id"),
+		}
+		if operation == "importUsers" {
+			hash := secret("passwordHash")
+			want.User.PasswordHash, want.EmailVerified = password.NewHash(hash.Reveal()), flag("emailVerified")
 		}
 		date("dateCreated")
 		date("dateUpdated")
@@ -373,7 +377,7 @@ func flat(r httpapi.Read) []any {
 	u := r.User
 	return []any{
 		u.UserName, u.Email, u.AutoCreatePassword, u.SendEmailNotification, u.AllowDashboardAccess, u.CreationDate,
-		u.IsApproved, u.IsLockedOut, u.Name, u.Roles, u.ID, len(u.Extra), r.Embed, r.Role, r.Login,
+		u.IsApproved, u.IsLockedOut, u.Name, u.Roles, u.ID, len(u.Extra), r.Embed, u.PasswordHash.Reveal(), r.EmailVerified, r.Role, r.Login,
 		r.Change, r.RoleChange, r.Tell,
 	}
 }
