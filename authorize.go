@@ -33,7 +33,8 @@ const (
 	SetStatus
 	// GrantDashboard: allowDashboardAccess and dashboardSettings.
 	GrantDashboard
-	// ImportUsers: choose the id and the creationDate.
+	// ImportUsers: choose the id, the creationDate and the hash of the password, which no
+	// policy has judged; import users, see Service.Import.
 	ImportUsers
 	// IssueTokens: make set-password tokens for users that the caller governs.
 	IssueTokens

@@ -23,9 +23,9 @@ const maxBatchBytes = 4 << 20
 
 // ImportUser is a row of an import: a new user.
 type ImportUser struct {
-	// CreateUserParams are as for Create, but that ConfirmPassword is not asked for, and a
-	// user with neither Password nor PasswordHash has no password: it sets one by a link.
-	// There is no IdempotencyKey: what was imported is recognized.
+	// CreateUserParams are as for Create, but that ConfirmPassword may be absent, and a user
+	// with neither Password nor PasswordHash has no password: it sets one by a link
+	// (AutoCreatePassword). There is no IdempotencyKey: what was imported is recognized.
 	CreateUserParams
 	// EmailVerified: it was proved that the user gets mail at Email. See User.EmailVerified,
 	// which becomes the time of the import.
@@ -84,13 +84,16 @@ type ImportResult struct {
 // yielded as created is durable.
 //
 // An error beside a zero result is the last: of ctx, of the store, of a caller that may
-// not import, or a *ValidationError of o. Then the rows after the last result may have been
-// written or not. To go on, run the import again from its start: rows that were written
-// are ImportExists. Where the caller ends the sequence, the batch that it saw was written.
+// not import or an application that was disabled, or a *ValidationError of o. Then the rows
+// after the last result may have been written or not. To go on, run the import again from
+// its start: rows that were written are ImportExists. Where the caller ends the sequence,
+// the batch that it saw was written. The Caller in ctx is judged once, at the start.
 //
 // Passwords are hashed some at a time, in a queue of the application's imports: those who
-// create users and sign in keep their turns. Options.BeforeCreate and AfterCreate run for
-// each row.
+// create users and sign in keep their turns. Options.BeforeCreate runs for each row, also
+// in a dry run, and AfterCreate for each user that was created. What a hook returns refuses
+// its row, but for ErrUnavailable, a *TooManyRequestsError and the errors of a context,
+// which end the import.
 func (s *Service) Import(ctx context.Context, apiKey string, rows iter.Seq2[ImportUser, error], o *ImportOptions) iter.Seq2[ImportResult, error] {
 	return func(yield func(ImportResult, error) bool) {
 		b, err := s.newImport(ctx, apiKey, o)
@@ -120,8 +123,9 @@ type importer struct {
 	row   int64
 	batch []importRow
 	bytes int
-	fatal error // of the row that was read last
-	roles map[string][]Role
+	fatal error               // of the row that was read last
+	known map[string][]Role   // what was looked up for this batch, by query
+	roles map[string]Role     // and each of them once, by ID
 	seen  map[uint64]struct{} // keys of a dry run
 	seed  maphash.Seed
 }
@@ -177,9 +181,11 @@ func (b *importer) read(ctx context.Context, row ImportUser, err error) {
 // create does for a row what Create does before it looks at other users.
 func (b *importer) create(ctx context.Context, row ImportUser) (*creation, error) {
 	p := row.CreateUserParams
-	p.ConfirmPassword = p.Password
-	if p.Password.IsZero() && p.PasswordHash.IsZero() {
+	switch clear, hashed := !p.Password.IsZero(), !p.PasswordHash.IsZero(); {
+	case !clear && !hashed:
 		p.AutoCreatePassword = true
+	case !hashed && p.ConfirmPassword.IsZero():
+		p.ConfirmPassword = p.Password
 	}
 	key := p.IdempotencyKey
 	p.IdempotencyKey = ""
@@ -190,7 +196,12 @@ func (b *importer) create(ctx context.Context, row ImportUser) (*creation, error
 	if err := b.s.start(ctx, c, p); err != nil {
 		return nil, err
 	}
-	if err := b.s.check(ctx, c); err != nil {
+	err := b.s.check(ctx, c)
+	if errors.Is(err, ErrUnsupported) { // there is no outbox, or no tokens
+		c.faults.add(FieldError{Pointer: "/sendEmailNotification", Code: "unsupported", Detail: "can't be done here"})
+		err = c.faults.err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if row.EmailVerified {
@@ -201,23 +212,37 @@ func (b *importer) create(ctx context.Context, row ImportUser) (*creation, error
 
 // findRoles asks the store once a batch for the same roles.
 func (b *importer) findRoles(ctx context.Context, q RoleQuery) ([]Role, error) {
+	slices.Sort(q.IDs)
+	slices.Sort(q.NameKeys)
 	key := fmt.Sprintf("%q", q)
-	if known, ok := b.roles[key]; ok {
+	if known, ok := b.known[key]; ok {
 		return known, nil
 	}
 	known, err := b.s.findRoles(ctx, q)
-	if err == nil {
-		if b.roles == nil {
-			b.roles = make(map[string][]Role)
-		}
-		b.roles[key] = known
+	if err != nil {
+		return nil, err
 	}
-	return known, err
+	if b.known == nil {
+		b.known, b.roles = make(map[string][]Role), make(map[string]Role)
+	}
+	for i, r := range known {
+		if same, ok := b.roles[r.ID]; ok {
+			known[i] = same
+		} else {
+			b.roles[r.ID] = r
+		}
+	}
+	b.known[key] = known
+	b.bytes += len(key) + len(known)*roleSize
+	return known, nil
 }
+
+// roleSize is what a reference to a role keeps in memory, whose texts are kept once.
+const roleSize = 128
 
 // size is about what a row keeps in memory.
 func (r *importRow) size() int {
-	n := len(r.record.DashboardSettings)
+	n := len(r.record.DashboardSettings) + (len(r.record.Roles)+len(r.params.Roles))*roleSize
 	for name, raw := range r.params.Extra {
 		n += len(name) + len(raw)
 	}
@@ -232,19 +257,19 @@ func (b *importer) full() bool {
 func (b *importer) flush(ctx context.Context, yield func(ImportResult, error) bool) bool {
 	err := b.settle(ctx)
 	rows := b.batch
+	b.batch, b.bytes, b.known, b.roles = nil, 0, nil, nil
+	b.created(ctx, rows)
+
 	if at := slices.IndexFunc(rows, func(r importRow) bool { return r.Outcome == "" }); at >= 0 {
 		rows = rows[:at] // err kept the others from an outcome
 	}
-	b.batch, b.bytes, b.roles = nil, 0, nil
-
-	b.created(ctx, rows)
 	for i := range rows {
 		if !yield(rows[i].ImportResult, nil) {
 			return false
 		}
 	}
 	if err = cmp.Or(err, b.fatal); err != nil {
-		yield(ImportResult{}, fmt.Errorf("users: import: %w", err))
+		yield(ImportResult{}, fmt.Errorf("users: import: up to row %d: %w", b.row, err))
 	}
 	return err == nil
 }
@@ -266,6 +291,9 @@ func (b *importer) settle(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := b.look(ctx); err != nil {
+		return err
+	}
 	if b.o.DryRun {
 		return b.pretend(ctx)
 	}
@@ -280,9 +308,29 @@ func (b *importer) settle(ctx context.Context) error {
 	if b.batches != nil {
 		write = b.writeAll
 	}
-	refused, err := write(ctx, b.open(nil))
+	conflicts, err := write(ctx, b.open(nil))
 	// Also after an error: what was written before it is told.
-	return cmp.Or(err, b.compare(ctx, refused))
+	if failed := b.compare(ctx, conflicts); err != nil || failed != nil {
+		return cmp.Or(err, failed)
+	}
+	for _, r := range conflicts {
+		if r.Outcome == "" { // whoever had its keys is gone by now
+			r.Outcome = ImportRefused
+		}
+	}
+	return nil
+}
+
+// look reads the application as it is now: it may have been disabled.
+func (b *importer) look(ctx context.Context) error {
+	app, err := b.s.application(ctx, b.app.APIKey)
+	if err == nil && app.Disabled {
+		err = &ForbiddenError{}
+	}
+	if err == nil {
+		b.app = app
+	}
+	return err
 }
 
 // open returns the rows that have no outcome yet, or those of them that which picks.
@@ -388,6 +436,7 @@ func (b *importer) hash(ctx context.Context) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	parent := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan *importRow)
@@ -421,7 +470,7 @@ func (b *importer) hash(ctx context.Context) error {
 	if p := (*panicError)(nil); errors.As(err, &p) {
 		panic(p.value)
 	}
-	return err
+	return cmp.Or(parent.Err(), err)
 }
 
 // panicError carries the panic of a Hasher to the caller's goroutine.
@@ -487,15 +536,20 @@ func (b *importer) writeEach(ctx context.Context, rows []*importRow) (conflicts 
 	return conflicts, nil
 }
 
-// written settles a row that was handed to the store, and reports whether others have its
-// keys.
+// written settles a row that was handed to the store, unless others have its keys: that it
+// reports.
 func (r *importRow) written(err error) (conflict bool) {
-	r.Outcome, r.ID = ImportCreated, r.record.ID
-	if err != nil {
-		r.Outcome, r.ID, r.Err = ImportRefused, "", err
-	}
 	hook := (*HookError)(nil)
-	return errors.Is(err, ErrConflict) && !errors.As(err, &hook)
+	switch {
+	case err == nil:
+		r.Outcome, r.ID = ImportCreated, r.record.ID
+	case errors.Is(err, ErrConflict) && !errors.As(err, &hook):
+		r.Err = err
+		return true
+	default:
+		r.Outcome, r.Err = ImportRefused, err
+	}
+	return false
 }
 
 // fatal returns err if it ends an import, and nil if it is of one row.
@@ -503,7 +557,7 @@ func fatal(err error) error {
 	switch {
 	case err == nil, errors.Is(err, ErrValidation), errors.Is(err, ErrForbidden), errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
 		return nil
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrTooManyRequests), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
 	if hook := (*HookError)(nil); errors.As(err, &hook) {

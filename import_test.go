@@ -357,6 +357,10 @@ func TestImportedUsersAreWhatTheirRowsSay(t *testing.T) {
 				row("clear", func(r *users.ImportUser) { r.Password, r.EmailVerified = password.New(secret), true }),
 				row("weak", func(r *users.ImportUser) { r.Password = password.New("123") }),
 				row("none", func(r *users.ImportUser) { r.IsLockedOut, r.SendEmailNotification = ptr(true), true }),
+				row("unconfirmed", func(r *users.ImportUser) {
+					r.Password, r.ConfirmPassword = password.New(secret), password.New(newSecret)
+				}),
+				row("alone", func(r *users.ImportUser) { r.ConfirmPassword = password.New(secret) }),
 				row("both", func(r *users.ImportUser) { r.Password, r.PasswordHash = password.New(secret), oldHash("old") }),
 			}
 			rows := func(yield func(users.ImportUser, error) bool) {
@@ -367,7 +371,8 @@ func TestImportedUsersAreWhatTheirRowsSay(t *testing.T) {
 				}
 			}
 			equal(t, "outcomes", imported(t, t.Context(), svc, rows, nil), []string{
-				"created", "created", "refused /password too_short", "created", "refused /password excluded, /confirmPassword excluded",
+				"created", "created", "refused /password too_short", "created",
+				"refused /confirmPassword mismatch", "refused /confirmPassword excluded", "refused /password excluded",
 			})
 			equal(t, "without the policy", imported(t, t.Context(), svc, rows, &users.ImportOptions{SkipPolicy: true})[2], "created")
 			for name, pw := range map[string]string{"hash": "old", "clear": secret, "weak": "123"} {
@@ -645,4 +650,89 @@ func TestImportOfPasswordsThatCantBeHashed(t *testing.T) {
 	equal(t, "outcomes", imported(t, t.Context(), svc, rows, &users.ImportOptions{SkipPolicy: true}), []string{
 		"created", "created", "refused /password too_long", "refused /password not_text", "refused /password too_long",
 	})
+}
+
+// What the store can't do is a fault of the rows that ask for it.
+func TestImportRefusesRowsThatTheStoreCantServe(t *testing.T) {
+	t.Parallel()
+	svc := newServiceOn(t, storefake.Without(memstore.New()), users.Options{Legacy: &oldSystem{}})
+	rows := rowsOf(3, func(i int, row *users.ImportUser) error {
+		row.SendEmailNotification = i == 1
+		return nil
+	})
+	equal(t, "outcomes", imported(t, t.Context(), svc, rows, nil), []string{"created", "refused /sendEmailNotification unsupported", "created"})
+}
+
+// An application that is disabled meanwhile takes no more.
+func TestImportEndsWhereItsApplicationIsDisabled(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{Legacy: &oldSystem{}})
+	var ended error
+	seen := 0
+	for _, err := range svc.Import(t.Context(), apiKey, rowsOf(10, nil), &users.ImportOptions{Batch: 2}) {
+		if ended = err; err != nil {
+			continue
+		}
+		if seen++; seen == 2 {
+			if _, err := svc.UpdateApplication(t.Context(), apiKey, users.ApplicationChange{Disabled: ptr(true)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	equal(t, "results, the end", [2]any{seen, class(ended)}, [2]any{2, "forbidden"})
+}
+
+// A row that conflicts is told once it is known with whom: it may be there from an earlier
+// run.
+func TestImportTellsNoHalfTruths(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]users.Options{
+		"in batches": {}, "user by user": {OnCreate: func(context.Context, users.CreateEvent) error { return nil }},
+	} {
+		var after atomic.Int64
+		o.Legacy, o.Now = &oldSystem{}, time.Now
+		o.AfterCreate = func(context.Context, users.CreateEvent) { after.Add(1) }
+		svc := newService(t, o)
+		imported(t, t.Context(), svc, rowsOf(2, nil), nil)
+		failing := svc.WithStore(storefake.Around(boxOf(t, svc), func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+			if m == storefake.FindUsers {
+				return users.ErrUnavailable
+			}
+			return do()
+		}))
+		for r, err := range failing.Import(t.Context(), apiKey, rowsOf(3, nil), nil) {
+			if !errors.Is(err, users.ErrUnavailable) {
+				t.Errorf("%s: got %+v, %v, want the error of the store alone", name, r, err)
+			}
+		}
+		equal(t, name+": told to AfterCreate", after.Load(), 3)
+		equal(t, name+": run again", tally(imported(t, t.Context(), svc, rowsOf(3, nil), nil)), map[string]int{"exists": 3})
+	}
+}
+
+// References to roles count as what a batch holds.
+func TestImportCountsRolesInABatch(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, users.Options{Legacy: &oldSystem{}})
+	var names []string
+	for i := range users.MaxRoles {
+		names = append(names, fmt.Sprint("role", i))
+		addRole(t, svc, names[i])
+	}
+	read, seen, most := 0, 0, 0
+	rows := rowsOf(1000, func(i int, row *users.ImportUser) error {
+		row.Roles = roleRefs(append(names[i%len(names):len(names):len(names)], names[:i%len(names)]...)...)
+		read = i + 1
+		return nil
+	})
+	for _, err := range svc.Import(t.Context(), apiKey, rows, &users.ImportOptions{Batch: 1000}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, read-seen)
+		seen++
+	}
+	if most > 200 {
+		t.Errorf("%d rows of 100 roles were held", most)
+	}
 }
