@@ -3,6 +3,9 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -269,7 +272,7 @@ func (r runner) putUserRows(ctx context.Context, in *intake, wanted []int) error
 		tail = ""
 	}
 	written := 0
-	err := r.eachStatement(intoUsers, userRow, tail, rows, func(text string, from, to int, args []any) error {
+	err := r.eachStatement(ctx, intoUsers, userRow, tail, rows, func(r runner, text string, from, to int, args []any) error {
 		ids, err := r.writtenIDs(ctx, text, args, in, wanted[from:to])
 		for _, id := range ids {
 			in.written[at[id]] = true
@@ -317,26 +320,27 @@ func (r runner) putBelongings(ctx context.Context, in *intake) error {
 		}
 	}
 
-	send := func(text string, _, _ int, args []any) error {
+	send := func(r runner, text string, _, _ int, args []any) error {
 		_, err := r.exec(ctx, text, args...)
 		return err
 	}
-	if err := r.eachStatement(intoUserRoles, userRoleRow, "", links, send); err != nil {
+	if err := r.eachStatement(ctx, intoUserRoles, userRoleRow, "", links, send); err != nil {
 		return err
 	}
-	return r.eachStatement(intoNotifications+` VALUES `, notificationRow, "", notifications, send)
+	return r.eachStatement(ctx, intoNotifications+` VALUES `, notificationRow, "", notifications, send)
 }
 
 // The bounds of a statement with many rows.
 const (
-	maxVariablesSQLite = 999     // a build may have as few
-	maxRowsSize        = 1 << 20 // far below the smallest max_allowed_packet of MySQL's
+	maxVariablesSQLite = 999     // a build may allow no more
+	maxRowsSize        = 1 << 20 // far below what max_allowed_packet of MySQL's usually is
 )
 
 // rowsPerStatement returns how many of rows go into the next statement: one of few
-// lengths, so that a driver that keeps prepared statements keeps few.
+// lengths, so that a driver that keeps prepared statements keeps few. Of users 40 have no
+// more values than SQLite takes.
 func (d dialect) rowsPerStatement(rows [][]any) int {
-	for _, n := range [...]int{500, 50, 5} {
+	for _, n := range [...]int{500, 40, 5} {
 		switch {
 		case n > len(rows),
 			d.Dialect == SQLite && n*len(rows[0]) > maxVariablesSQLite,
@@ -361,17 +365,74 @@ func sizeOf(rows [][]any) (size int) {
 }
 
 // eachStatement calls send for each statement that writes rows, until one fails: those
-// from one number to before another one.
+// from one number to before another one. r runs that statement.
 func (r runner) eachStatement(
-	into, row, tail string, rows [][]any, send func(text string, from, to int, args []any) error,
+	ctx context.Context, into, row, tail string, rows [][]any,
+	send func(r runner, text string, from, to int, args []any) error,
 ) error {
 	for from := 0; from < len(rows); {
 		n := r.b.rowsPerStatement(rows[from:])
-		args := slices.Concat(rows[from : from+n]...)
-		if err := send(r.b.text(into+listOf(row, n)+tail), from, from+n, args); err != nil {
+		text := r.b.text(into + listOf(row, n) + tail)
+		run, done, err := r.repeating(ctx, text)
+		if err != nil {
 			return err
 		}
-		from += n
+		for again := true; err == nil && again; from += n {
+			err = send(run, text, from, from+n, slices.Concat(rows[from:from+n]...))
+			again = from+n < len(rows) && r.b.rowsPerStatement(rows[from+n:]) == n
+		}
+		if err := errors.Join(err, done()); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// repeating returns a runner of text alone, and what ends its use. SQLite's statements of
+// many rows are short, and would take as long to parse as to run: there it is prepared.
+// Elsewhere a driver keeps statements itself or not, and it is r.
+func (r runner) repeating(ctx context.Context, text string) (run runner, done func() error, err error) {
+	if r.b.Dialect != SQLite {
+		return r, func() error { return nil }, nil
+	}
+	st, err := r.tx.PrepareContext(ctx, text)
+	if err != nil {
+		return runner{}, nil, err
+	}
+	return runner{b: r.b, q: stmtQuerier{st}, tx: r.tx, bare: true}, st.Close, nil
+}
+
+// stmtQuerier runs one statement, whatever text it is given. database/sql sends one that
+// is prepared once more, in the same transaction, where a driver calls the connection bad
+// that has run it: the rows would be in their own way.
+type stmtQuerier struct{ st *sql.Stmt }
+
+func (q stmtQuerier) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
+	return q.st.ExecContext(ctx, sentOnce(args)...)
+}
+
+func (q stmtQuerier) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
+	return q.st.QueryContext(ctx, sentOnce(args)...)
+}
+
+// sentOnce returns args that can be sent once; see runner.counted.
+func sentOnce(args []any) []any {
+	args = slices.Clone(args)
+	args[0] = onceArg{args[0], new(bool)}
+	return args
+}
+
+// onceArg is a value that can be converted once.
+type onceArg struct {
+	value any
+	sent  *bool
+}
+
+// Value implements [driver.Valuer].
+func (a onceArg) Value() (driver.Value, error) {
+	if *a.sent {
+		return nil, driver.ErrBadConn
+	}
+	*a.sent = true
+	return a.value, nil
 }

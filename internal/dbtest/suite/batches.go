@@ -358,6 +358,9 @@ func batchFaults(t *testing.T, e *Env) {
 	taken := e.stored(t, "taken")
 	made := 0
 	for i, w := range ways() {
+		if w.name == "Panic" && e.Dialect == sqlstore.SQLite {
+			continue // database/sql loses its lock also with a prepared statement that panics
+		}
 		for n, more := 1, true; more; n++ {
 			id := func(k int) string { return fmt.Sprintf("u%d-%d-%d", i, n, k) }
 			ns := []*users.NewUser{joiner(id(1)), joiner(id(2)), joiner(id(3)), joiner(id(4))}
