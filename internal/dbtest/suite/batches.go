@@ -261,8 +261,9 @@ func withRoles(n *users.NewUser, ids ...string) *users.NewUser {
 	return n
 }
 
-// fewTexts: a driver that keeps prepared statements, each as large as it is, keeps few,
-// and none that a build of SQLite refuses.
+// fewTexts: a driver that keeps prepared statements, each as large as it is, keeps few. No
+// statement has more variables than a build of SQLite may take, or comes near the longest
+// that MySQL takes.
 func fewTexts(t *testing.T, e *Env) {
 	e.withRole(t)
 	texts := map[string]map[string]bool{}
@@ -278,14 +279,26 @@ func fewTexts(t *testing.T, e *Env) {
 		if e.Dialect == sqlstore.SQLite && len(c.Args) > 999 {
 			t.Errorf("got a statement with %d variables, want 999 at most: %.60s", len(c.Args), c.Query)
 		}
+		length := 0
+		for _, a := range c.Args {
+			s, _ := a.Value.(string)
+			length += len(s)
+		}
+		if length > 1<<20 {
+			t.Errorf("got a statement with %d bytes, want a mebibyte at most: %.60s", length, c.Query)
+		}
 		return nil
 	}})
 	made := 0
-	for _, size := range []int{1, 2, 3, 4, 7, 49, 51, 99, 123, 600} {
+	for _, size := range []int{1, 2, 3, 4, 7, 39, 42, 99, 123, 600} {
 		var ns []*users.NewUser
-		for range size {
+		for k := range size {
 			made++
-			ns = append(ns, joiner(fmt.Sprint("user", made)))
+			n := joiner(fmt.Sprint("user", made))
+			if size == 42 || k%100 == 0 {
+				n.DashboardSettings = []byte(`"` + strings.Repeat("x", users.MaxDashboardSettings-2) + `"`)
+			}
+			ns = append(ns, n)
 		}
 		outcomes, err := e.Store.CreateUsers(t.Context(), ns)
 		if failed := errors.Join(outcomes...); err != nil || failed != nil {
