@@ -23,6 +23,7 @@ func Batches(t *testing.T, g *Target) {
 	t.Run("CrossedKeys", func(t *testing.T) { raceOfCrossedKeys(t, g.Fresh(t)) })
 	t.Run("ManyConnections", func(t *testing.T) { batchesOfAllConnections(t, g.Fresh(t)) })
 	t.Run("SomebodyComesBetween", func(t *testing.T) { comesBetween(t, g) })
+	t.Run("BeginsToWrite", func(t *testing.T) { beginsToWrite(t, g.Fresh(t)) })
 	t.Run("FewTexts", func(t *testing.T) { fewTexts(t, g.Fresh(t)) })
 	t.Run("Aborted", func(t *testing.T) { abortedBatch(t, g) })
 	t.Run("Faults", func(t *testing.T) { batchFaults(t, g.Fresh(t)) })
@@ -259,6 +260,27 @@ func comesBetween(t *testing.T, g *Target) {
 			}
 			e.wantWinners(t, created, int64(created))
 		})
+	}
+}
+
+// beginsToWrite: a transaction of SQLite's that begins with reading is refused to write
+// where another process has written meanwhile, and waiting does not help it.
+func beginsToWrite(t *testing.T, e *Env) {
+	if e.Dialect != sqlstore.SQLite {
+		t.Skip("elsewhere there are many writers")
+	}
+	e.withRole(t)
+	first := ""
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if first == "" && c.Op != flaky.Begin {
+			first = c.Query
+		}
+		return nil
+	}})
+	_, err := e.Store.CreateUsers(t.Context(), []*users.NewUser{joiner("ada"), joiner("bob")})
+	e.Switch.Set(nil)
+	if err != nil || first == "" || strings.HasPrefix(first, "SELECT") {
+		t.Errorf("got %v and %q first, want a statement that writes", err, first)
 	}
 }
 
