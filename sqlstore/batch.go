@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -401,13 +402,37 @@ func (r runner) repeating(ctx context.Context, text string) (run runner, done fu
 	return runner{b: r.b, q: stmtQuerier{st}, tx: r.tx, bare: true}, st.Close, nil
 }
 
-// stmtQuerier runs one statement, whatever text it is given.
+// stmtQuerier runs one statement, whatever text it is given. database/sql sends one that
+// is prepared once more, in the same transaction, where a driver calls the connection bad
+// that has run it: the rows would be in their own way.
 type stmtQuerier struct{ st *sql.Stmt }
 
 func (q stmtQuerier) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
-	return q.st.ExecContext(ctx, args...)
+	return q.st.ExecContext(ctx, sentOnce(args)...)
 }
 
 func (q stmtQuerier) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
-	return q.st.QueryContext(ctx, args...)
+	return q.st.QueryContext(ctx, sentOnce(args)...)
+}
+
+// sentOnce returns args that can be sent once; see runner.counted.
+func sentOnce(args []any) []any {
+	args = slices.Clone(args)
+	args[0] = onceArg{args[0], new(bool)}
+	return args
+}
+
+// onceArg is a value that can be converted once.
+type onceArg struct {
+	value any
+	sent  *bool
+}
+
+// Value implements [driver.Valuer].
+func (a onceArg) Value() (driver.Value, error) {
+	if *a.sent {
+		return nil, driver.ErrBadConn
+	}
+	*a.sent = true
+	return a.value, nil
 }

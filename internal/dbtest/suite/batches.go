@@ -23,6 +23,7 @@ func Batches(t *testing.T, g *Target) {
 	t.Run("CrossedKeys", func(t *testing.T) { raceOfCrossedKeys(t, g.Fresh(t)) })
 	t.Run("ManyConnections", func(t *testing.T) { batchesOfAllConnections(t, g.Fresh(t)) })
 	t.Run("SomebodyComesBetween", func(t *testing.T) { comesBetween(t, g) })
+	t.Run("BeginsToWrite", func(t *testing.T) { beginsToWrite(t, g.Fresh(t)) })
 	t.Run("FewTexts", func(t *testing.T) { fewTexts(t, g.Fresh(t)) })
 	t.Run("Aborted", func(t *testing.T) { abortedBatch(t, g) })
 	t.Run("Faults", func(t *testing.T) { batchFaults(t, g.Fresh(t)) })
@@ -57,10 +58,12 @@ func (e *Env) wantWinners(t *testing.T, keys int, won int64) {
 }
 
 // countDeadlocks counts those that the database sorted out, until the hooks are replaced.
+// SQLite's are transactions that have read, and can't write because another one has.
 func (e *Env) countDeadlocks() (deadlocks *atomic.Int64) {
 	deadlocks = new(atomic.Int64)
 	e.Switch.Set(&flaky.Hooks{Failed: func(_ flaky.Call, err error) {
-		if strings.Contains(strings.ToLower(err.Error()), "deadlock") {
+		text := strings.ToLower(err.Error())
+		if strings.Contains(text, "deadlock") || e.Dialect == sqlstore.SQLite && strings.Contains(text, "locked") {
 			deadlocks.Add(1)
 		}
 	}})
@@ -83,8 +86,9 @@ func tally(t *testing.T, won *atomic.Int64, outcomes []error, err error) {
 }
 
 // raceOfBatches lets two processes create the same 60 users, each in an order of its own,
-// beside 20 who come alone. On PostgreSQL, and on SQLite anyway, they queue: a deadlock
-// would take a second. MySQL's rows that are refused leave locks that two can wait behind.
+// beside 20 who come alone. On PostgreSQL and SQLite they queue: there a deadlock takes a
+// second, or all of the tries. MySQL's rows that are refused leave locks that two can wait
+// behind.
 func raceOfBatches(t *testing.T, e *Env) {
 	const keys = 60
 	e.withRole(t)
@@ -169,34 +173,40 @@ func raceOfCrossedKeys(t *testing.T, e *Env) {
 	}
 }
 
-// batchesOfAllConnections keeps every connection in a batch of the same users, of a store
-// that prepares its statements: none waits for a connection or a statement that another
-// one has, which waits for it.
+// batchesOfAllConnections creates the same users in batches and one by one, on every
+// connection, by a store that has prepared nothing yet: none waits for a statement that
+// another one has, which waits for it.
 func batchesOfAllConnections(t *testing.T, e *Env) {
-	const keys = 12
+	const keys, rounds = 30, 3
 	e.withRole(t)
-	s := e.preparing(t)
-	defer s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var won atomic.Int64
-	var wg sync.WaitGroup
-	for b := range 30 {
-		ns := make([]*users.NewUser, keys)
-		for k := range ns {
-			ns[k] = named(fmt.Sprintf("batch%d/%d", b, k), fmt.Sprint("name", k), fmt.Sprint("name", k, "@example.com"))
-		}
-		wg.Go(func() {
-			if b%2 == 0 {
-				tally(t, &won, []error{s.CreateUser(ctx, ns[b%keys])}, nil)
-				return
+	for round := range rounds {
+		s := e.preparing(t)
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for b := range 20 {
+			ns := make([]*users.NewUser, keys)
+			for k := range ns {
+				key := fmt.Sprintf("%d/%d", round, k)
+				ns[k] = named(fmt.Sprintf("%d/%d/%d", round, b, k), key, key+"@example.com")
 			}
-			outcomes, err := s.CreateUsers(ctx, ns)
-			tally(t, &won, outcomes, err)
-		})
+			wg.Go(func() {
+				<-start
+				if b >= 4 {
+					tally(t, &won, []error{s.CreateUser(ctx, ns[b])}, nil)
+					return
+				}
+				outcomes, err := s.CreateUsers(ctx, ns)
+				tally(t, &won, outcomes, err)
+			})
+		}
+		close(start)
+		wg.Wait()
+		must(t, s.Close())
 	}
-	wg.Wait()
-	e.wantWinners(t, keys, won.Load())
+	e.wantWinners(t, rounds*keys, won.Load())
 }
 
 // comesBetween creates a user when a batch has looked, if it does, and before it writes.
@@ -253,6 +263,27 @@ func comesBetween(t *testing.T, g *Target) {
 	}
 }
 
+// beginsToWrite: a transaction of SQLite's that begins with reading is refused to write
+// where another process has written meanwhile, and waiting does not help it.
+func beginsToWrite(t *testing.T, e *Env) {
+	if e.Dialect != sqlstore.SQLite {
+		t.Skip("elsewhere there are many writers")
+	}
+	e.withRole(t)
+	first := ""
+	e.Switch.Set(&flaky.Hooks{Before: func(c flaky.Call) error {
+		if first == "" && c.Op != flaky.Begin {
+			first = c.Query
+		}
+		return nil
+	}})
+	_, err := e.Store.CreateUsers(t.Context(), []*users.NewUser{joiner("ada"), joiner("bob")})
+	e.Switch.Set(nil)
+	if err != nil || first == "" || strings.HasPrefix(first, "SELECT") {
+		t.Errorf("got %v and %q first, want a statement that writes", err, first)
+	}
+}
+
 func withRoles(n *users.NewUser, ids ...string) *users.NewUser {
 	n.Roles = nil
 	for _, id := range ids {
@@ -261,8 +292,9 @@ func withRoles(n *users.NewUser, ids ...string) *users.NewUser {
 	return n
 }
 
-// fewTexts: a driver that keeps prepared statements, each as large as it is, keeps few,
-// and none that a build of SQLite refuses.
+// fewTexts: a driver that keeps prepared statements, each as large as it is, keeps few. No
+// statement has more variables than a build of SQLite may take, or comes near the longest
+// that MySQL takes.
 func fewTexts(t *testing.T, e *Env) {
 	e.withRole(t)
 	texts := map[string]map[string]bool{}
@@ -278,14 +310,26 @@ func fewTexts(t *testing.T, e *Env) {
 		if e.Dialect == sqlstore.SQLite && len(c.Args) > 999 {
 			t.Errorf("got a statement with %d variables, want 999 at most: %.60s", len(c.Args), c.Query)
 		}
+		length := 0
+		for _, a := range c.Args {
+			s, _ := a.Value.(string)
+			length += len(s)
+		}
+		if length > 1<<20 {
+			t.Errorf("got a statement with %d bytes, want a mebibyte at most: %.60s", length, c.Query)
+		}
 		return nil
 	}})
 	made := 0
-	for _, size := range []int{1, 2, 3, 4, 7, 49, 51, 99, 123, 600} {
+	for _, size := range []int{1, 2, 3, 4, 7, 39, 42, 99, 123, 600} {
 		var ns []*users.NewUser
-		for range size {
+		for k := range size {
 			made++
-			ns = append(ns, joiner(fmt.Sprint("user", made)))
+			n := joiner(fmt.Sprint("user", made))
+			if size == 42 || k%100 == 0 {
+				n.DashboardSettings = []byte(`"` + strings.Repeat("x", users.MaxDashboardSettings-2) + `"`)
+			}
+			ns = append(ns, n)
 		}
 		outcomes, err := e.Store.CreateUsers(t.Context(), ns)
 		if failed := errors.Join(outcomes...); err != nil || failed != nil {
