@@ -479,7 +479,7 @@ func TestAReportCanBeMendedAndImported(t *testing.T) {
 func TestAReportHasTheTextOfALineThatIsNoObject(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "report")
-	importing(t, exitRefused, into(newDSN(t), "-report", path, newFile(t, "{\"userName\": no\n[1]\n"))...)
+	importing(t, exitRefused, into(newDSN(t), "-report", path, newFile(t, " \t\r\n{\"userName\": no\n"+byteOrderMark+"\n\n[1]\n"))...)
 	wantLines(t, path, `{"row":1,"outcome":"refused","errors":[{"pointer":"/userName","code":"invalid_json"`, `{"row":2,"outcome":"refused","errors":[{"pointer":"","code":"invalid_json"`)
 	text, err := os.ReadFile(path)
 	if err != nil || !strings.Contains(string(text), `"text":"{\"userName\": no"}`) || !strings.Contains(string(text), `"text":"[1]"}`) {
