@@ -29,8 +29,22 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(runAll(m))
 }
+
+// runAll also removes what exporter made.
+func runAll(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "users-export-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	exporterDir = dir
+	return m.Run()
+}
+
+var exporterDir string
 
 const app = "shop"
 
@@ -125,11 +139,7 @@ const goodPassword = "violet harbour 47 crumpets"
 
 // exporter is the other command.
 var exporter = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "users-export-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "export")
+	path := filepath.Join(exporterDir, "export")
 	out, err := exec.Command("go", "build", "-o", path, "../export").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
