@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -476,7 +477,7 @@ func (s system) enter(d *json.Decoder, b *bounded, listed bool) error {
 		}
 		if name == s.list {
 			if bracket, err := d.Token(); err != nil || bracket != json.Delim('[') {
-				return cmpError(err, fmt.Errorf("the member %q is no list", s.list))
+				return cmp.Or(err, fmt.Errorf("the member %q is no list", s.list))
 			}
 			return nil
 		}
@@ -488,13 +489,6 @@ func (s system) enter(d *json.Decoder, b *bounded, listed bool) error {
 		return err
 	}
 	return fmt.Errorf("the file has no member %q", s.list)
-}
-
-func cmpError(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // skip passes over one value, token by token.

@@ -211,7 +211,7 @@ func TestTheHashParametersOfFirebaseMayBeJSON(t *testing.T) {
 func TestWhatIsNoUserInAListHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	dsn := newDSN(t)
-	_, stderr := importing(t, exitRefused, into(dsn, "-format", "auth0", newFile(t, `[1,null,[{}],{"email":"j`+"\xfc"+`rgen@example.com"},{"email":{"a":1}},{"email":"jane@example.com"}]`))...)
+	_, stderr := importing(t, exitRefused, into(dsn, "-format", "auth0", newFile(t, `[1,null,[{}],{"email":"jurgen@example.com","name":"J`+"\xfc"+`rgen"},{"email":{"a":1}},{"email":"jane@example.com"}]`))...)
 	for i := range 5 {
 		if !strings.Contains(stderr, fmt.Sprintf("row %d: refused: ", i+1)) {
 			t.Errorf("got %q, want row %d refused", stderr, i+1)
