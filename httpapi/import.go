@@ -308,12 +308,9 @@ func (s *importStream) breakOff(err error) error {
 	if s.counts.Rows == 0 {
 		return err
 	}
-	if s.held != nil {
-		s.x.drain()
-	}
 	s.write(importEnd{s.x.problem(err)})
-	s.finish()
 	s.x.drain()
+	s.finish()
 	return nil
 }
 

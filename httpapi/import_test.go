@@ -255,7 +255,7 @@ func exchanged(t *testing.T, address, in string) []told {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := errors.Join(c.SetDeadline(time.Now().Add(time.Minute)), c.(*net.TCPConn).SetWriteBuffer(32<<10)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, in); err != nil {
@@ -735,6 +735,17 @@ func TestImportThatFailsSaysWhatIsKnown(t *testing.T) {
 	}
 }
 
+// smallBuffers accepts connections that hold little of what was not read.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		err = c.(*net.TCPConn).SetReadBuffer(32 << 10)
+	}
+	return c, err
+}
+
 // Nor is that line lost on a client that still writes (RFC 9112 section 9.6).
 func TestImportThatFailsIsHeardByAClientThatWritesBeforeItReads(t *testing.T) {
 	t.Parallel()
@@ -743,7 +754,9 @@ func TestImportThatFailsIsHeardByAClientThatWritesBeforeItReads(t *testing.T) {
 		in.WriteString(importLine(i))
 	}
 	for range 5 {
-		server := httptest.NewServer(newAPI(t, afterwards(600, users.ErrUnavailable)))
+		server := httptest.NewUnstartedServer(newAPI(t, afterwards(600, users.ErrUnavailable)))
+		server.Listener = smallBuffers{server.Listener}
+		server.Start()
 		t.Cleanup(server.Close)
 		got := exchanged(t, server.Listener.Addr().String(), "POST "+importPath+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+adminToken+
 			"\r\nContent-Type: "+lines+"\r\nConnection: close\r\nContent-Length: "+fmt.Sprint(in.Len())+"\r\n\r\n"+in.String())
