@@ -178,6 +178,7 @@ func TestContractGrowsByNewInterfaces(t *testing.T) {
 		reflect.TypeFor[users.RoleEditor](),
 		reflect.TypeFor[users.ApplicationEditor](),
 		reflect.TypeFor[users.LoginStore](),
+		reflect.TypeFor[users.BatchStore](),
 	} {
 		addContract(got, root)
 	}

@@ -88,6 +88,12 @@
 // application only Application and UpdateApplication work. The host's sessions are not among them: end those of a user
 // who was locked out or is not approved any more, as examples/signin does.
 //
+// # Bringing users from another system
+//
+// [Service.Import] creates users from rows of any number, a batch in each transaction, and
+// says of each row what became of it. One that is refused harms no other. Run again it goes
+// on where it was stopped.
+//
 // # Plugging in a store
 //
 // A [Store] keeps what it is given, all or nothing, and reports conflicts; it

@@ -312,3 +312,43 @@ func ExampleService_Overloaded() {
 	}
 	// Output: come in
 }
+
+func ExampleService_Import() {
+	ctx := context.Background()
+	svc, err := users.New(memstore.New(), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := svc.CreateApplication(ctx, users.Application{APIKey: "demo"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// What the old system had: a hash for each user.
+	old := [][3]string{
+		{"ann", "ann@example.com", "$2b$04$VvlCUKbTMjaxaYJ.k5juoecpG/7IzcH1AkmqKi.lIZMVIOLClWAk."},
+		{"bob", "bob@example.com", "5f4dcc3b5aa765d61d8327deb882cf99"},
+		{"cid", "ANN@example.com", "$1$ec6XvcoW$ghEtNK2U1MC5l.Dwgi3020"},
+	}
+	rows := func(yield func(users.ImportUser, error) bool) {
+		for _, o := range old {
+			row := users.ImportUser{EmailVerified: true}
+			row.UserName, row.Email, row.PasswordHash = o[0], o[1], password.NewHash(o[2])
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+	for r, err := range svc.Import(ctx, "demo", rows, nil) {
+		if err != nil {
+			fmt.Println("broken off:", err) // run it again: what was written is "exists" then
+			return
+		}
+		fmt.Println(r.Row, r.Outcome, r.Err)
+	}
+	// Output:
+	// 1 created <nil>
+	// 2 refused users: invalid: /passwordHash: must be a hash of a known form
+	// 3 duplicate users: conflict: already taken: email
+}

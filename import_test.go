@@ -143,6 +143,7 @@ func TestImportSaysWhatBecameOfEachRow(t *testing.T) {
 				{func(r *users.ImportUser) error { r.UserName = "user1"; return nil }, "duplicate userName"},
 				{func(r *users.ImportUser) error { r.UserName, r.Email = "user1", "user2@example.com"; return nil }, "duplicate userName, email"},
 				{func(r *users.ImportUser) error { r.IdempotencyKey = "k"; return nil }, "refused  excluded"},
+				{func(r *users.ImportUser) error { r.ID = uuid(1); return nil }, "duplicate id"},
 				{func(r *users.ImportUser) error { return errors.New("line is no JSON") }, "refused line is no JSON"},
 				{func(r *users.ImportUser) error { r.UserName, r.Email = "taken", "taken@example.com"; return nil }, "exists"},
 				{func(r *users.ImportUser) error {
@@ -157,6 +158,9 @@ func TestImportSaysWhatBecameOfEachRow(t *testing.T) {
 				}
 				if i%3 == 0 {
 					row.Roles = roleRefs("editor")
+				}
+				if i == 0 {
+					row.ID = uuid(1)
 				}
 				return nil
 			})
@@ -275,7 +279,13 @@ func TestImportReadsABatchAhead(t *testing.T) {
 		}
 	}
 	settings := json.RawMessage(`{"a":"` + strings.Repeat("x", 60<<10) + `"}`)
-	most := 0
+	most, batches := 0, 0
+	svc = svc.WithStore(storefake.Around(boxOf(t, svc), func(_ context.Context, m storefake.Method, _ any, do func() error) error {
+		if m == storefake.CreateUsers {
+			batches++
+		}
+		return do()
+	}))
 	heavy := rowsOf(200, func(i int, row *users.ImportUser) error {
 		row.UserName, row.Email = "h"+row.UserName, "h"+row.Email
 		row.DashboardSettings, read = settings, i+1
@@ -289,8 +299,8 @@ func TestImportReadsABatchAhead(t *testing.T) {
 		most = max(most, read-seen)
 		seen++
 	}
-	if most > 70 {
-		t.Errorf("%d rows of 60 KiB were held, want no more than 4 MiB", most)
+	if most > 70 || batches != 3 {
+		t.Errorf("%d rows of 60 KiB were held, in %d batches, want no more than 4 MiB, in 3", most, batches)
 	}
 }
 
@@ -410,14 +420,25 @@ func TestImportRunsTheHooks(t *testing.T) {
 		break
 	}
 	equal(t, "after, stopped at the first", after.Load(), 5)
-	down := users.Options{Legacy: &oldSystem{}, BeforeCreate: func(context.Context, users.Application, *users.CreateUserParams) error {
-		return users.ErrUnavailable
+	svc := newService(t, o)
+	imported(t, t.Context(), svc, rowsOf(6, nil), &users.ImportOptions{DryRun: true})
+	imported(t, t.Context(), svc.InTx(boxOf(t, svc)), rowsOf(6, nil), nil)
+	equal(t, "after a dry run, and in the host's transaction", after.Load(), 5)
+
+	down := users.Options{Legacy: &oldSystem{}, BeforeCreate: func(_ context.Context, _ users.Application, p *users.CreateUserParams) error {
+		if p.UserName == "user2" {
+			return users.ErrUnavailable
+		}
+		return nil
 	}}
-	for _, err := range newService(t, down).Import(t.Context(), apiKey, rowsOf(6, nil), nil) {
-		if !errors.Is(err, users.ErrUnavailable) {
+	var results []string
+	for r, err := range newService(t, down).Import(t.Context(), apiKey, rowsOf(6, nil), nil) {
+		if err != nil && !errors.Is(err, users.ErrUnavailable) {
 			t.Errorf("a hook that is down: got %v", err)
 		}
+		results = append(results, string(r.Outcome))
 	}
+	equal(t, "up to a hook that is down", results, []string{"created", "created", ""})
 }
 
 // clearRows are rows with passwords.
@@ -521,9 +542,10 @@ func TestImportEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, users.Options{Legacy: &oldSystem{}})
 	ctx, cancel := context.WithCancel(t.Context())
+	read := 0
 	endless := func(yield func(users.ImportUser, error) bool) {
-		for i := 0; yield(importRow(fmt.Sprint("user", i)), nil); i++ {
-			if i == 25 {
+		for ; yield(importRow(fmt.Sprint("user", read)), nil); read++ {
+			if read == 25 {
 				cancel()
 			}
 		}
@@ -534,8 +556,8 @@ func TestImportEndsWithItsContext(t *testing.T) {
 			created++
 		}
 	}
-	if !errors.Is(ended, context.Canceled) || created != 20 {
-		t.Errorf("got %d results and %v, want the two whole batches and the end of ctx", created, ended)
+	if !errors.Is(ended, context.Canceled) || created != 20 || read > 26 {
+		t.Errorf("got %d results of %d rows and %v, want the two whole batches and the end of ctx", created, read, ended)
 	}
 }
 
@@ -567,4 +589,60 @@ func TestRacingImports(t *testing.T) {
 			equal(t, "created", total["created"], 300)
 		})
 	}
+}
+
+// The roles of a batch are looked up once, and one that goes meanwhile is a fault of the rows
+// that have it.
+func TestImportLooksForRolesOnceABatch(t *testing.T) {
+	t.Parallel()
+	for name, svc := range importServices(t, users.Options{}) {
+		addRole(t, svc, "editor")
+		going := addRole(t, svc, "going")
+		looked := 0
+		racing := svc.WithStore(storefake.Around(boxOf(t, svc), func(ctx context.Context, m storefake.Method, _ any, do func() error) error {
+			switch m {
+			case storefake.FindRoles:
+				looked++
+			case storefake.CreateUser, storefake.CreateUsers:
+				if err := svc.DeleteRole(ctx, apiKey, going.ID); err != nil && !errors.Is(err, users.ErrNotFound) {
+					t.Error(err)
+				}
+			}
+			return do()
+		}))
+		rows := rowsOf(30, func(i int, row *users.ImportUser) error {
+			row.Roles = roleRefs([]string{"editor", "going"}[i%2])
+			return nil
+		})
+		var outcomes []string
+		for r, err := range racing.Import(t.Context(), apiKey, rows, &users.ImportOptions{Batch: 30}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Outcome == users.ImportRefused && !errors.Is(r.Err, users.ErrNotFound) {
+				t.Errorf("%s: got %v, want ErrNotFound", name, r.Err)
+			}
+			outcomes = append(outcomes, string(r.Outcome))
+		}
+		equal(t, name, tally(outcomes), map[string]int{"created": 15, "refused": 15})
+		equal(t, name+": looked for roles", looked, 2)
+	}
+}
+
+// What no hash can be made of is refused, whatever the policy is told.
+func TestImportOfPasswordsThatCantBeHashed(t *testing.T) {
+	t.Parallel()
+	bcrypt, err := password.Bcrypt(password.MinBcryptCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc := newService(t, users.Options{Hasher: bcrypt})
+	passwords := []string{"short", strings.Repeat("a", 72), strings.Repeat("a", 73), "\xff", strings.Repeat("a", 100_000)}
+	rows := rowsOf(len(passwords), func(i int, row *users.ImportUser) error {
+		row.PasswordHash, row.Password = password.Hash{}, password.New(passwords[i])
+		return nil
+	})
+	equal(t, "outcomes", imported(t, t.Context(), svc, rows, &users.ImportOptions{SkipPolicy: true}), []string{
+		"created", "created", "refused /password too_long", "refused /password not_text", "refused /password too_long",
+	})
 }

@@ -39,8 +39,8 @@ import (
 //
 // What not every Store can do is a small interface of its own, which a Store may
 // implement as well: [OutboxStore], [TokenStore], [UserLister], [UserEditor],
-// [RoleEditor], [ApplicationEditor], [LoginStore]. Without it the methods of
-// [Service] that need it return [ErrUnsupported]. A Store that wraps another,
+// [RoleEditor], [ApplicationEditor], [LoginStore], [BatchStore]. Without it the
+// methods of [Service] that need it return [ErrUnsupported]. A Store that wraps another,
 // for logging or metrics, has a method
 //
 //	Unwrap() users.Store

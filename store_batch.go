@@ -10,9 +10,9 @@ type BatchStore interface {
 	// CreateUsers creates those of ns that can be created, in one transaction, and returns
 	// what became of each, in the order of ns: nil if it is stored as CreateUser stores it;
 	// a *ConflictError that names every member in conflict if a user that was there, or an
-	// earlier one of ns, has a key of it; ErrNotFound if a role of it does not exist. One
-	// that can't be created leaves nothing and harms no other. A conflict with the row of
-	// an earlier attempt of the Store's own (same ID) is success.
+	// earlier one of ns that is stored, has a key of it; ErrNotFound if a role of it does
+	// not exist. One that can't be created leaves nothing and harms no other. A conflict
+	// with the row of an earlier attempt of the Store's own (same ID) is success.
 	//
 	// An error beside them is of all: nothing was stored if the Store knows that the
 	// transaction was rolled back, as with CreateUser. An application that does not exist

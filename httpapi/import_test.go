@@ -19,6 +19,7 @@ import (
 
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
+	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/password"
 )
 
@@ -688,12 +689,18 @@ func TestImportThatCannotAnswerInTimeEndsBeforeItForgets(t *testing.T) {
 // afterwards makes the store fail from its n-th user on.
 func afterwards(n int, err error) func(*setup) {
 	made := 0
-	return creating(func(_ context.Context, _ *users.NewUser, do func() error) error {
-		if made++; made > n {
-			return err
+	return func(s *setup) {
+		s.store = func(store users.Store) users.Store {
+			return storefake.Around(store, func(_ context.Context, m storefake.Method, arg any, do func() error) error {
+				if batch, ok := arg.([]*users.NewUser); ok && m == storefake.CreateUsers {
+					if made += len(batch); made > n {
+						return err
+					}
+				}
+				return do()
+			})
 		}
-		return do()
-	})
+	}
 }
 
 // An error that ends an import is its last line, without counts; where nothing was told yet

@@ -21,8 +21,8 @@ func (s *Store) BeginLogin(ctx context.Context, a users.LoginAttempt) (failures 
 		return 0, nil
 	}
 	u.Login.Failures++
-	if lock := a.Lock(u.Login.Failures); lock > 0 {
-		u.Login.LockedUntil = micros(now.Add(lock))
+	if u.Login.Failures >= a.Free {
+		u.Login.LockedUntil = micros(now.Add(a.Lock(u.Login.Failures)))
 	}
 	return u.Login.Failures, nil
 }

@@ -1,9 +1,9 @@
 // Package memstore keeps everything in the memory of one process: for unit
 // tests, demos and first steps. It is a [users.Store] with every capability: a
 // [users.OutboxStore], [users.TokenStore], [users.UserLister], [users.UserEditor],
-// [users.RoleEditor], [users.ApplicationEditor] and [users.LoginStore]. It passes
-// package storetest as the SQL stores do, and it forgets everything when the process
-// ends.
+// [users.RoleEditor], [users.ApplicationEditor], [users.LoginStore] and
+// [users.BatchStore]. It passes package storetest as the SQL stores do, and it forgets
+// everything when the process ends.
 //
 //	svc, err := users.New(memstore.New(), nil)
 //
@@ -56,6 +56,7 @@ var (
 	_ users.RoleEditor        = (*Store)(nil)
 	_ users.ApplicationEditor = (*Store)(nil)
 	_ users.LoginStore        = (*Store)(nil)
+	_ users.BatchStore        = (*Store)(nil)
 )
 
 // New returns an empty store whose clock is [time.Now].

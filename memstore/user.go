@@ -59,20 +59,31 @@ func (t *tenant) check(n *users.NewUser, now time.Time) error {
 		}
 	}
 
-	var existing []users.UserRecord
-	for _, u := range []*user{t.users[n.ID], t.names[n.NameKey], t.emails[n.EmailKey]} {
-		if u != nil {
-			existing = append(existing, u.UserRecord)
-		}
-	}
-	if err := users.CheckConflict(&n.UserRecord, existing); err != nil {
+	if err := users.CheckConflict(&n.UserRecord, t.holders(&n.UserRecord)); err != nil {
 		return err
 	}
+	if err := t.checkRoles(n); err != nil {
+		return err
+	}
+	return t.checkRows(n.Notifications)
+}
 
+// holders returns the users that have a key of u.
+func (t *tenant) holders(u *users.UserRecord) (found []users.UserRecord) {
+	for _, other := range []*user{t.users[u.ID], t.names[u.NameKey], t.emails[u.EmailKey]} {
+		if other != nil {
+			found = append(found, other.UserRecord)
+		}
+	}
+	return found
+}
+
+// checkRoles judges whether the roles of n exist.
+func (t *tenant) checkRoles(n *users.NewUser) error {
 	if _, ok := t.rolesOf(n.Roles); !ok {
 		return fmt.Errorf("memstore: role: %w", users.ErrNotFound)
 	}
-	return t.checkRows(n.Notifications)
+	return nil
 }
 
 // prepare copies n and returns the function that writes the copy. What OnCreate does

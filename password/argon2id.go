@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -31,6 +32,7 @@ const (
 	maxWorkKiB        = 8 << 20 // memory times passes
 	maxForeignWorkKiB = 1 << 20 // of a hash from elsewhere
 	maxForeignLanes   = 64      // of such a hash: each is a goroutine
+	laneMemory        = 16 << 10
 	minSaltBytes      = 8
 	minKeyBytes       = 16
 	maxPartBytes      = 64
@@ -79,13 +81,14 @@ func (a Argon2id) Hash(pw []byte) (Hash, error) {
 }
 
 // Check implements [Verifier]. A hash from elsewhere may take as much as one of a itself,
-// or memory times passes of 1 GiB, whichever is more.
+// or memory times passes of 1 GiB, whichever is more, and have as many lanes, or 64.
 func (a Argon2id) Check(h Hash) error {
 	s, err := parseArgon2id(h.Reveal())
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknownHash, err)
 	}
-	if s.work() > max(a.withDefaults().work(), maxForeignWorkKiB) {
+	a = a.withDefaults()
+	if s.work() > max(a.work(), maxForeignWorkKiB) || s.Threads > max(a.Threads, maxForeignLanes) {
 		return ErrTooCostly
 	}
 	return nil
@@ -107,16 +110,16 @@ func (a Argon2id) Verify(h Hash, pw []byte) (Match, error) {
 	return Match{OK: true, Outdated: !same}, nil
 }
 
-// Memory implements [Hasher].
+// Memory implements [Hasher]. It counts 16 KiB for each lane but the first.
 func (a Argon2id) Memory(h Hash) int64 {
 	if h.IsZero() {
-		return int64(a.withDefaults().MemoryKiB) << 10
+		return a.withDefaults().memory()
 	}
 	s, err := parseArgon2id(h.Reveal())
 	if err != nil {
 		return 0
 	}
-	return int64(s.MemoryKiB) << 10
+	return s.memory()
 }
 
 func (a Argon2id) withDefaults() Argon2id {
@@ -133,6 +136,12 @@ func (a Argon2id) withDefaults() Argon2id {
 		a.Rand = rand.Reader
 	}
 	return a
+}
+
+// memory counts, beside the memory of Argon2 itself, the stack of each further lane's
+// goroutine and what the goroutines leave to the garbage collector.
+func (a Argon2id) memory() int64 {
+	return int64(a.MemoryKiB)<<10 + int64(a.Threads-1)*laneMemory
 }
 
 // work is memory times passes, in KiB.
@@ -223,5 +232,12 @@ func parseArgon2(s string) (foreign, error) {
 	case h.Threads > maxForeignLanes:
 		return foreign{}, costly("too many lanes")
 	}
-	return foreign{memory: int64(h.MemoryKiB) << 10, matches: h.matches}, nil
+	return foreign{memory: h.memory(), matches: h.matches}, nil
+}
+
+// djangoArgon2Prefix stands before the PHC string in Django's hashes of Argon2.
+const djangoArgon2Prefix = "argon2"
+
+func parseDjangoArgon2(s string) (foreign, error) {
+	return parseArgon2(strings.TrimPrefix(s, djangoArgon2Prefix))
 }

@@ -2,12 +2,8 @@ package password
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha512"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -20,8 +16,11 @@ const (
 	MaxBcryptCost = 16
 )
 
-// maxForeignBcryptCost is what a hash from elsewhere may cost.
-const maxForeignBcryptCost = 15
+// What a hash from elsewhere may cost. One of WordPress is verified twice.
+const (
+	maxForeignBcryptCost   = 15
+	maxWordPressBcryptCost = 14
+)
 
 // bcryptMaxBytes is where bcrypt stops reading.
 const bcryptMaxBytes = 72
@@ -130,32 +129,18 @@ func bcryptCost(h string) (cost int, ok bool) {
 // parseForeignBcrypt reads a bcrypt hash from elsewhere. Its password is cut as the C
 // implementations cut it, at the first NUL and after 72 bytes: whoever has a longer one
 // signed in with it there.
-func parseForeignBcrypt(s string) (foreign, error) {
+func parseForeignBcrypt(s string) (foreign, error) { return bcryptUpTo(maxForeignBcryptCost, s) }
+
+func bcryptUpTo(most int, s string) (foreign, error) {
 	switch cost, ok := bcryptCost(s); {
 	case !ok:
 		return foreign{}, unknown("malformed bcrypt hash")
-	case cost > maxForeignBcryptCost:
-		return foreign{}, costly("bcrypt cost above 15")
+	case cost > most:
+		return foreign{}, costly("too high a cost of bcrypt")
 	}
 	return foreign{memory: bcryptMemory, matches: func(pw []byte) bool {
 		pw, _, _ = bytes.Cut(pw, []byte{0})
 		pw = pw[:min(len(pw), bcryptMaxBytes)]
 		return bcrypt.CompareHashAndPassword([]byte(s), pw) == nil
-	}}, nil
-}
-
-const wordPressPrefix = "$wp"
-
-// parseWordPress reads a hash of WordPress 6.8 and later, which is bcrypt of
-// base64(HMAC-SHA384("wp-sha384", password)), the password trimmed as PHP's trim does.
-func parseWordPress(s string) (foreign, error) {
-	f, err := parseForeignBcrypt(strings.TrimPrefix(s, wordPressPrefix))
-	if err != nil {
-		return foreign{}, err
-	}
-	return foreign{memory: f.memory, matches: func(pw []byte) bool {
-		mac := hmac.New(sha512.New384, []byte("wp-sha384"))
-		mac.Write(bytes.Trim(pw, " \t\n\r\x00\v"))
-		return f.matches(base64.StdEncoding.AppendEncode(nil, mac.Sum(nil)))
 	}}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"crypto/subtle"
 	"hash"
+	"slices"
 	"strings"
 )
 
@@ -23,7 +24,8 @@ const (
 	minSHACryptRounds     = 1000
 	defaultSHACryptRounds = 5000
 
-	// maxPHPassLog2 is the binary logarithm of phpass's rounds. WordPress wrote 13.
+	// maxPHPassLog2 is the binary logarithm of phpass's rounds, each of which may be taken
+	// for four forms of a password. WordPress wrote 13.
 	maxPHPassLog2 = 18
 )
 
@@ -66,17 +68,14 @@ func parseCrypt(s string) (foreign, error) {
 // cryptHash is a hash whose key is written in cryptAlphabet.
 type cryptHash struct {
 	salt   string
-	key    []byte
+	key    []byte // of the digest's size
 	order  []byte // nil: as it is
 	digest func(pw []byte, salt string) []byte
 	most   int // bytes of a password
 }
 
-func (c cryptHash) foreign(size int) (foreign, error) {
-	if len(c.key) != size {
-		return foreign{}, unknown("malformed key")
-	}
-	return foreign{memory: lightMemory, matches: c.matches}, nil
+func (c cryptHash) foreign() foreign {
+	return foreign{memory: lightMemory, matches: c.matches}
 }
 
 func (c cryptHash) matches(pw []byte) bool {
@@ -94,18 +93,18 @@ func (c cryptHash) matches(pw []byte) bool {
 	return subtle.ConstantTimeCompare(got, c.key) == 1
 }
 
-// cryptSalt reports whether s can be a salt: 1 to most characters of printable ASCII.
+// cryptSalt reports whether s can be a salt: up to most characters of printable ASCII.
 func cryptSalt(s string, most int) bool {
 	for _, c := range []byte(s) {
 		if c <= ' ' || c > '~' {
 			return false
 		}
 	}
-	return s != "" && len(s) <= most
+	return len(s) <= most
 }
 
-// decodeCrypt returns nil for what is not canonical in cryptAlphabet.
-func decodeCrypt(s string) []byte {
+// decodeCrypt returns nil for what is not size bytes, canonical in cryptAlphabet.
+func decodeCrypt(s string, size int) []byte {
 	out := make([]byte, 0, len(s)*6/8)
 	var bits uint32
 	var have int
@@ -122,7 +121,7 @@ func decodeCrypt(s string) []byte {
 			have -= 8
 		}
 	}
-	if bits != 0 {
+	if bits != 0 || len(out) != size {
 		return nil
 	}
 	return out
@@ -134,7 +133,11 @@ func parseMD5Crypt(s string) (foreign, error) {
 	if f == nil || !cryptSalt(f[1], 8) {
 		return foreign{}, unknown("malformed MD5-crypt hash")
 	}
-	return cryptHash{f[1], decodeCrypt(f[2]), md5CryptOrder, md5Crypt, maxCryptPassword}.foreign(md5.Size)
+	key := decodeCrypt(f[2], md5.Size)
+	if key == nil {
+		return foreign{}, unknown("malformed key")
+	}
+	return cryptHash{f[1], key, md5CryptOrder, md5Crypt, maxCryptPassword}.foreign(), nil
 }
 
 // md5Crypt is the algorithm of FreeBSD's crypt-md5.c.
@@ -214,13 +217,17 @@ func parseSHACrypt(s string) (foreign, error) {
 	if !cryptSalt(f[1], 16) || strings.HasPrefix(f[1], "rounds=") {
 		return foreign{}, unknown("malformed salt")
 	}
+	key := decodeCrypt(f[2], len(order))
+	if key == nil {
+		return foreign{}, unknown("malformed key")
+	}
 	if rounds > maxSHACryptRounds {
 		return foreign{}, costly("more than 800,000 rounds of SHA-crypt")
 	}
 	n := max(int(rounds), minSHACryptRounds)
-	return cryptHash{f[1], decodeCrypt(f[2]), order, func(pw []byte, salt string) []byte {
+	return cryptHash{f[1], key, order, func(pw []byte, salt string) []byte {
 		return shaCrypt(digest(), n, pw, []byte(salt))
-	}, maxCryptPassword}.foreign(len(order))
+	}, maxCryptPassword}.foreign(), nil
 }
 
 // shaCrypt is the algorithm of Ulrich Drepper's "Unix crypt using SHA-256 and SHA-512".
@@ -265,15 +272,23 @@ func parsePHPass(s string) (foreign, error) {
 		return foreign{}, unknown("malformed phpass hash")
 	}
 	log2, salt := strings.IndexByte(cryptAlphabet, s[3]), s[4:12]
-	if log2 < 7 || log2 > 30 || !cryptSalt(salt, 8) {
+	key := decodeCrypt(s[12:], md5.Size)
+	if log2 < 7 || log2 > 30 || !cryptSalt(salt, 8) || key == nil {
 		return foreign{}, unknown("malformed phpass hash")
 	}
 	if log2 > maxPHPassLog2 {
 		return foreign{}, costly("more than 2^18 rounds of phpass")
 	}
-	return cryptHash{salt, decodeCrypt(s[12:]), nil, func(pw []byte, salt string) []byte {
+	c := cryptHash{salt, key, nil, func(pw []byte, salt string) []byte {
 		return phpass(1<<log2, pw, []byte(salt))
-	}, MaxTextBytes}.foreign(md5.Size)
+	}, MaxTextBytes}
+	forms := wordPressForms
+	if s[:3] == "$H$" {
+		forms = phpBBForms
+	}
+	return foreign{memory: lightMemory, matches: func(pw []byte) bool {
+		return slices.ContainsFunc(forms(pw), c.matches)
+	}}, nil
 }
 
 // phpass is the portable algorithm of Openwall's PasswordHash.php.

@@ -1,6 +1,7 @@
 package password_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,6 +153,19 @@ func TestKeycloakReadsAnExport(t *testing.T) {
 	}
 }
 
+// Keycloak 22 and later write pbkdf2 with 1,300,000 iterations and a key of 64 bytes.
+func TestKeycloakTakesWhatItWritesItself(t *testing.T) {
+	t.Parallel()
+	const salt = "LRScGShC7shkdoU5B1UgUQ=="
+	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 64)))
+	for algorithm, iterations := range map[string]int{"pbkdf2": 1_300_000, "pbkdf2-sha256": 600_000, "pbkdf2-sha512": 210_000} {
+		h, err := password.Keycloak(keycloakData(key, salt, algorithm, iterations, nil))
+		if err != nil || legacy.Check(h) != nil {
+			t.Errorf("%s, %d iterations: got %v", algorithm, iterations, err)
+		}
+	}
+}
+
 func TestKeycloakRefusesWhatLegacyDoes(t *testing.T) {
 	t.Parallel()
 	const value, salt = "xKjWvB9+0sSP6wTqI1JoEI7w+iA0x9VDhPgmrOHRG80=", "LRScGShC7shkdoU5B1UgUQ=="
@@ -186,7 +200,7 @@ func TestKeycloakRefusesWhatLegacyDoes(t *testing.T) {
 		{value, salt, "pbkdf2-sha384", 5, nil, password.ErrUnknownHash},
 		{value, salt, "pbkdf2-sha256", 0, nil, password.ErrUnknownHash},
 		{value, salt, "pbkdf2-sha256", -1, nil, password.ErrUnknownHash},
-		{value, salt, "pbkdf2-sha256", 3_000_001, nil, password.ErrTooCostly},
+		{value, salt, "pbkdf2-sha256", 6_000_001, nil, password.ErrTooCostly},
 		{"", salt, "pbkdf2-sha256", 5, nil, password.ErrUnknownHash},
 		{value[:20], salt, "pbkdf2-sha256", 5, nil, password.ErrUnknownHash},
 		{value, "", "pbkdf2-sha256", 5, nil, password.ErrUnknownHash},
@@ -269,6 +283,68 @@ func TestLegacyAsksTheHostsOwnFirst(t *testing.T) {
 	}
 }
 
+// light is own that takes next to no memory.
+type light struct{ own }
+
+func (light) Memory(password.Hash) int64 { return 0 }
+
+// The verifier that decides about a hash says what it takes, and no other.
+func TestLegacyTellsTheMemoryOfWhoeverVerifies(t *testing.T) {
+	t.Parallel()
+	const costly = "$argon2id$v=19$m=1048576,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+	insecure, err := password.InsecureForTests().Hash([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		own   password.Verifier
+		hash  password.Hash
+		want  int64
+		check error
+	}{
+		{"Default, no hash", password.Default(), password.Hash{}, 0, password.ErrUnknownHash},
+		{"Default, a hash of many lanes", password.Default(), password.NewHash(argonVector2), 256<<10 + 16<<10, nil},
+		{"Default, which verifies what it would not import", password.Default(), password.NewHash(costly), 1 << 30, password.ErrTooCostly},
+		{"nobody's own, too costly", own{"a", "x"}, password.NewHash(costly), 0, password.ErrTooCostly},
+		{"own of no memory", light{own{"$1$", "x"}}, password.NewHash("$1$ec6XvcoW$ghEtNK2U1MC5l.Dwgi3020"), 0, nil},
+		{"InsecureForTests", password.InsecureForTests(), insecure, 0, nil},
+	} {
+		v := password.Legacy(c.own)
+		if err := v.Check(c.hash); !errors.Is(err, c.check) {
+			t.Errorf("%s: Check: got %v, want %v", c.name, err, c.check)
+		}
+		if got := v.Memory(c.hash); got != c.want {
+			t.Errorf("%s: Memory: got %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// undecided knows a hash, and then again it does not.
+type undecided struct{ own }
+
+func (undecided) Verify(password.Hash, []byte) (password.Match, error) {
+	return password.Match{}, password.ErrUnknownHash
+}
+
+func TestLegacyLeavesAHashToTheOneThatKnowsIt(t *testing.T) {
+	t.Parallel()
+	v := password.Legacy(undecided{own{"$1$", "x"}})
+	m, err := v.Verify(password.NewHash("$1$ec6XvcoW$ghEtNK2U1MC5l.Dwgi3020"), []byte("test"))
+	if m != (password.Match{}) || !errors.Is(err, password.ErrUnknownHash) {
+		t.Errorf("got %+v, %v, want ErrUnknownHash", m, err)
+	}
+}
+
+// Own verifiers see what the others do not look at.
+func TestLegacyHandsItsOwnPasswordsOfAnyLength(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 2*password.MaxTextBytes)
+	if m, err := password.Legacy(own{"a", long}).Verify(password.NewHash("a"), []byte(long)); !m.OK || err != nil {
+		t.Errorf("got %+v, %v, want a match", m, err)
+	}
+}
+
 // Whoever imports asks Check; what a Hasher would make itself is not too costly for it.
 func TestHashersCheckWhatAHashWouldCost(t *testing.T) {
 	t.Parallel()
@@ -283,7 +359,9 @@ func TestHashersCheckWhatAHashWouldCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lanes := func(n int) string { return fmt.Sprintf("$argon2id$v=19$m=4096,t=1,p=%d%s", n, rest) }
 	large := password.Argon2id{MemoryKiB: 1 << 20, Time: 3}
+	wide := password.Argon2id{Threads: 80}
 	for _, c := range []struct {
 		name   string
 		hasher password.Hasher
@@ -293,6 +371,10 @@ func TestHashersCheckWhatAHashWouldCost(t *testing.T) {
 		{"Default", password.Default(), argon2(19456, 2), nil},
 		{"Default", password.Default(), argon2(1<<20, 1), nil},
 		{"Default", password.Default(), argon2(1<<10, 1<<10), nil},
+		{"Default", password.Default(), lanes(64), nil},
+		{"Default", password.Default(), lanes(65), password.ErrTooCostly},
+		{"Argon2id of 80 lanes", wide, lanes(80), nil},
+		{"Argon2id of 80 lanes", wide, lanes(81), password.ErrTooCostly},
 		{"Default", password.Default(), argon2(1<<20+1, 1), password.ErrTooCostly},
 		{"Default", password.Default(), argon2(1<<20, 2), password.ErrTooCostly},
 		{"Default", password.Default(), argon2(2<<20, 4), password.ErrTooCostly},
@@ -341,7 +423,7 @@ func TestHashersCheckTakesWhatTheyMake(t *testing.T) {
 func TestLegacyIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	all := slices.DeleteFunc(oneOfEach(t), func(v vector) bool { return v.name == "WordPress" || v.name == "Kratos" })
-	v := password.Legacy(own{"a", "x"})
+	v := password.Legacy(own{"own:", "x"})
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {

@@ -32,7 +32,8 @@ type GateOptions struct {
 
 	// Bytes is the working memory of all running hashes. A hash that takes more
 	// runs alone. Default: 76 MiB a slot, four times what a hash of [Default]
-	// takes, so that hashers of up to 64 MiB can use all slots.
+	// takes, so that hashers of up to 64 MiB can use all slots. That is memory in use:
+	// what earlier hashes left to the garbage collector comes on top.
 	Bytes int64
 
 	// Queue is how many callers wait at most, of all shares together. Default:

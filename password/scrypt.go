@@ -3,9 +3,11 @@ package password
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -15,7 +17,7 @@ import (
 // What a scrypt hash from elsewhere may take. The work bounds the memory too: it is
 // half a GiB.
 const (
-	maxScryptWork  = 1 << 22 // N·r·p
+	maxScryptWork  = 1 << 22 // N·r·p, r counted as 2 at least: small blocks cost more a byte
 	maxScryptLn    = 21      // log2 of N
 	maxScryptRP    = 64      // r and p, each
 	firebaseAESKey = 32
@@ -26,7 +28,7 @@ type scryptCost struct{ n, r, p int }
 
 // newScryptCost returns the cost of N = 2^ln, r and p, or an error if it is too much.
 func newScryptCost(ln, r, p uint64) (scryptCost, error) {
-	if ln > maxScryptLn || r > maxScryptRP || p > maxScryptRP || r*p<<ln > maxScryptWork {
+	if ln > maxScryptLn || r > maxScryptRP || p > maxScryptRP || max(r, 2)*p<<ln > maxScryptWork {
 		return scryptCost{}, costly("scrypt with N·r·p above 2^22")
 	}
 	return scryptCost{1 << ln, int(r), int(p)}, nil
@@ -34,6 +36,11 @@ func newScryptCost(ln, r, p uint64) (scryptCost, error) {
 
 // memory is that of the blocks, of ROMix and of its scratch space.
 func (c scryptCost) memory() int64 { return 128 * int64(c.r) * int64(c.n+c.p+2) }
+
+// verifies reports whether scrypt derives key from pw and salt.
+func (c scryptCost) verifies(pw, salt, key []byte) bool {
+	return !filledUp(pw, sha256.BlockSize) && subtle.ConstantTimeCompare(c.key(pw, salt, len(key)), key) == 1
+}
 
 // key returns nil only for parameters that newScryptCost refuses.
 func (c scryptCost) key(pw, salt []byte, n int) []byte {
@@ -44,7 +51,11 @@ func (c scryptCost) key(pw, salt []byte, n int) []byte {
 	return key
 }
 
-// parseScrypt reads $scrypt$ln=…,r=…,p=…$salt$key, as passlib writes it.
+// minKratosN is where ln is N itself; nobody means 2^1024, nor writes a smaller N.
+const minKratosN = 1 << 10
+
+// parseScrypt reads $scrypt$ln=…,r=…,p=…$salt$key, as passlib writes it, and as Ory Kratos
+// does: there ln is N itself, and the base64 is padded (hash/hash_comparator.go).
 func parseScrypt(s string) (foreign, error) {
 	f := phcFields(s, 4)
 	if f == nil {
@@ -54,7 +65,11 @@ func parseScrypt(s string) (foreign, error) {
 	if !ok {
 		return foreign{}, unknown("malformed parameters")
 	}
-	salt, key := decodePart(f[2]), decodePart(f[3])
+	decode := decodePart
+	if ln := n[0]; ln >= minKratosN && ln&(ln-1) == 0 {
+		n[0], decode = uint64(bits.TrailingZeros64(ln)), decodePadded
+	}
+	salt, key := decode(f[2]), decode(f[3])
 	// A key that was cut would match, as scrypt begins a long one as a short one.
 	if !between(1, salt) || len(key) != 32 && len(key) != 64 {
 		return foreign{}, unknown("malformed salt or key")
@@ -64,7 +79,7 @@ func parseScrypt(s string) (foreign, error) {
 		return foreign{}, err
 	}
 	return foreign{memory: cost.memory(), matches: func(pw []byte) bool {
-		return !endsInNUL(pw) && subtle.ConstantTimeCompare(cost.key(pw, salt, len(key)), key) == 1
+		return cost.verifies(pw, salt, key)
 	}}, nil
 }
 
@@ -123,7 +138,7 @@ func parseFirebase(s string) (foreign, error) {
 	}
 	salt = slices.Concat(salt, separator)
 	return foreign{memory: cost.memory(), matches: func(pw []byte) bool {
-		return !endsInNUL(pw) && subtle.ConstantTimeCompare(encrypted(signer, cost.key(pw, salt, firebaseAESKey)), hash) == 1
+		return !filledUp(pw, sha256.BlockSize) && subtle.ConstantTimeCompare(encrypted(signer, cost.key(pw, salt, firebaseAESKey)), hash) == 1
 	}}, nil
 }
 

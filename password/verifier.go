@@ -26,72 +26,96 @@ type Verifier interface {
 	Verify(h Hash, pw []byte) (Match, error)
 
 	// Memory returns the bytes of working memory that verifying h takes; 0 for a hash
-	// that Verify would not accept. It costs next to nothing.
+	// that Verify would not accept, and where it takes next to none. It costs next to
+	// nothing itself.
 	Memory(h Hash) int64
 }
 
 // Legacy returns a Verifier of the hashes that other systems made. What it verifies is
 // Outdated: it is to be hashed anew, as it makes no hashes. own are verifiers of the
-// host's own schemes; they are asked first, in turn, and what the first that knows the
-// hash says is said. Where they say a match, it is Outdated too.
+// host's own schemes; they are asked first, in turn, and the first whose Check knows the
+// hash decides alone. Where it says a match, it is Outdated too.
 //
 // These are the spellings, with their sources:
 //
-//   - $argon2id$ and $argon2i$ with v=19: the PHC string format, RFC 9106
-//   - $2a$, $2b$, $2y$: bcrypt, OpenBSD and Openwall's crypt_blowfish
+//   - $argon2id$ and $argon2i$ with v=19: the PHC string format, RFC 9106; also after
+//     argon2 (Django) and {ARGON2} (OpenLDAP, Spring)
+//   - $2a$, $2b$, $2y$: bcrypt, OpenBSD and Openwall's crypt_blowfish; also after {BCRYPT}
 //   - $wp$2y$: WordPress 6.8, bcrypt of base64 of an HMAC-SHA384 of the trimmed password
-//   - $scrypt$ln=…,r=…,p=…: passlib, RFC 7914
+//   - $scrypt$ln=…,r=…,p=…: passlib, RFC 7914; Ory Kratos, where ln is N itself, from 1,024
 //   - $pbkdf2-sha512$i=…,l=…$, also -sha256, -sha1 and none, which is SHA-1: PHC strings,
 //     RFC 8018; l may be missing if the key has the digest's size
 //   - $pbkdf2-sha512$ and so on with bare rounds: passlib
-//   - pbkdf2_sha256$ and pbkdf2_sha1$: Django
+//   - pbkdf2_sha256$, pbkdf2_sha1$ and pbkdf2_sha512$: Django
 //   - $firebasescrypt$ and $firescrypt$: Firebase as zitadel/passwap and Ory Kratos write
 //     it; see [FirebaseScrypt]
 //   - $aspnet$ before the base64 of ASP.NET Identity, versions 2 and 3; see [ASPNetIdentity]
-//   - {SSHA}, {SSHA256}, {SSHA512} and {CRYPT} before a hash of crypt(3), in any case:
-//     RFC 2307, OpenLDAP
+//   - {SSHA}, {SSHA256}, {SSHA384}, {SSHA512} and {CRYPT} before a hash of crypt(3):
+//     RFC 2307, OpenLDAP. Whatever is in braces may have any case.
 //   - $1$, $5$, $6$: crypt(3), FreeBSD's MD5 and Ulrich Drepper's "Unix crypt using SHA-256
 //     and SHA-512"
 //   - $P$, $H$: phpass, WordPress before 6.8, phpBB
 //
 // Keycloak's hashes become PHC strings: see [Keycloak]. Not taken are unsalted digests,
-// plain text, Argon2d, Argon2 before version 1.3, $2x$ and yescrypt; a Verifier of the
-// host's own may take them.
+// plain text, Argon2d, Argon2 before version 1.3, $2x$, yescrypt, Django's scrypt and
+// bcrypt_sha256, Spring's {pbkdf2} and {scrypt}, and Kratos' $md5-crypt$ and its like; a
+// Verifier of the host's own may take them.
 //
 // Whoever may sign in chooses how often a hash is verified, but not what it costs: one
-// takes at most about 100 times as long as one of [Default], and 1 GiB. So Argon2 has at
-// most 1 GiB of memory times passes, and 64 lanes; bcrypt a cost of 15; scrypt 2^22 as
-// N·r·p, with r and p of at most 64; PBKDF2 3,000,000 iterations times blocks of its digest
-// in the key; SHA-crypt 800,000 rounds, and fewer than 1,000 are 1,000; phpass 2^18. Beyond is
-// [ErrTooCostly]. A hash has at most 1,024 bytes, a salt 64, and a key 16 to 64: shorter
-// ones would match by chance. A key of scrypt has 32 or 64, of Django and passlib as many as
-// the digest, since one that was cut would match.
+// takes at most about 100 times as long as one of [Default], measured as CPU time where
+// the CPU has instructions for SHA, and 1 GiB. So Argon2 has at most 1 GiB of memory times
+// passes, and 64 lanes; bcrypt a cost of 15, and of 14 in WordPress; scrypt 2^22 as N·r·p,
+// with r and p of at most 64 and r counted as 2 at least; PBKDF2 5,500,000 iterations times
+// blocks of its digest in the key, and 3,000,000 of SHA-512; SHA-crypt 800,000 rounds, and
+// fewer than 1,000 are 1,000; phpass 2^18 rounds. Beyond is [ErrTooCostly]. A hash has at
+// most 1,024 bytes, a salt 64, and a key 16 to 64: shorter ones would match by chance. A key
+// of scrypt has 32 or 64, of Django and passlib as many as the digest, since one that was
+// cut would match.
 //
-// A password of more than [MaxTextBytes] matches nothing, nor does one of more than 511
-// bytes with crypt(3) but for bcrypt. For bcrypt it is cut as other implementations did, at
-// the first NUL and after 72 bytes, so that whoever signed in with a long one still can.
-// One that ends in a NUL does not match a hash of PBKDF2 or scrypt: to HMAC it is the same
+// A password of more than [MaxTextBytes] matches nothing but what a Verifier of own takes:
+// those see every password as it is. Nor does one of more than 511 bytes match a hash of
+// crypt(3) but of bcrypt. For bcrypt it is cut as other implementations did, at the first
+// NUL and after 72 bytes, so that whoever signed in with a long one still can. The other
+// schemes of crypt(3) take a NUL for a byte like any, so what was cut there at a NUL does
+// not match. One that ends in a NUL does not match a hash of PBKDF2 or scrypt unless it is
+// longer than the block of the digest (64 bytes, 128 for SHA-512): to HMAC it is the same
 // as without.
+//
+// WordPress hashed a password after PHP's addslashes, and phpBB after htmlspecialchars: for
+// $wp$, $P$ and $H$ one is tried as it is, and then so changed where that makes another.
+// For $P$ either is also tried trimmed.
+//
+// The digests and short keys of old schemes are not for GODEBUG=fips140=only, where the
+// standard library refuses them or panics. A sign-in of package users may ask twice, for
+// the password as typed and in NFC, where these differ.
 func Legacy(own ...Verifier) Verifier { return legacy{slices.Clone(own)} }
 
 type legacy struct{ own []Verifier }
 
-func (l legacy) Check(h Hash) error {
+// ownOf returns the host's verifier that decides about h, and what its Check says; nil if
+// none knows it.
+func (l legacy) ownOf(h Hash) (Verifier, error) {
 	for _, v := range l.own {
 		if err := v.Check(h); !errors.Is(err, ErrUnknownHash) {
-			return err
+			return v, err
 		}
+	}
+	return nil, nil
+}
+
+func (l legacy) Check(h Hash) error {
+	if v, err := l.ownOf(h); v != nil {
+		return err
 	}
 	_, err := parseForeign(h.Reveal())
 	return err
 }
 
 func (l legacy) Verify(h Hash, pw []byte) (Match, error) {
-	for _, v := range l.own {
-		if m, err := v.Verify(h, pw); !errors.Is(err, ErrUnknownHash) {
-			m.Outdated = m.OK
-			return m, err
-		}
+	if v, _ := l.ownOf(h); v != nil {
+		m, err := v.Verify(h, pw)
+		m.Outdated = m.OK
+		return m, err
 	}
 	f, err := parseForeign(h.Reveal())
 	if err != nil {
@@ -102,10 +126,8 @@ func (l legacy) Verify(h Hash, pw []byte) (Match, error) {
 }
 
 func (l legacy) Memory(h Hash) int64 {
-	for _, v := range l.own {
-		if n := v.Memory(h); n > 0 {
-			return n
-		}
+	if v, _ := l.ownOf(h); v != nil {
+		return v.Memory(h)
 	}
 	f, err := parseForeign(h.Reveal())
 	if err != nil {
@@ -139,6 +161,7 @@ var foreignSchemes = []struct {
 	{kratosPrefix, parseFirebase},
 	{"$pbkdf2", parsePBKDF2},
 	{djangoPrefix, parseDjango},
+	{djangoArgon2Prefix + "$", parseDjangoArgon2},
 	{aspnetPrefix, parseASPNet},
 	{"{", parseLDAP},
 	{"$1$", parseMD5Crypt},

@@ -1,9 +1,16 @@
 package password_test
 
 import (
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/pbkdf2"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,14 +32,15 @@ var (
 type bound struct {
 	name       string
 	at, beyond string
-	memory     int64 // of at
-	pw         int   // bytes of the costliest password
+	memory     int64  // of at
+	pw         string // the costliest password
 }
 
 func bounds() []bound {
 	const (
 		bcrypt = "$KBCwKxOzLha2MUDJNZgjquKO0nZYzhyBrZ9FOfBLjhF6bkX0A5mIa"
 		light  = 4 << 10
+		lanes  = 63 * 16 << 10 // beside the first
 	)
 	key32 := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
 	both := func(format string, at, beyond any) (string, string) {
@@ -41,20 +49,25 @@ func bounds() []bound {
 	var all []bound
 	add := func(name, format string, at, beyond any, memory int64, pw int) {
 		a, b := both(format, at, beyond)
-		all = append(all, bound{name, a, b, memory, pw})
+		all = append(all, bound{name, a, b, memory, strings.Repeat("x", pw)})
 	}
 	for _, v := range []string{"argon2id", "argon2i"} {
 		add(v+" memory", "$"+v+"$v=19$m=%d,t=1,p=1$"+salt64+"$"+key64, 1<<20, 1<<20+1, 1<<30, 1024)
 		add(v+" passes", "$"+v+"$v=19$m=8,t=%d,p=1$"+salt64+"$"+key64, 1<<17, 1<<17+1, 8<<10, 1024)
 		add(v+" passes over 19 MiB", "$"+v+"$v=19$m=19456,t=%d,p=1$"+salt64+"$"+key64, 53, 54, 19<<20, 1024)
-		add(v+" lanes", "$"+v+"$v=19$m=16384,t=64,p=%d$"+salt64+"$"+key64, 64, 65, 16<<20, 1024)
-		add(v+" passes of many lanes", "$"+v+"$v=19$m=512,t=%d,p=64$"+salt64+"$"+key64, 2048, 2049, 512<<10, 1024)
+		add(v+" lanes", "$"+v+"$v=19$m=16384,t=64,p=%d$"+salt64+"$"+key64, 64, 65, 16<<20+lanes, 1024)
+		add(v+" passes of many lanes", "$"+v+"$v=19$m=512,t=%d,p=64$"+salt64+"$"+key64, 2048, 2049, 512<<10+lanes, 1024)
 	}
 	add("bcrypt", "$2b$%d"+bcrypt, 15, 16, 8<<10, 72)
-	add("WordPress", "$wp$2y$%d"+bcrypt, 15, 16, 8<<10, 1024)
+	add("WordPress", "$wp$2y$%d"+bcrypt, 14, 15, 8<<10, 1024)
+	all[len(all)-1].pw = "'" + strings.Repeat("x", 1023) // in two forms
 	add("crypt bcrypt", "{CRYPT}$2a$%d"+bcrypt, 15, 16, 8<<10, 72)
 	add("scrypt N", "$scrypt$ln=%d,r=8,p=1$"+salt64+"$"+key64, 19, 20, 1024*(1<<19+3), 1024)
 	add("scrypt N of the least blocks", "$scrypt$ln=%d,r=2,p=1$"+salt64+"$"+key64, 21, 22, 256*(1<<21+3), 1024)
+	add("scrypt N of blocks of 1", "$scrypt$ln=%d,r=1,p=1$"+salt64+"$"+key64, 21, 22, 128*(1<<21+3), 1024)
+	add("scrypt p of blocks of 1", "$scrypt$ln=20,r=1,p=%d$"+salt64+"$"+key64, 2, 3, 128*(1<<20+4), 1024)
+	add("scrypt most p of blocks of 1", "$scrypt$ln=%d,r=1,p=64$"+salt64+"$"+key64, 15, 16, 128*(1<<15+66), 1024)
+	add("scrypt of Kratos", "$scrypt$ln=%d,r=8,p=1$"+salt64+"$"+key64, 1<<19, 1<<20, 1024*(1<<19+3), 1024)
 	add("scrypt p", "$scrypt$ln=13,r=8,p=%d$"+salt64+"$"+key64, 64, 65, 1024*(1<<13+66), 1024)
 	add("scrypt r", "$scrypt$ln=16,r=%d,p=1$"+salt64+"$"+key64, 64, 65, 8192*(1<<16+3), 1024)
 	add("scrypt p of little work", "$scrypt$ln=4,r=1,p=%d$"+salt64+"$"+key64, 64, 65, 128*(1<<4+66), 1024)
@@ -62,20 +75,22 @@ func bounds() []bound {
 	add("scrypt r and p", "$scrypt$ln=%d,r=64,p=64$"+salt64+"$"+key64, 10, 11, 8192*(1<<10+66), 1024)
 	add("Firebase", "$firebasescrypt$ln=%d,r=8$"+salt64+"$"+key64+"$"+salt64+"$"+key64, 19, 20, 1024*(1<<19+3), 1024)
 	add("Kratos", "$firescrypt$ln=13,r=8,p=%d$"+salt64+"$"+key64+"$"+salt64+"$"+key64, 64, 65, 1024*(1<<13+66), 1024)
-	add("PBKDF2-SHA1", "$pbkdf2$i=%d$"+salt64+"$"+key20, 3_000_000, 3_000_001, light, 1024)
-	add("PBKDF2-SHA1 of 4 blocks", "$pbkdf2-sha1$i=%d,l=64$"+salt64+"$"+key64, 750_000, 750_001, light, 1024)
-	add("PBKDF2-SHA256", "$pbkdf2-sha256$i=%d,l=32$"+salt64+"$"+key32, 3_000_000, 3_000_001, light, 1024)
-	add("PBKDF2-SHA256 of 2 blocks", "$pbkdf2-sha256$i=%d,l=64$"+salt64+"$"+key64, 1_500_000, 1_500_001, light, 1024)
+	add("PBKDF2-SHA1", "$pbkdf2$i=%d$"+salt64+"$"+key20, 5_500_000, 5_500_001, light, 1024)
+	add("PBKDF2-SHA1 of 4 blocks", "$pbkdf2-sha1$i=%d,l=64$"+salt64+"$"+key64, 1_375_000, 1_375_001, light, 1024)
+	add("PBKDF2-SHA256", "$pbkdf2-sha256$i=%d,l=32$"+salt64+"$"+key32, 5_500_000, 5_500_001, light, 1024)
+	add("PBKDF2-SHA256 of 2 blocks", "$pbkdf2-sha256$i=%d,l=64$"+salt64+"$"+key64, 2_750_000, 2_750_001, light, 1024)
 	add("PBKDF2-SHA512", "$pbkdf2-sha512$i=%d,l=64$"+salt64+"$"+key64, 3_000_000, 3_000_001, light, 1024)
 	add("PBKDF2 of passlib", "$pbkdf2-sha512$%d$"+salt64+"$"+key64, 3_000_000, 3_000_001, light, 1024)
-	add("Django", "pbkdf2_sha256$%d$"+strings.Repeat("s", 64)+"$"+key32, 3_000_000, 3_000_001, light, 1024)
-	add("Django SHA1", "pbkdf2_sha1$%d$"+strings.Repeat("s", 64)+"$"+key20, 3_000_000, 3_000_001, light, 1024)
+	add("Django", "pbkdf2_sha256$%d$"+strings.Repeat("s", 64)+"$"+key32, 5_500_000, 5_500_001, light, 1024)
+	add("Django SHA1", "pbkdf2_sha1$%d$"+strings.Repeat("s", 64)+"$"+key20, 5_500_000, 5_500_001, light, 1024)
 	add("ASP.NET", "$aspnet$%s", aspnetV3(2, 3_000_000, 64, 64), aspnetV3(2, 3_000_001, 64, 64), light, 1024)
 	add("SHA256-crypt", "$5$rounds=%d$ssssssssssssssss$"+crypt64[:42]+"1", 800_000, 800_001, light, 511)
 	add("SHA512-crypt", "$6$rounds=%d$ssssssssssssssss$"+crypt64, 800_000, 800_001, light, 511)
 	add("LDAP SHA512-crypt", "{crypt}$6$rounds=%d$ssssssssssssssss$"+crypt64, 800_000, 800_001, light, 511)
 	add("phpass", "$P$%sssssssss"+crypt64[:21]+"1", "G", "H", light, 1024)
+	all[len(all)-1].pw = " '" + strings.Repeat("x", 1021) // in four forms
 	add("phpass of phpBB", "$H$%sssssssss"+crypt64[:21]+"1", "G", "H", light, 1024)
+	all[len(all)-1].pw = "<" + strings.Repeat("x", 1020) // in two
 	return all
 }
 
@@ -113,10 +128,10 @@ func oneOfEach(t *testing.T) []vector {
 	t.Helper()
 	var all []vector
 	for _, name := range []string{
-		"argon2id p=2", "argon2i", "bcrypt 2a", "bcrypt 2y", "bcrypt 2b", "WordPress", "scrypt passlib", "Firebase cheap", "Kratos",
+		"argon2id p=2", "argon2i", "bcrypt 2a", "bcrypt 2y", "bcrypt 2b", "WordPress", "scrypt passlib", "scrypt Kratos cheap", "Firebase cheap", "Kratos",
 		"PBKDF2-SHA1 RFC 6070", "PBKDF2-SHA1 RFC 6070 NUL", "PBKDF2-SHA256 RFC 7914", "PBKDF2-SHA256 passlib", "PBKDF2-SHA512 Kratos",
-		"Django", "Django SHA1", "ASP.NET v2", "ASP.NET v3 SHA1", "ASP.NET v3 SHA512", "SSHA", "SSHA256", "SSHA512",
-		"LDAP crypt MD5", "LDAP crypt bcrypt", "MD5-crypt", "SHA256-crypt 4", "SHA512-crypt 4", "phpass", "phpass phpBB",
+		"Django", "Django SHA1", "ASP.NET v2", "ASP.NET v3 SHA1", "ASP.NET v3 SHA512", "SSHA", "SSHA256", "SSHA384", "SSHA512", "Django argon2i", "LDAP argon2id", "LDAP bcrypt",
+		"LDAP crypt MD5", "LDAP crypt bcrypt", "MD5-crypt", "MD5-crypt without salt", "SHA256-crypt 4", "SHA256-crypt without salt", "SHA512-crypt 4", "SHA512-crypt without salt", "phpass", "phpass phpBB",
 	} {
 		i := slices.IndexFunc(vectors, func(v vector) bool { return v.name == name })
 		if i < 0 {
@@ -141,7 +156,7 @@ func keyOf(h string) (from, to int) {
 		to = from + 26
 	case strings.HasPrefix(h, "$aspnet$"):
 		from, to = len(h)-24, len(h)
-	case strings.HasPrefix(h, "$2"), strings.HasPrefix(h, "{CRYPT}$2"), strings.HasPrefix(h, "$wp"):
+	case strings.HasPrefix(h, "$2"), strings.HasPrefix(h, "{CRYPT}$2"), strings.HasPrefix(h, "{BCRYPT}$2"), strings.HasPrefix(h, "$wp"):
 		from, to = len(h)-31, len(h)
 	case strings.HasPrefix(h, "$P$"), strings.HasPrefix(h, "$H$"):
 		from, to = 12, len(h)
@@ -159,10 +174,11 @@ func TestLegacyMatchesNoOtherPassword(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			others := []string{v.pw + "x", "x" + v.pw, v.pw[:len(v.pw)-1], v.pw + v.pw, "", strings.ToUpper(v.pw) + "!", strings.Repeat("x", 1025)}
-			if v.name != "WordPress" { // it trims
+			trims := v.name == "WordPress" || v.name == "phpass"
+			if !trims {
 				others = append(others, v.pw+" ", "\x00"+v.pw)
 			}
-			if !cBytes(v) && v.name != "WordPress" {
+			if !cBytes(v) && !trims {
 				others = append(others, v.pw+"\x00", v.pw+"\x00\x00", v.pw+"\x00x")
 			}
 			for _, pw := range others {
@@ -315,7 +331,7 @@ func TestLegacyRefusesMalformedHashes(t *testing.T) {
 		"$argon2d" + argonRest, "$argon2" + argonRest, "$argon2id$v=16$m=256,t=2,p=1$c29tZXNhbHQ$" + key64,
 		"$argon2id$m=256,t=2,p=1$c29tZXNhbHQ$" + key64, "$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
 		"$2$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeWx", "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7",
-		"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "{MD5}X03MO1qnZdYdgyfeuILPmQ==", "{CLEARTEXT}password", "{SSHA384}" + key64, "{CRYPT}ab01FAX.bQRSU",
+		"{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "{MD5}X03MO1qnZdYdgyfeuILPmQ==", "{CLEARTEXT}password", "{SSHA224}" + key64, "{BCRYPT}$1$ec6XvcoW$ghEtNK2U1MC5l.Dwgi3020", "{ARGON2}argon2" + argonVector, "argon2$argon2d" + argonRest, "argon2id" + argonRest, "argon2" + bcryptVector, "{CRYPT}ab01FAX.bQRSU",
 		"{CRYPT}{SSHA}pKqkNr1tq3wtQqk+UcPyA3HnA2NsU5NJ", "{CRYPT}$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", "{SSHA", "{SSHA}", "{SSHA}" + b22, "{ssha}{ssha}" + key64,
 		"$wp$2a$10$gN3SQdbNc/cVlK7DylUiVumiuujud7lR0h5J4M2ZsNRMYOFbED16q", "$wp$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0",
 		"$pbkdf2-md5$i=1000$c2FsdA$" + key64, "$pbkdf2sha1$1000$c2FsdA$" + key20, "$pbkdf2-$1000$c2FsdA$" + key20, "$pbkdf2x$1000$c2FsdA$" + key20, "pbkdf2_sha384$1000$salt$" + key64,
@@ -346,9 +362,13 @@ func TestLegacyRefusesMalformedHashes(t *testing.T) {
 		"$aspnet$" + aspnetV3(2, 1, 15, 32), "$aspnet$" + aspnetV3(2, 1, 16, 15), "$aspnet$" + aspnetV3(2, 1, 16, 31), "$aspnet$" + aspnetV3(2, 1, 16, 24), "$aspnet$" + aspnetV3(2, 1, 16, 48), "$aspnet$" + aspnetV3(2, 1, 65, 32), "$aspnet$" + aspnetV3(2, 1, 16, 65), "$aspnet$" + aspnetV3(2, 1, 16, 0),
 		"$aspnet$AQAAAAIAAAAB/////wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "$aspnet$AQAAAAIAAAABAAAA",
 		"{SSHA}" + base64.StdEncoding.EncodeToString(make([]byte, 20)), "{SSHA}" + base64.StdEncoding.EncodeToString(make([]byte, 20+65)),
-		"$1$$whuMjZj.HMFoaTaZRRtkO0", "$1$123456789$whuMjZj.HMFoaTaZRRtkO0", "$1$salt$whuMjZj.HMFoaTaZRRtkO", "$1$salt$whuMjZj.HMFoaTaZRRtkOz", "$1$sa lt$whuMjZj.HMFoaTaZRRtkO0",
-		"$1$salt", "$5$salt", "$5$$" + crypt64[:42] + "1", "$5$12345678901234567$" + crypt64[:42] + "1", "$5$salt$" + crypt64[:43], "$5$salt$" + crypt64, "$6$salt$" + crypt64[:42] + "1",
+		"$1$123456789$whuMjZj.HMFoaTaZRRtkO0", "$1$salt$whuMjZj.HMFoaTaZRRtkO", "$1$salt$whuMjZj.HMFoaTaZRRtkOz", "$1$sa lt$whuMjZj.HMFoaTaZRRtkO0",
+		"$1$salt", "$5$salt", "$5$12345678901234567$" + crypt64[:42] + "1", "$5$salt$" + crypt64[:43], "$5$salt$" + crypt64, "$6$salt$" + crypt64[:42] + "1",
 		"$5$rounds=1000$" + crypt64[:42] + "1", "$6$a$b$c$" + crypt64, "$6$s\u00e4lt$" + crypt64, "$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L", "$P$9IQRaTwm\x00eRo7ud9Fh4E2PdI0S3r.L0",
+		"$scrypt$ln=1023,r=8,p=1$c2FsdA==$" + key64, "$scrypt$ln=1024,r=8,p=1$c2FsdA=$" + key64,
+		// Neither is too costly: they are nothing.
+		"$5$rounds=999999999$salt$" + crypt64[:43], "$6$rounds=999999999$salt$" + crypt64[:85], "$6$rounds=999999999$salt$", "$P$S12345678" + crypt64[:22], "$H$S12345678!" + crypt64[:20] + "1",
+		"$wp$2y$31$gN3SQdbNc/cVlK7DylUiVumiuujud7lR0h5J4M2ZsNRMYOFbED16!", "$pbkdf2-sha512$4294967295$c2FsdA$" + key64[:84], "$scrypt$ln=63,r=8,p=1$c2FsdA$" + key64[:84],
 		strings.Repeat("A", 1025), "$pbkdf2$i=1$c2FsdA$" + strings.Repeat("A", 1024),
 	} {
 		refused(t, h, password.ErrUnknownHash)
@@ -443,5 +463,126 @@ func TestLegacyMatchesNoPasswordOfMoreThan1024Bytes(t *testing.T) {
 	}
 	if m, err := legacy.Verify(h, long[1:]); !m.OK || err != nil {
 		t.Errorf("1024 bytes: got %+v, %v, want a match", m, err)
+	}
+}
+
+// phpassHash is the portable hash of Openwall's PasswordHash.php with 2^7 rounds.
+func phpassHash(prefix, pw string) string {
+	const alphabet, salt = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "saltsalt"
+	sum := md5.Sum([]byte(salt + pw))
+	for range 1 << 7 {
+		sum = md5.Sum(append(sum[:], pw...))
+	}
+	text := []byte(prefix + alphabet[7:8] + salt)
+	for i := 0; i < len(sum); i += 3 {
+		var bits uint32
+		group := sum[i:min(i+3, len(sum))]
+		for j, b := range group {
+			bits |= uint32(b) << (8 * j)
+		}
+		for range len(group) + 1 {
+			text = append(text, alphabet[bits&63])
+			bits >>= 6
+		}
+	}
+	return string(text)
+}
+
+// wordPressHash is what wp_hash_password of WordPress 6.8 makes of a password it has
+// trimmed, with the least cost.
+func wordPressHash(t *testing.T, pw string) string {
+	t.Helper()
+	mac := hmac.New(sha512.New384, []byte("wp-sha384"))
+	mac.Write([]byte(pw))
+	h, err := newBcrypt(t, 4).Hash(base64.StdEncoding.AppendEncode(nil, mac.Sum(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "$wp" + strings.Replace(h.Reveal(), "$2a$", "$2y$", 1)
+}
+
+// Nobody published such hashes. They are made here by the functions of WordPress
+// (wp_magic_quotes, wp_hash_password) and phpBB (set_var), of which PHP's addslashes, trim
+// and htmlspecialchars are worked out by hand.
+func TestLegacyTriesAPasswordAsWordPressAndPHPBBHashedIt(t *testing.T) {
+	t.Parallel()
+	const (
+		wordPress = 1 << iota
+		phpass
+		phpBB
+	)
+	for _, c := range []struct {
+		hashed, typed string
+		match         int // in which it does
+	}{
+		{`it's`, `it's`, wordPress | phpass | phpBB},
+		{`it\'s`, `it's`, wordPress | phpass},
+		{`say \"\\`, `say "\`, wordPress | phpass},
+		{`a\0b`, "a\x00b", wordPress | phpass},
+		{`it\'s`, " it's\r\n", wordPress | phpass},
+		{` it\'s`, ` it's`, phpass},
+		{`a b`, "\t a b\v", wordPress | phpass},
+		{` a b `, ` a b `, phpass | phpBB},
+		{`a\0`, "a\x00", wordPress | phpass},
+		{"a", "a\x00", wordPress | phpass},
+		{`&lt;a&gt; &amp; &quot;b&quot;'`, `<a> & "b"'`, phpBB},
+		{`<a> & b`, `<a> & b`, wordPress | phpass | phpBB},
+		{`&amp;lt;`, `&lt;`, phpBB},
+		// Not the other way round.
+		{`it's`, `it\'s`, 0},
+		{`<`, `&lt;`, 0},
+		{`its`, `it's`, 0},
+		{`it\\\'s`, `it's`, 0},
+	} {
+		for i, h := range []string{wordPressHash(t, c.hashed), phpassHash("$P$", c.hashed), phpassHash("$H$", c.hashed)} {
+			if i == 0 && strings.TrimSpace(c.hashed) != c.hashed {
+				continue // WordPress trims what it hashes
+			}
+			want := c.match&(1<<i) != 0
+			if m, err := legacy.Verify(password.NewHash(h), []byte(c.typed)); m.OK != want || err != nil {
+				t.Errorf("%.3s of %q, %q typed: got %+v, %v, want %v", h, c.hashed, c.typed, m, err, want)
+			}
+		}
+	}
+}
+
+// HMAC fills a key up with NULs to the block of its digest, and digests a longer one. The
+// hashes of scrypt are made with Python's hashlib.
+func TestLegacyTellsPasswordsThatEndInNULApartWhereHMACDoes(t *testing.T) {
+	t.Parallel()
+	made := func(digest func() hash.Hash, name string) func(pw string) string {
+		return func(pw string) string {
+			key, err := pbkdf2.Key(digest, pw, []byte("salt"), 2, digest().Size())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return "$pbkdf2-" + name + "$2$c2FsdA$" + strings.ReplaceAll(base64.RawStdEncoding.EncodeToString(key), "+", ".")
+		}
+	}
+	scrypt := map[int]string{
+		64: "$scrypt$ln=4,r=1,p=1$c2FsdA$am0cehwyqnvYUucCtLCBVAJfvUPrDEPeYFBS88kY6RU",
+		65: "$scrypt$ln=4,r=1,p=1$c2FsdA$sBqVNmiWF22+JOKKKU1vWVs+xxQtwjg6ZC+HhV9+yIs",
+	}
+	for _, c := range []struct {
+		name  string
+		block int
+		made  func(pw string) string
+	}{
+		{"SHA-1", 64, made(sha1.New, "sha1")},
+		{"SHA-256", 64, made(sha256.New, "sha256")},
+		{"SHA-512", 128, made(sha512.New, "sha512")},
+		{"scrypt", 64, func(pw string) string { return scrypt[len(pw)] }},
+	} {
+		for _, n := range []int{c.block, c.block + 1} {
+			short := strings.Repeat("x", n-1)
+			h := password.NewHash(c.made(short + "\x00"))
+			want := n > c.block
+			if m, err := legacy.Verify(h, []byte(short+"\x00")); m.OK != want || err != nil {
+				t.Errorf("%s, %d bytes: got %+v, %v, want %v", c.name, n, m, err, want)
+			}
+			if m, err := legacy.Verify(h, []byte(short)); m.OK == want || err != nil {
+				t.Errorf("%s, %d bytes without the NUL: got %+v, %v, want %v", c.name, n, m, err, !want)
+			}
+		}
 	}
 }

@@ -151,7 +151,8 @@ const (
 
 	intoNotifications = `INSERT INTO {notifications} (application_id, id, user_id, kind, state, pending, urgent, due_at,
 		lease_until, lease_owner, attempts, last_error, date_created)`
-	insertNotification = intoNotifications + ` VALUES (?, ?, ?, ?, ?, ?, ?, COALESCE({i}, {now}), 0, '', ?, ?, COALESCE({i}, {now}))`
+	notificationRow    = `(?, ?, ?, ?, ?, ?, ?, COALESCE({i}, {now}), 0, '', ?, ?, COALESCE({i}, {now}))`
+	insertNotification = intoNotifications + ` VALUES ` + notificationRow
 )
 
 // putUser writes the user, its role links and its notifications. The error is
@@ -223,7 +224,10 @@ func (r runner) putUserPostgres(ctx context.Context, n *users.NewUser, roles []s
 }
 
 // userArgs are the arguments of insertUser.
-func userArgs(n *users.NewUser) []any {
+func userArgs(n *users.NewUser) []any { return append(userValues(n), n.ApplicationID) }
+
+// userValues are the values of userColumns.
+func userValues(n *users.NewUser) []any {
 	u := &n.UserRecord
 	return []any{
 		u.ApplicationID, u.ID, u.UserName, u.NameKey, u.Email, u.EmailKey, u.KeyVersion, u.Name, u.DisplayKey,
@@ -232,7 +236,6 @@ func userArgs(n *users.NewUser) []any {
 		u.CreationDate.UnixMicro(), u.DateCreated.UnixMicro(), u.DateUpdated.UnixMicro(),
 		u.Login.Failures, u.Login.LockedUntil.UnixMicro(), u.LastLogin.UnixMicro(),
 		u.EmailVerified.UnixMicro(), u.PasswordChanged.UnixMicro(), u.Version,
-		u.ApplicationID,
 	}
 }
 
@@ -292,9 +295,10 @@ func (b *backend) explainConflict(ctx context.Context, n *users.NewUser, roles [
 }
 
 const (
-	userWithID    = `SELECT id, name_key, email_key, credential, date_created FROM {users} WHERE application_id = ? AND id = ?{share}`
-	userWithName  = `SELECT id, name_key, email_key, credential, date_created FROM {users} WHERE application_id = ? AND name_key = ?{share}`
-	userWithEmail = `SELECT id, name_key, email_key, credential, date_created FROM {users} WHERE application_id = ? AND email_key = ?{share}`
+	selectHolders = `SELECT id, name_key, email_key, credential, date_created FROM {users}`
+	userWithID    = selectHolders + ` WHERE application_id = ? AND id = ?{share}`
+	userWithName  = selectHolders + ` WHERE application_id = ? AND name_key = ?{share}`
+	userWithEmail = selectHolders + ` WHERE application_id = ? AND email_key = ?{share}`
 )
 
 // conflicting finds the rows that n is in conflict with, and reports whether one
@@ -302,12 +306,15 @@ const (
 func (r runner) conflicting(ctx context.Context, n *users.NewUser) (found []users.UserRecord, own bool, err error) {
 	found, err = r.holders(ctx, r.b.text(r.b.unionAll(userWithID, userWithName, userWithEmail)),
 		n.ApplicationID, n.ID, n.ApplicationID, n.NameKey, n.ApplicationID, n.EmailKey)
-	for i := range found {
-		u := &found[i]
-		own = own || u.ID == n.ID && u.NameKey == n.NameKey && u.EmailKey == n.EmailKey &&
+	return found, hasOwn(n, found), err
+}
+
+// hasOwn reports whether one of found is n itself.
+func hasOwn(n *users.NewUser, found []users.UserRecord) bool {
+	return slices.ContainsFunc(found, func(u users.UserRecord) bool {
+		return u.ID == n.ID && u.NameKey == n.NameKey && u.EmailKey == n.EmailKey &&
 			u.Hash.Equal(n.Hash) && u.DateCreated.UnixMicro() == n.DateCreated.UnixMicro()
-	}
-	return found, own, err
+	})
 }
 
 // holders returns the users that have a key; of each what tells one from another.

@@ -150,8 +150,11 @@ func (d dialect) unionAll(selects ...string) string {
 }
 
 // params returns n parameters for an IN (…).
-func params(n int) string {
-	return strings.TrimSuffix(strings.Repeat("?, ", n), ", ")
+func params(n int) string { return listOf("?", n) }
+
+// listOf returns item n times, with commas between.
+func listOf(item string, n int) string {
+	return strings.TrimSuffix(strings.Repeat(item+", ", n), ", ")
 }
 
 // appendStrings adds values to the arguments of a statement.

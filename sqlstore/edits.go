@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/gousers/users"
 )
@@ -110,6 +109,7 @@ const (
 	keepRoles     = `SELECT id FROM {roles} WHERE application_id = ? AND id IN `
 	rolesOfUser   = `SELECT role_id FROM {user_roles} WHERE application_id = ? AND user_id = ?`
 	intoUserRoles = `INSERT INTO {user_roles} (application_id, user_id, role_id) VALUES `
+	userRoleRow   = `(?, ?, ?)`
 	unlinkRoles   = `DELETE FROM {user_roles} WHERE application_id = ? AND user_id = ? AND role_id IN `
 )
 
@@ -144,8 +144,7 @@ func (r runner) editRoles(ctx context.Context, e *users.UserEdit, wanted []strin
 		for _, id := range part {
 			args = append(args, e.ApplicationID, e.ID, id)
 		}
-		rows := strings.TrimSuffix(strings.Repeat(`(?, ?, ?), `, len(part)), `, `)
-		if _, err := r.exec(ctx, r.b.listText(intoUserRoles+rows, len(part)), args...); err != nil {
+		if _, err := r.exec(ctx, r.b.listText(intoUserRoles+listOf(userRoleRow, len(part)), len(part)), args...); err != nil {
 			return err
 		}
 	}

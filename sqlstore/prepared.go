@@ -41,16 +41,26 @@ func (p *prepared) add(ctx context.Context, db *sql.DB, text string) error {
 		return err
 	}
 
+	if !p.keep(text, made) {
+		// Outside of the lock: it may wait for whoever has the connection by now, and that
+		// one for a transaction that asks for a statement.
+		return made.Close()
+	}
+	return nil
+}
+
+// keep reports whether made is the statement of text from now on.
+func (p *prepared) keep(text string, made *sql.Stmt) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.byText[text] != nil {
-		return made.Close()
+		return false
 	}
 	if p.byText == nil {
 		p.byText = make(map[string]*sql.Stmt)
 	}
 	p.byText[text] = made
-	return nil
+	return true
 }
 
 // close waits for the calls that use a statement; others go on without.
@@ -61,12 +71,13 @@ func (p *prepared) close() error {
 	p.inUse.Wait()
 
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	all := p.byText
+	p.byText = nil
+	p.mu.Unlock()
 	var errs []error
-	for _, st := range p.byText {
-		errs = append(errs, st.Close())
+	for _, st := range all {
+		errs = append(errs, st.Close()) // outside of the lock, as in add
 	}
-	clear(p.byText)
 	return errors.Join(errs...)
 }
 

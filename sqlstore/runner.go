@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// querier is a *sql.DB, *sql.Tx, *sql.Conn or *connQuerier.
+// querier is a *sql.DB, *sql.Tx, *sql.Conn, *connQuerier or stmtQuerier.
 type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -21,7 +21,7 @@ type runner struct {
 	q    querier
 	tx   *sql.Tx // q, if that is a transaction
 	sent *int    // how often a prepared statement was sent; nil: not counted
-	bare bool    // without prepared statements: q is a connection, and they belong to any
+	bare bool    // without the store's prepared statements: q is a connection, and they belong to any, or is one
 }
 
 // exec returns how many rows a statement affected. Of an upsert that is no

@@ -68,6 +68,7 @@ type capabilities interface {
 	users.RoleEditor
 	users.ApplicationEditor
 	users.LoginStore
+	users.BatchStore
 }
 
 var (

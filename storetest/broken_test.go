@@ -49,6 +49,8 @@ type broken struct {
 
 	beginLogin func(context.Context, users.LoginAttempt) (int, error)
 	endLogin   func(context.Context, users.LoginEnd) error
+
+	createUsers func(context.Context, []*users.NewUser) ([]error, error)
 }
 
 func newBroken() *broken {
@@ -63,6 +65,7 @@ func newBroken() *broken {
 		s.UpdateRole, s.DeleteRole,
 		s.ListApplications, s.UpdateApplication,
 		s.BeginLogin, s.EndLogin,
+		s.CreateUsers,
 	}
 }
 
@@ -167,6 +170,10 @@ func (b *broken) BeginLogin(ctx context.Context, a users.LoginAttempt) (int, err
 }
 
 func (b *broken) EndLogin(ctx context.Context, l users.LoginEnd) error { return b.endLogin(ctx, l) }
+
+func (b *broken) CreateUsers(ctx context.Context, ns []*users.NewUser) ([]error, error) {
+	return b.createUsers(ctx, ns)
+}
 
 // given changes the argument of a method that returns an error alone.
 func given[A any](f *func(context.Context, A) error, change func(*A)) {

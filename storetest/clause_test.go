@@ -15,7 +15,7 @@ import (
 // from the comments that a store's author reads. Every case fails on a dead store.
 func TestEveryClauseIsInTheContract(t *testing.T) {
 	t.Parallel()
-	contract := comments(t, "../store.go", "../store_outbox.go", "../store_list.go", "../store_edit.go", "tx.go")
+	contract := comments(t, "../store.go", "../store_outbox.go", "../store_list.go", "../store_edit.go", "../store_batch.go", "tx.go")
 	all := breaches(check(dead))
 	all = append(all, breaches(storetest.CheckTx(func() (storetest.TxHarness, func(), error) {
 		begin := func(context.Context, sql.IsolationLevel) (storetest.Tx, error) {

@@ -29,6 +29,7 @@ type probe struct {
 	roleEditor        users.RoleEditor
 	applicationEditor users.ApplicationEditor
 	logins            users.LoginStore
+	batches           users.BatchStore
 
 	mu    sync.Mutex
 	found []string
@@ -43,6 +44,7 @@ func newProbe(ctx context.Context, s users.Store) *probe {
 	p.roleEditor, _ = users.StoreAs[users.RoleEditor](s)
 	p.applicationEditor, _ = users.StoreAs[users.ApplicationEditor](s)
 	p.logins, _ = users.StoreAs[users.LoginStore](s)
+	p.batches, _ = users.StoreAs[users.BatchStore](s)
 	return p
 }
 

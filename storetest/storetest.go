@@ -1,6 +1,6 @@
 // Package storetest checks that a [users.Store] keeps its contract, which is
 // written in the comments of [users.Store] and of the interfaces that a store may
-// have besides, from [users.OutboxStore] to [users.LoginStore]. Whoever writes a store
+// have besides, from [users.OutboxStore] to [users.BatchStore]. Whoever writes a store
 // runs it in one test:
 //
 //	func TestStore(t *testing.T) {
@@ -39,6 +39,7 @@
 //   - Roles: renamed, and taken from everybody at once; Purge takes what is left.
 //   - Applications: listed, and changed from a version.
 //   - Sign-ins: of guesses that arrive together no more are judged than are free.
+//   - Batches: those that can be created are, the others leave nothing; also racing.
 //
 // The cases whose names begin with Racing call the store from 20 goroutines at
 // once; run them with the race detector too.
@@ -47,11 +48,11 @@
 //
 // The cases of a capability are skipped, each by its name, if the Store does not have
 // it: [users.OutboxStore], [users.TokenStore], [users.UserLister], [users.UserEditor],
-// [users.RoleEditor], [users.ApplicationEditor] and [users.LoginStore], each for itself.
-// They are looked for with [users.StoreAs], as a [users.Service] does: a wrapper with a
-// method Unwrap is checked with the capabilities of the store inside. That all are one
-// store needs no case of its own: what CreateUser writes through the wrapper is looked
-// for through the capability by most of the others.
+// [users.RoleEditor], [users.ApplicationEditor], [users.LoginStore] and
+// [users.BatchStore], each for itself. They are looked for with [users.StoreAs], as a
+// [users.Service] does: a wrapper with a method Unwrap is checked with the capabilities of
+// the store inside. That all are one store needs no case of its own: what CreateUser writes
+// through the wrapper is looked for through the capability by most of the others.
 //
 // # Transactions of the host
 //
@@ -155,6 +156,7 @@ const (
 	withRoleEditor
 	withApplicationEditor
 	withLogins
+	withBatches
 
 	anyStore capability = 0
 )
@@ -173,6 +175,7 @@ func (c capability) lackedBy(s users.Store) string {
 		{withRoleEditor, "RoleEditor", has[users.RoleEditor](s)},
 		{withApplicationEditor, "ApplicationEditor", has[users.ApplicationEditor](s)},
 		{withLogins, "LoginStore", has[users.LoginStore](s)},
+		{withBatches, "BatchStore", has[users.BatchStore](s)},
 	} {
 		if c&k.needed != 0 && !k.there {
 			return k.name
@@ -207,6 +210,7 @@ func cases() []testCase {
 		roleEditCases(),
 		applicationEditCases(),
 		loginCases(),
+		batchCases(),
 	} {
 		all = append(all, group...)
 	}

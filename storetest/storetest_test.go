@@ -29,7 +29,7 @@ type brokenStore struct {
 
 // allBroken returns the broken stores of all groups.
 func allBroken() []brokenStore {
-	return slices.Concat(brokenStores, brokenLists, brokenEdits, brokenDeletes, brokenRoleEdits, brokenApplicationEdits, brokenLogins)
+	return slices.Concat(brokenStores, brokenLists, brokenEdits, brokenDeletes, brokenRoleEdits, brokenApplicationEdits, brokenLogins, brokenBatches)
 }
 
 // brokenStores break what every store must do, and the outbox and the tokens.
@@ -997,7 +997,7 @@ func TestEveryBrokenStoreIsCaughtByItsCase(t *testing.T) {
 
 func TestEveryCaseHasABrokenStore(t *testing.T) {
 	t.Parallel()
-	caught := map[string]bool{"NotificationWithoutOutbox": true, "EditWithoutOutbox": true, "TokenWithoutOutbox": true} // TestStoresWithoutCapabilities
+	caught := map[string]bool{"NotificationWithoutOutbox": true, "EditWithoutOutbox": true, "TokenWithoutOutbox": true, "BatchWithoutOutbox": true} // TestStoresWithoutCapabilities
 	for _, c := range allBroken() {
 		caught[c.by] = true
 	}
@@ -1059,6 +1059,18 @@ func (w tokensWithoutOutbox) RedeemToken(ctx context.Context, r users.Redemption
 	return w.TokenStore.RedeemToken(ctx, r)
 }
 
+// batchesWithoutOutbox are those of a store without an outbox.
+type batchesWithoutOutbox struct{ users.BatchStore }
+
+func (w batchesWithoutOutbox) CreateUsers(ctx context.Context, ns []*users.NewUser) ([]error, error) {
+	for _, n := range ns {
+		if len(n.Notifications) > 0 {
+			return nil, users.ErrUnsupported
+		}
+	}
+	return w.BatchStore.CreateUsers(ctx, ns)
+}
+
 func TestStoresWithoutCapabilities(t *testing.T) {
 	t.Parallel()
 	good := func() users.Store { return storefake.Without(memstore.New()) }
@@ -1110,9 +1122,30 @@ func TestStoresWithoutCapabilities(t *testing.T) {
 		t.Errorf("a store that drops the notifications of redemptions: got breaches %q, want TokenWithoutOutbox", got)
 	}
 
+	inBatches := func(batches users.BatchStore, s users.Store) users.Store {
+		return struct {
+			users.Store
+			users.BatchStore
+		}{storefake.Without(s), batches}
+	}
+	err = check(func() users.Store {
+		s := memstore.New()
+		return inBatches(batchesWithoutOutbox{s}, s)
+	})
+	if err != nil {
+		t.Errorf("a store that refuses the notifications of batches: got %v, want no breach", err)
+	}
+	err = check(func() users.Store {
+		s := memstore.New()
+		return inBatches(s, s)
+	})
+	if got := breached(err); !slices.Equal(got, []string{"BatchWithoutOutbox"}) {
+		t.Errorf("a store that drops the notifications of batches: got breaches %q, want BatchWithoutOutbox", got)
+	}
+
 	all := breached(check(dead))
 	got := breached(check(func() users.Store { return storefake.Without(dead()) }))
-	for _, name := range []string{"ClaimOnce", "EnqueueKeepsTheGap", "TokenComesBack", "ListOrders", "EditReplaces"} {
+	for _, name := range []string{"ClaimOnce", "EnqueueKeepsTheGap", "TokenComesBack", "ListOrders", "EditReplaces", "BatchCreates"} {
 		if !slices.Contains(all, name) || slices.Contains(got, name) {
 			t.Errorf("%s ran on a store without capabilities, or did not run on one with them", name)
 		}

@@ -21,6 +21,9 @@ func txEditCases() []txCase {
 		{"FailedRolesInside", withRoleEditor, failedRolesInside, usable},
 		{"RedeemInside", withTokens, redeemInside, durable},
 		{"FailedRedemptionInside", withTokens, failedRedemptionInside, usable},
+		{"BatchInside", withBatches, batchInside, durable},
+		{"FailedBatchInside", withBatches, failedBatchInside, usable},
+		{"BatchRefusesWhoDoesNotKnow", withBatches, batchRefusesWhoDoesNotKnow, "A NewUser without HostTx is refused"},
 		{"EditsRacing", withEditor, editsRacing, raceClause},
 		{"RenamesRacing", withEditor, renamesRacing, raceClause},
 	}

@@ -87,6 +87,14 @@ func (b *txBackEnd) CreateUser(ctx context.Context, n *users.NewUser) error {
 	})
 }
 
+func (b *txBackEnd) CreateUsers(ctx context.Context, ns []*users.NewUser) (outcomes []error, err error) {
+	err = b.write(ctx, func(s *memstore.Store) (err error) {
+		outcomes, err = s.CreateUsers(context.Background(), ns)
+		return err
+	})
+	return outcomes, err
+}
+
 // hostTx is a transaction; its reads and writes go to its copy once it has one.
 type hostTx struct {
 	*memstore.Store
@@ -177,6 +185,28 @@ func (h *hostTx) EditUser(ctx context.Context, e *users.UserEdit) error {
 
 func (h *hostTx) DeleteUser(ctx context.Context, d users.UserDeletion) error {
 	return h.write(ctx, func(s *memstore.Store) error { return s.DeleteUser(context.Background(), d) })
+}
+
+func (h *hostTx) CreateUsers(_ context.Context, ns []*users.NewUser) (outcomes []error, err error) {
+	for _, n := range ns {
+		if !n.HostTx && !h.b.spoil.takesAnybody {
+			return nil, errors.New("in the host's transaction, use Service.OnCreate")
+		}
+	}
+	create := func(ns []*users.NewUser) error {
+		return h.write(context.Background(), func(s *memstore.Store) error {
+			got, err := s.CreateUsers(context.Background(), ns)
+			if outcomes == nil {
+				outcomes = got
+			}
+			return err
+		})
+	}
+	err = create(ns)
+	if err != nil && h.b.spoil.half {
+		_ = create(ns[:1])
+	}
+	return outcomes, err
 }
 
 func (h *hostTx) RedeemToken(ctx context.Context, r users.Redemption) error {
@@ -311,6 +341,12 @@ func TestEveryBrokenHostTransactionIsCaughtByItsCase(t *testing.T) {
 			"ReadCommitted/RolesInside", txSpoil{writesThrough: true}},
 		{"a refused edit keeps the user changed",
 			"ReadCommitted/FailedEditInside", txSpoil{half: true}},
+		{"batches do not wait for the commit",
+			"ReadCommitted/BatchInside", txSpoil{writesThrough: true}},
+		{"a refused batch keeps the first of it",
+			"ReadCommitted/FailedBatchInside", txSpoil{half: true}},
+		{"of a batch one who does not know of the transaction may write",
+			"ReadCommitted/BatchRefusesWhoDoesNotKnow", txSpoil{takesAnybody: true}},
 		{"a taken name of a role aborts the transaction",
 			"ReadCommitted/FailedRolesInside", txSpoil{poisons: true}},
 		{"Read Committed asks for a retry of edits",

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -15,8 +13,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/gousers/users/examples/internal/database"
 )
 
 // TestTheDatabaseFileIsItsOwnersAlone whatever the umask and the way to the file.
@@ -200,8 +199,8 @@ func TestADatabaseThatStaysDownIsGivenUp(t *testing.T) {
 			// Two addresses, as localhost may have: each is an error of its own.
 			cmd, stderr := launch(t, fmt.Sprintf(e.dsn, strings.Replace(closedPort(t), "127.0.0.1", "localhost", 1)))
 			wantFailure(t, cmd, stderr, "not up after 30s", 2)
-			if took := time.Since(begun); took < upDeadline || took > upDeadline+10*time.Second {
-				t.Errorf("gave up after %v, want about %v", took, upDeadline)
+			if took := time.Since(begun); took < database.UpDeadline || took > database.UpDeadline+10*time.Second {
+				t.Errorf("gave up after %v, want about %v", took, database.UpDeadline)
 			}
 		})
 	}
@@ -224,27 +223,6 @@ func TestATableThatLacksAColumnEndsTheServerAtOnce(t *testing.T) {
 	wantFailure(t, cmd, stderr, "table password_tokens", 1)
 }
 
-// TestAMigrationThatTakesTooLongIsNoDatabaseThatIsDown also where it was down before.
-func TestAMigrationThatTakesTooLongIsNoDatabaseThatIsDown(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		refused := true
-		err := awaitUp(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error {
-			if refused {
-				refused = false
-				return syscall.ECONNREFUSED
-			}
-			return inTime(t.Context(), func(ctx context.Context) error { // it waits for another process
-				<-ctx.Done()
-				return fmt.Errorf("sqlstore: Migrate: %w", ctx.Err())
-			})
-		})
-		if err == nil || strings.Contains(err.Error(), "not up after") || !strings.Contains(err.Error(), "another process") {
-			t.Errorf("got %v, want that the tables are not up to date", err)
-		}
-	})
-}
-
 func TestASignalEndsTheWaitForADatabase(t *testing.T) {
 	t.Parallel()
 	for name, e := range engines {
@@ -258,7 +236,7 @@ func TestASignalEndsTheWaitForADatabase(t *testing.T) {
 				if err := cmd.Wait(); err != nil {
 					t.Errorf("got %v, want exit code 0: %s", err, stderr)
 				}
-				if took := time.Since(begun); took > upDeadline/2 {
+				if took := time.Since(begun); took > database.UpDeadline/2 {
 					t.Errorf("the end took %v", took)
 				}
 			})

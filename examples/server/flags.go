@@ -8,12 +8,13 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/gousers/users/examples/internal/database"
+	"github.com/gousers/users/examples/internal/secret"
 	"github.com/gousers/users/password"
 	"github.com/gousers/users/smtpnotify"
 )
@@ -21,7 +22,7 @@ import (
 // config is what the flags say.
 type config struct {
 	addr    string
-	db      database
+	db      database.Database
 	baseURL string // without a slash at the end; empty: the listening address
 	hasher  password.Hasher
 	mailDir string
@@ -51,7 +52,7 @@ type list []string
 func (l *list) String() string     { return "" }
 func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
-// texts are the flags as they were given, but for those that [secretOf] reads.
+// texts are the flags as they were given, but for those that [secret.Of] reads.
 type texts struct {
 	addr, baseURL, hash, mailDir, from string
 	admins, limited, roles             list
@@ -63,7 +64,7 @@ func flagSet(t *texts) *flag.FlagSet {
 	fs := flag.NewFlagSet("server", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&t.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
-	fs.String("db", "sqlite:users.db", "`DSN`: sqlite:PATH, postgres://…, mysql://user:pass@host:port/db or memory:; @FILE reads it from a file; the environment's USERS_DB is used without this flag")
+	fs.String("db", "sqlite:users.db", database.DSN+" or memory:; @FILE reads it from a file; the environment's USERS_DB is used without this flag")
 	fs.Var(&t.admins, "application", "`KEY=TOKEN`: an application, made if missing, and a bearer token that may do everything in it; KEY=@FILE reads the token from a file (repeatable; default: demo with a random token)")
 	fs.Var(&t.limited, "limited", "`KEY=TOKEN`: a bearer token that may create users with unprivileged members and read by id what it created; KEY=@FILE reads it from a file (repeatable)")
 	fs.Var(&t.roles, "role", "`KEY=NAME`: a role of an application, made if missing (repeatable)")
@@ -101,9 +102,9 @@ func parse(args []string) (*config, error) {
 	if _, _, err = net.SplitHostPort(t.addr); err != nil {
 		return nil, fmt.Errorf("-addr must be host:port: %w", err)
 	}
-	dsn, source, err := secretOf(fs, "db", "USERS_DB")
+	dsn, source, err := secret.Of(fs, "db", "USERS_DB")
 	if err == nil {
-		cfg.db, err = parseDSN(dsn)
+		cfg.db, err = database.Parse(dsn)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", source, err)
@@ -141,24 +142,8 @@ func isOrigin(s string) bool {
 	return !odd && (usual == "" || u.Port() != usual)
 }
 
-// secretOf returns the flag's value; if the flag is not given, that of the
-// environment's variable. source is which of them it is, also with an error.
-func secretOf(fs *flag.FlagSet, name, variable string) (text, source string, err error) {
-	text, source = fs.Lookup(name).Value.String(), "-"+name
-	if v := os.Getenv(variable); v != "" && !given(fs, name) {
-		text, source = v, variable
-	}
-	text, err = readSecret(text)
-	return text, source, err
-}
-
-func given(fs *flag.FlagSet, name string) (yes bool) {
-	fs.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
-	return yes
-}
-
 func (cfg *config) parseSMTP(fs *flag.FlagSet) error {
-	server, source, err := secretOf(fs, "smtp", "USERS_SMTP")
+	server, source, err := secret.Of(fs, "smtp", "USERS_SMTP")
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
@@ -171,7 +156,7 @@ func (cfg *config) parseSMTP(fs *flag.FlagSet) error {
 	if cfg.smtp, err = newSMTP(server, cfg.from); err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
-	if !given(fs, "from") || cfg.baseURL == "" {
+	if !secret.Given(fs, "from") || cfg.baseURL == "" {
 		return fmt.Errorf("%s needs -from and -base-url: the mail is for other machines, which take none from the default sender and can't follow a link to the listening address", source)
 	}
 	return nil
@@ -212,7 +197,7 @@ func parseGrants(values []string) ([]grant, error) {
 		if !ok || key == "" || strings.Trim(token, "=") == "" {
 			return nil, errors.New("must be KEY=TOKEN")
 		}
-		token, err := readSecret(token)
+		token, err := secret.Read(token)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("the token for %q: %w", key, err)

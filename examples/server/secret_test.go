@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gousers/users/examples/internal/secret"
 )
 
 // file writes a file for a secret and returns its name.
@@ -75,7 +77,7 @@ func TestAFileThatHoldsNoSecretIsNamed(t *testing.T) {
 	file(t, dir, "newline", "\n")
 	file(t, dir, "spaces", "s3cret with spaces\n")
 	file(t, dir, "lines", "s3cret\ns3cret\n")
-	file(t, dir, "large", strings.Repeat("s3cret", maxSecret))
+	file(t, dir, "large", strings.Repeat("s3cret", secret.Max))
 	for _, path := range []string{"missing", ".", "empty", "newline", "spaces", "lines", "large", "/dev/zero"} {
 		for _, args := range [][]string{
 			{"-application", "shop=@" + path},

@@ -30,7 +30,7 @@ const (
 
 // serve runs the server until ctx ends. It returns nil if it stopped in order.
 func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger) (err error) {
-	store, closeStore, err := openStore(ctx, cfg.db, log)
+	store, closeStore, err := cfg.db.Open(ctx, log)
 	if err != nil {
 		return err
 	}

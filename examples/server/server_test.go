@@ -455,17 +455,6 @@ func TestHashChoosesTheHasher(t *testing.T) {
 	p.admin().send(t, "POST", "/v1/demo/users", user("jane", "")).want(t, 201)
 }
 
-func TestAURLNamesTheDatabase(t *testing.T) {
-	t.Parallel()
-	cfg, err := mysqlConfig("mysql://us%40er:p%3Aw%2F@db.example.com/shop?timeout=5s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cfg.User != "us@er" || cfg.Passwd != "p:w/" || cfg.Addr != "db.example.com:3306" || cfg.DBName != "shop" || cfg.Timeout != 5*time.Second {
-		t.Errorf("got %s %s %s %s %v", cfg.User, cfg.Passwd, cfg.Addr, cfg.DBName, cfg.Timeout)
-	}
-}
-
 func TestHealthTellsWhetherTheStoreAnswers(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())

@@ -134,3 +134,15 @@ func (l loginStore) BeginLogin(ctx context.Context, a users.LoginAttempt) (int, 
 func (l loginStore) EndLogin(ctx context.Context, e users.LoginEnd) error {
 	return l.f(ctx, EndLogin, e, func() error { return l.c.EndLogin(ctx, e) })
 }
+
+type batchStore struct {
+	users.Store
+	c users.BatchStore
+	f Interceptor
+}
+
+func (b batchStore) Unwrap() users.Store { return b.Store }
+
+func (b batchStore) CreateUsers(ctx context.Context, ns []*users.NewUser) ([]error, error) {
+	return call(b.f, ctx, CreateUsers, ns, func() ([]error, error) { return b.c.CreateUsers(ctx, ns) })
+}

@@ -43,6 +43,7 @@ const (
 	UpdateApplication Method = "UpdateApplication"
 	BeginLogin        Method = "BeginLogin"
 	EndLogin          Method = "EndLogin"
+	CreateUsers       Method = "CreateUsers"
 )
 
 // Interceptor is called for each call of a method: arg is the argument that says
@@ -62,6 +63,7 @@ func Around(s users.Store, f Interceptor) users.Store {
 	all = with(all, s, func(below users.Store, c users.RoleEditor) users.Store { return roleEditor{below, c, f} })
 	all = with(all, s, func(below users.Store, c users.ApplicationEditor) users.Store { return applicationEditor{below, c, f} })
 	all = with(all, s, func(below users.Store, c users.LoginStore) users.Store { return loginStore{below, c, f} })
+	all = with(all, s, func(below users.Store, c users.BatchStore) users.Store { return batchStore{below, c, f} })
 	return all
 }
 

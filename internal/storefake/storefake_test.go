@@ -24,6 +24,7 @@ func capabilities() map[reflect.Type]func(users.Store) (any, bool) {
 		reflect.TypeFor[users.RoleEditor]():        has[users.RoleEditor],
 		reflect.TypeFor[users.ApplicationEditor](): has[users.ApplicationEditor],
 		reflect.TypeFor[users.LoginStore]():        has[users.LoginStore],
+		reflect.TypeFor[users.BatchStore]():        has[users.BatchStore],
 	}
 }
 

@@ -30,6 +30,7 @@ type everything interface {
 	users.RoleEditor
 	users.ApplicationEditor
 	users.LoginStore
+	users.BatchStore
 }
 
 var _ everything = (*memstore.Store)(nil)
@@ -134,8 +135,10 @@ func roleID(i int) string { return fmt.Sprintf("role-%d", i) }
 // step draws the next call.
 func (d *differential) step() call {
 	switch n := d.random.IntN(100); {
-	case n < 15:
+	case n < 13:
 		return d.create()
+	case n < 15:
+		return d.createBatch()
 	case n < 50:
 		return d.list()
 	case n < 70:
@@ -191,7 +194,44 @@ func (d *differential) takeKeys(u *users.UserRecord) {
 	}
 }
 
+// createBatch draws few keys, so that users of a batch are in each other's way.
+func (d *differential) createBatch() call {
+	var ns []*users.NewUser
+	what := "create a batch:"
+	for range 1 + d.random.IntN(8) {
+		n := d.newUser()
+		if len(ns) > 0 && d.random.IntN(3) == 0 {
+			n.NameKey = ns[d.random.IntN(len(ns))].NameKey
+		}
+		if len(ns) > 0 && d.random.IntN(3) == 0 {
+			n.EmailKey = ns[d.random.IntN(len(ns))].EmailKey
+		}
+		if slices.ContainsFunc(ns, func(other *users.NewUser) bool { return other.ID == n.ID }) {
+			continue
+		}
+		n.Idempotency = nil
+		ns = append(ns, &n)
+		what += fmt.Sprintf(" %s %s %s", n.ID, n.NameKey, n.EmailKey)
+	}
+	return call{what, func(ctx context.Context, s everything) string {
+		outcomes, err := s.CreateUsers(ctx, ns)
+		text := class(err)
+		for _, outcome := range outcomes {
+			text += ", " + class(outcome)
+		}
+		return text
+	}}
+}
+
 func (d *differential) create() call {
+	n := d.newUser()
+	return call{fmt.Sprintf("create %s %s %s", n.ID, n.NameKey, n.EmailKey), func(ctx context.Context, s everything) string {
+		return class(s.CreateUser(ctx, &n))
+	}}
+}
+
+// newUser draws a user with what comes with one.
+func (d *differential) newUser() users.NewUser {
 	n := users.NewUser{UserRecord: d.user(len(d.made))}
 	if len(d.made) > 0 {
 		d.takeKeys(&n.UserRecord)
@@ -209,9 +249,7 @@ func (d *differential) create() call {
 		n.Notifications = d.notifications(n.ID)
 	}
 	d.made = append(d.made, n.UserRecord)
-	return call{fmt.Sprintf("create %s %s %s", n.ID, n.NameKey, n.EmailKey), func(ctx context.Context, s everything) string {
-		return class(s.CreateUser(ctx, &n))
-	}}
+	return n
 }
 
 func (d *differential) notifications(userID string) []users.NotificationRecord {

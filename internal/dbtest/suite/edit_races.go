@@ -273,6 +273,10 @@ func beforeADeletedRole(t *testing.T, g *Target) {
 			return e.Store.CreateUser(t.Context(), n)
 		},
 		"EditUser": func(e *Env, u users.UserRecord) error { return e.Store.EditUser(t.Context(), e.fullEdit(u, 0)) },
+		"CreateUsers": func(e *Env, _ users.UserRecord) error {
+			outcomes, err := e.Store.CreateUsers(t.Context(), []*users.NewUser{joiner("bob"), joiner("eve")})
+			return errors.Join(append(outcomes, err)...)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := g.Fresh(t)

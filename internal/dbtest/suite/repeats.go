@@ -190,6 +190,23 @@ func lostCommits(t *testing.T, g *Target) {
 			}
 		}
 
+		batch := []*users.NewUser{newUser("bob", u.DateCreated), newUser("eve", u.DateCreated), newUser("zoe", u.DateCreated)}
+		batch[0].Roles = []users.Role{{ID: "r"}}
+		batch[1].NameKey = u.NameKey
+		again("CreateUsers", users.ErrConflict, func() error {
+			outcomes, err := e.Store.CreateUsers(t.Context(), batch)
+			if err == nil && class(outcomes[1]) != "conflict of userName" {
+				err = fmt.Errorf("who is in conflict: %w", outcomes[1])
+			}
+			if err == nil {
+				err = errors.Join(outcomes[0], outcomes[2])
+			}
+			return err
+		})
+		if got := e.count(t, "user_roles"); got != 1 || e.count(t, "users") != 3 {
+			t.Errorf("%s: got %d links, want the batch there once", name, got)
+		}
+
 		token := e.token(t, u)
 		redeem := e.fullRedemption(token, 1)
 		again("RedeemToken", users.ErrBadToken, func() error { return e.Store.RedeemToken(t.Context(), redeem) })

@@ -32,6 +32,7 @@ var promises = [...]struct {
 	{"Retries", Retries, false},
 	{"Races", Races, false},
 	{"EditRaces", EditRaces, false},
+	{"Batches", Batches, false},
 	{"Guesses", Guesses, false},
 	{"HostErrors", HostErrors, false},
 	{"Faults", Faults, false},

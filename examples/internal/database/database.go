@@ -1,4 +1,5 @@
-package main
+// Package database opens what the flag -db of an example names.
+package database
 
 import (
 	"context"
@@ -27,39 +28,47 @@ import (
 	"github.com/gousers/users/sqlstore"
 )
 
+// UpDeadline is how long Open waits for a database to come up.
+const UpDeadline = 30 * time.Second
+
 const (
-	maxConns   = 16
-	upDeadline = 30 * time.Second // for a database to come up
-	upPause    = 500 * time.Millisecond
+	maxConns = 16
+	upPause  = 500 * time.Millisecond
 	// More than Migrate waits for a process that died on another node of a cluster.
 	migrateDeadline = 7 * time.Minute
 )
 
-// database says how to open what -db names. open is nil for memory.
-type database struct {
+// DSN says what -db may be.
+const DSN = "`DSN`: sqlite:PATH, postgres://…, mysql://user:pass@host:port/db"
+
+// Database says how to open what -db names.
+type Database struct {
 	dialect sqlstore.Dialect
-	open    func() (*sql.DB, error)
+	open    func() (*sql.DB, error) // nil: memory
 }
 
-// parseDSN judges the DSN without connecting. Its errors never hold a password.
-func parseDSN(dsn string) (database, error) {
+// Memory reports whether d lasts no longer than the process.
+func (d Database) Memory() bool { return d.open == nil }
+
+// Parse judges the DSN without connecting. Its errors never hold a password.
+func Parse(dsn string) (Database, error) {
 	scheme, rest, _ := strings.Cut(dsn, ":")
 	switch scheme {
 	case "memory":
 		if rest != "" {
-			return database{}, errors.New("memory: takes nothing after it")
+			return Database{}, errors.New("memory: takes nothing after it")
 		}
-		return database{}, nil
+		return Database{}, nil
 	case "sqlite":
 		if rest == "" || rest == ":memory:" {
-			return database{}, errors.New("must be sqlite:PATH; memory: keeps everything in memory")
+			return Database{}, errors.New("must be sqlite:PATH; memory: keeps everything in memory")
 		}
 		// What a file: URI means by //localhost/, and by no other host (sqlite.org/uri.html).
 		path := strings.TrimPrefix(rest, "//localhost")
 		if strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///") {
-			return database{}, errors.New("must be sqlite:PATH, without //")
+			return Database{}, errors.New("must be sqlite:PATH, without //")
 		}
-		return database{sqlstore.SQLite, func() (*sql.DB, error) {
+		return Database{sqlstore.SQLite, func() (*sql.DB, error) {
 			if err := createPrivate(path); err != nil {
 				return nil, err
 			}
@@ -68,15 +77,15 @@ func parseDSN(dsn string) (database, error) {
 	case "postgres", "postgresql":
 		cfg, err := pgx.ParseConfig(dsn)
 		if err != nil {
-			return database{}, errors.New("not a PostgreSQL URL: postgres://user:pass@host:port/db")
+			return Database{}, errors.New("not a PostgreSQL URL: postgres://user:pass@host:port/db")
 		}
-		return database{sqlstore.Postgres, func() (*sql.DB, error) { return stdlib.OpenDB(*cfg), nil }}, nil
+		return Database{sqlstore.Postgres, func() (*sql.DB, error) { return stdlib.OpenDB(*cfg), nil }}, nil
 	case "mysql":
 		cfg, err := mysqlConfig(dsn)
 		if err != nil {
-			return database{}, err
+			return Database{}, err
 		}
-		return database{sqlstore.MySQL, func() (*sql.DB, error) {
+		return Database{sqlstore.MySQL, func() (*sql.DB, error) {
 			c, err := mysql.NewConnector(cfg)
 			if err != nil {
 				return nil, err
@@ -84,7 +93,7 @@ func parseDSN(dsn string) (database, error) {
 			return sql.OpenDB(c), nil
 		}}, nil
 	}
-	return database{}, errors.New("must be sqlite:PATH, postgres://…, mysql://… or memory: itself")
+	return Database{}, errors.New("must be sqlite:PATH, postgres://…, mysql://… or memory: itself")
 }
 
 // createPrivate makes the file unless it is there, for its owner alone: SQLite
@@ -127,9 +136,9 @@ func mysqlConfig(dsn string) (*mysql.Config, error) {
 	return cfg, nil
 }
 
-// openStore opens the database, for which it waits if it is not up yet, and
+// Open opens the database, for which it waits if it is not up yet, and
 // brings its tables up to date, which a production service leaves to its deployment.
-func openStore(ctx context.Context, d database, log *slog.Logger) (store users.Store, closeStore func() error, err error) {
+func (d Database) Open(ctx context.Context, log *slog.Logger) (store users.Store, closeStore func() error, err error) {
 	if d.open == nil {
 		return memstore.New(), func() error { return nil }, nil
 	}
@@ -182,9 +191,9 @@ func inTime(ctx context.Context, migrate func(context.Context) error) error {
 }
 
 // awaitUp repeats open until the database is up, which the log tells once, or
-// upDeadline has passed. Any other error ends it at once, and so does ctx.
+// UpDeadline has passed. Any other error ends it at once, and so does ctx.
 func awaitUp(ctx context.Context, log *slog.Logger, open func(context.Context) error) error {
-	connecting, cancel := context.WithTimeout(ctx, upDeadline)
+	connecting, cancel := context.WithTimeout(ctx, UpDeadline)
 	defer cancel()
 	pause := time.NewTicker(upPause)
 	defer pause.Stop()
@@ -199,11 +208,11 @@ func awaitUp(ctx context.Context, log *slog.Logger, open func(context.Context) e
 		case err == nil:
 			return nil
 		case connecting.Err() != nil && (timedOut(err) || notUpYet(err)):
-			return fmt.Errorf("not up after %v: %w", upDeadline, err)
+			return fmt.Errorf("not up after %v: %w", UpDeadline, err)
 		case !notUpYet(err):
 			return err
 		case down == nil:
-			log.Info("the database is not up yet: waiting for it", "at most", upDeadline)
+			log.Info("the database is not up yet: waiting for it", "at most", UpDeadline)
 		}
 
 		down = err
@@ -222,7 +231,7 @@ func timedOut(err error) bool {
 // notUpYet reports whether err may pass when a database has come up: nobody
 // listens or has that name yet, as with a container that is being started, or the
 // database says itself that it is starting or stopping. Silence is another
-// matter: the DSN's own timeouts judge it, and upDeadline.
+// matter: the DSN's own timeouts judge it, and UpDeadline.
 func notUpYet(err error) bool {
 	// What the database says counts first: of several addresses only one may be refused.
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
