@@ -6,6 +6,7 @@
 // needs nothing stripped: [Options.Prefix] is where it is mounted.
 //
 //	POST   /{apiKey}/users              create a user: 201 with Location
+//	POST   /{apiKey}/users/import       create a user from each line; see Import
 //	GET    /{apiKey}/users              find users; see Lists
 //	GET    /{apiKey}/users/{ref}        a user by id, user name or e-mail address; ?fields=, ?embed=roles
 //	PUT    /{apiKey}/users/{ref}        change it: 204; what is absent or null stays
@@ -68,6 +69,37 @@
 // link to the next page, a page costs the same at any depth and nothing is counted;
 // see [users.FindUsersParams]. With after alone the limit is 10 users or 100 roles. A parameter without a value is absent, one that is
 // unknown is skipped.
+//
+// # Import
+//
+// POST users/import takes application/x-ndjson, of any length, and answers with the same
+// while it reads: each line is a user as [DecodeUsers] reads it, with [Options.ExtraMembers]
+// as well, or nothing if it is blank. See [users.Service.Import]. With dryRun=true every row is
+// judged and nothing written; skipPolicy=true takes passwords that the policy would refuse.
+// The answer is 200 with a line for each row that is refused or duplicate, and with
+// results=all for every row:
+//
+//	{"row":7,"outcome":"refused","errors":[{"pointer":"/email","code":"required","detail":"is required"}]}
+//	{"row":9,"outcome":"created","id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}
+//
+// The last line has the counts:
+//
+//	{"rows":9,"created":7,"exists":0,"duplicate":1,"refused":1}
+//
+// or is {"error":{…}} with a problem as below, if the import ended before; one that ends
+// before its first batch is settled is answered with the status of that problem. An answer
+// without such a line was broken off. Whatever ended an import, the same rows sent again go
+// on with it: those that were written exist. A client that writes all of its rows before it
+// reads is heard as long as what it is told fits into the buffers of the connection, as
+// some hundred refusals do.
+//
+// [Options.Timeout] and the timeouts of the server hold until the first row is read. From
+// then on the client has 30 seconds for each line that it sends, and for each part of the
+// answer that it takes. The import ends with the request's context. All of this needs a
+// [http.ResponseWriter] with EnableFullDuplex, Flush, SetReadDeadline and SetWriteDeadline,
+// or with an Unwrap; see [http.ResponseController]. Without the first the answer is held
+// until the body was read; an import that has more than 1 MiB of it to tell ends there with
+// an error, after what it told.
 //
 // # Versions
 //
@@ -155,6 +187,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Timeout is the deadline of each request's context; 0: DefaultTimeout. It does
 	// not interrupt a client that sends its body slowly: that is http.Server.ReadTimeout.
+	// An import goes on after it.
 	Timeout time.Duration
 	// Challenge is the WWW-Authenticate of a 401 (RFC 9110 section 11.6.1);
 	// empty: "Bearer". Where its scheme is Bearer, a bad token adds

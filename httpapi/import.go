@@ -191,8 +191,8 @@ func (s *importStream) begin() {
 	}
 }
 
-// Read reads the body. Nothing is left of the deadline meanwhile: net/http itself reads
-// after the end of a body, and ends one of HTTP/2 once the time is over, read or not.
+// Read reads the body. Nothing is left of the deadline while rows are written: over HTTP/2
+// the body ends once the time is over, whether anybody reads it or not.
 func (s *importStream) Read(p []byte) (int, error) {
 	x := s.x
 	if x.r.Body == nil {
@@ -308,12 +308,9 @@ func (s *importStream) breakOff(err error) error {
 	if s.counts.Rows == 0 {
 		return err
 	}
-	if s.held != nil {
-		s.x.drain()
-	}
 	s.write(importEnd{s.x.problem(err)})
-	s.finish()
 	s.x.drain()
+	s.finish()
 	return nil
 }
 

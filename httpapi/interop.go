@@ -42,6 +42,9 @@ import (
 //   - POST /{apiKey}/login, or /Login, with a form of grant_type=password, username and
 //     password (RFC 6749 section 4.3) answers 201 with a token that SignIn makes.
 //
+// POST users/import is the same with and without it, but for Origins and the type of
+// errors: no published client has it.
+//
 // A login that is refused is 400 with the error invalid_grant (RFC 6749 section 5.2). It
 // says that a user is locked out or not approved only if the password was right. The
 // credentials of the request are not looked at, and Admit of [users.Options] limits
