@@ -772,7 +772,8 @@ func TestImportThatFailsIsHeardByAClientThatWritesBeforeItReads(t *testing.T) {
 }
 
 // What a hook refuses is refused in its words. What it fails at is told to the client without
-// them, and to the log once, however many rows there are.
+// them, and to the log once, however many rows there are. One that wants the client to wait
+// ends the import.
 func TestImportTellsWhatHooksSay(t *testing.T) {
 	t.Parallel()
 	var logged bytes.Buffer
@@ -793,20 +794,19 @@ func TestImportTellsWhatHooksSay(t *testing.T) {
 		}
 	})
 	var in strings.Builder
-	for i, plan := range []string{"no", "bad", "late", "gone", "gone", "fine"} {
+	for i, plan := range []string{"no", "bad", "gone", "gone", "fine", "late"} {
 		fmt.Fprintf(&in, `{"userName":"user%d","email":"user%[1]d@example.com","plan":"%s"}`+"\n", i, plan)
 	}
 	got, w := a.send(in.String(), "")
 	same(t, "lines", got, []string{
-		"1 refused forbidden", "2 refused /plan unknown_plan", "3 refused refused", "4 refused internal", "5 refused internal",
-		"rows 6 created 1 exists 0 duplicate 0 refused 5",
+		"1 refused forbidden", "2 refused /plan unknown_plan", "3 refused internal", "4 refused internal", "error 429 ",
 	})
 	if got[0].Errors[0].Detail != "there is no such plan" || strings.Contains(w.Body.String(), goodPassword) {
 		t.Errorf("got %s", w.Body)
 	}
-	_, instance, _ := strings.Cut(got[3].Errors[0].Detail, "quote ")
+	_, instance, _ := strings.Cut(got[2].Errors[0].Detail, "quote ")
 	instance, _, _ = strings.Cut(instance, " ")
-	if strings.Count(logged.String(), "\n") != 1 || instance == "" || !strings.Contains(logged.String(), instance) || got[4].Errors[0] != got[3].Errors[0] {
+	if strings.Count(logged.String(), "\n") != 1 || instance == "" || !strings.Contains(logged.String(), instance) || got[3].Errors[0] != got[2].Errors[0] {
 		t.Errorf("got %+v, the log has %s", got, logged.String())
 	}
 }
