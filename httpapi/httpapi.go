@@ -272,7 +272,7 @@ func New(svc *users.Service, authenticate Authenticator, o *Options) (*Handler, 
 		h.updateUser = slices.Concat(h.updateUser, updateUserInterop)
 		h.userFields = slices.Concat(h.userFields, []string{memberDisplayName})
 	}
-	extra, err := extraMembers(h.createUser, opts.ExtraMembers)
+	extra, err := extraMembers(slices.Concat(h.createUser, importMembers), opts.ExtraMembers)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: New: ExtraMembers %w", err)
 	}

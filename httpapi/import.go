@@ -173,6 +173,9 @@ func (s *importStream) rows() iter.Seq2[users.ImportUser, error] {
 				s.broken = invalid("", "unreadable_body", "the body could not be read to its end")
 				return
 			}
+			if err == nil && s.x.h.opts.Interop != nil && looksShort(row.UserName) {
+				err = &users.ValidationError{Fields: []users.FieldError{errLooksShort}}
+			}
 			if !yield(row, err) || !s.flushBatch() {
 				return
 			}

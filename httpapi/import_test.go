@@ -20,6 +20,7 @@ import (
 	"github.com/gousers/users"
 	"github.com/gousers/users/httpapi"
 	"github.com/gousers/users/internal/storefake"
+	"github.com/gousers/users/memstore"
 	"github.com/gousers/users/password"
 )
 
@@ -914,5 +915,27 @@ func TestImportHoldsNoMoreThanABatch(t *testing.T) {
 	}
 	if grown := most - least; grown > 8<<20 {
 		t.Errorf("the heap grew by %d bytes for rows of %d bytes", grown, rows*len(line))
+	}
+}
+
+// A name that could be a short id is refused where such ids are in use, as by POST users.
+func TestImportRefusesNamesThatLookLikeShortIDs(t *testing.T) {
+	t.Parallel()
+	const line = `{"userName":"abcdefghijklmnopqrstuvw","email":"a@example.com"}` + "\n"
+	a := newInterop(t, func(*setup) {})
+	got, _ := a.send(line, "")
+	same(t, "with Interop", got, []string{"1 refused /userName looks_like_id", "rows 1 created 0 exists 0 duplicate 0 refused 1"})
+	got, _ = newAPI(t, nil).send(line, "")
+	same(t, "without", got, []string{"rows 1 created 1 exists 0 duplicate 0 refused 0"})
+}
+
+// What only an import knows is no member of the host's own.
+func TestMembersOfAnImportAreNoExtraMembers(t *testing.T) {
+	t.Parallel()
+	for _, m := range []string{"passwordHash", "emailVerified"} {
+		svc, auth := newService(t, memstore.New(), nil), httpapi.BearerTokens()
+		if _, err := httpapi.New(svc, auth, &httpapi.Options{ExtraMembers: []string{m}}); err == nil || !strings.Contains(err.Error(), "ExtraMembers") {
+			t.Errorf("%s: got %v", m, err)
+		}
 	}
 }
