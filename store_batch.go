@@ -5,7 +5,8 @@ import "context"
 // MaxBatch is how many users [BatchStore.CreateUsers] takes at most.
 const MaxBatch = 1000
 
-// BatchStore is the capability of a [Store] to create many users in one transaction.
+// BatchStore is the capability of a [Store] to create many users in one transaction. A
+// wrapper that watches CreateUser watches this too, or an import passes it by.
 type BatchStore interface {
 	// CreateUsers creates those of ns that can be created, in one transaction, and returns
 	// what became of each, in the order of ns: nil if it is stored as CreateUser stores it;

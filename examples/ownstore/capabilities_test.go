@@ -21,6 +21,7 @@ func Example() {
 	fmt.Println("RoleEditor", has[users.RoleEditor](s))
 	fmt.Println("ApplicationEditor", has[users.ApplicationEditor](s))
 	fmt.Println("LoginStore", has[users.LoginStore](s))
+	fmt.Println("BatchStore", has[users.BatchStore](s))
 	// Output:
 	// OutboxStore false
 	// TokenStore false
@@ -29,6 +30,7 @@ func Example() {
 	// RoleEditor false
 	// ApplicationEditor true
 	// LoginStore false
+	// BatchStore false
 }
 
 func has[T any](s users.Store) bool {

@@ -13,9 +13,10 @@
 //	users.UserEditor   changing and deleting users, changing passwords
 //	users.RoleEditor   changing and deleting roles
 //	users.LoginStore   signing in
+//	users.BatchStore   imports of many users in one transaction
 //
 // The operations of a [users.Service] that need one of those return
-// [users.ErrUnsupported], as the test shows; all others work. To add a capability,
+// [users.ErrUnsupported], as the test shows; all others work, imports user by user. To add a capability,
 // write its methods on Store and say so to the compiler:
 //
 //	var _ users.TokenStore = (*Store)(nil)
