@@ -98,7 +98,8 @@ func (k *keyHolders) of(u *users.UserRecord) (found []users.UserRecord) {
 
 // judge sets the outcomes, given who was found to have the keys, and returns which of ns
 // are still to be written, in the order in which that is done: it is the same for all
-// batches, so that one of two waits for the other and not each for the other.
+// batches, so that of two with the same names one waits for the other. Where only
+// addresses cross each can wait for the other; the engine aborts one then.
 func (in *intake) judge() (wanted []int) {
 	var taken keyHolders
 	for i := range in.found {

@@ -26,7 +26,9 @@
 // -make makes the application, and the roles that rows name, where they are missing. Roles
 // made so have a name and nothing else.
 //
-// The exit code is 0 if every row is a user now, 1 if rows were refused, and 2 if the
+// The file of -report must be new: each run has one of its own.
+//
+// The exit code is 0 if every row is a user now, 1 if rows were refused or duplicates, and 2 if the
 // import broke off: of the rows it tells of, it is known what became of them, and of the
 // others the next run tells. (go run itself ends with 1 for both: scripts want go build.)
 // The first SIGTERM or SIGINT breaks it off after a batch.
