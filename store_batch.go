@@ -20,7 +20,7 @@ type BatchStore interface {
 	// is ErrUnknownApplication. A Store that keeps no outbox returns ErrUnsupported for
 	// ns with Notifications.
 	//
-	// ns are of one application and at most MaxBatch; none has an Idempotency record or
+	// ns are of one application, at most MaxBatch, and none has an Idempotency record or
 	// OnCreate. It never changes them.
 	CreateUsers(ctx context.Context, ns []*NewUser) (outcomes []error, err error)
 }
