@@ -215,7 +215,7 @@ type createMember struct {
 	name string
 	need Permissions // where asks is set
 	asks func(Application, *CreateUserParams) bool
-	inGo bool // no member of the HTTP request
+	inGo bool // no member of POST users
 }
 
 // createMembers is the contract's table, with what only Go has beside it: the members in

@@ -287,7 +287,7 @@ func TestRecoveryOutlivesTheCallThatItWaitedFor(t *testing.T) {
 	}
 }
 
-// A store that does not wrap the context's error gives the canceled one no less.
+// A store that does not wrap the context's error is answered with the canceled one no less.
 func TestRecoveryIsNotHarmedByAnErrorOfWhoeverLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

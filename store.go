@@ -203,7 +203,7 @@ type UserRecord struct {
 	// DisplayKey is the form of Name in which it is sorted and searched; at most
 	// 1,024 bytes, not unique.
 	DisplayKey string
-	// Hash is empty while the user has no usable password.
+	// Hash is empty while the user has no usable password; at most 1,024 bytes.
 	Hash  password.Hash
 	Login LoginState
 }

@@ -333,7 +333,7 @@ func (s *importStream) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// timed gives the client some time to take what is sent. Nothing is left of that: over
+// timed sends with a deadline for the client to take it. Nothing is left of that: over
 // HTTP/2 the stream would be reset once it is over, whether anything is sent or not.
 func (s *importStream) timed(send func() error) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(importPatience))

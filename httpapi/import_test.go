@@ -56,6 +56,30 @@ func faultCodes(list []fault) string {
 	return strings.Join(all, ", ")
 }
 
+// sendLines imports n users, with a pause behind each line, and returns the answer, which must
+// be whole.
+func sendLines(t *testing.T, c *http.Client, n int, pause func(i int)) []told {
+	t.Helper()
+	w, err := c.Do(importRequest(t, "http://x", sending(func(w io.Writer) error {
+		for i := range n {
+			if _, err := io.WriteString(w, importLine(i)); err != nil {
+				return err
+			}
+			pause(i)
+		}
+		return nil
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Body.Close()
+	got, err := readLines(w.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
 // readLines reads an answer to its end, which may be one that breaks off.
 func readLines(r io.Reader) (all []told, err error) {
 	in := bufio.NewScanner(r)
@@ -379,23 +403,7 @@ func sending(send func(w io.Writer) error) io.Reader {
 func TestImportMayTakeItsTime(t *testing.T) {
 	t.Parallel()
 	inMemory(t, nil, func(t *testing.T, a *api, c *http.Client) {
-		w, err := c.Do(importRequest(t, "http://x", sending(func(w io.Writer) error {
-			for i := range 600 {
-				if _, err := io.WriteString(w, importLine(i)); err != nil {
-					return err
-				}
-				time.Sleep(20 * time.Second)
-			}
-			return nil
-		})))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Body.Close()
-		got, err := readLines(w.Body)
-		if err != nil {
-			t.Error(err)
-		}
+		got := sendLines(t, c, 600, func(int) { time.Sleep(20 * time.Second) })
 		same(t, "lines", got, []string{"rows 600 created 600 exists 0 duplicate 0 refused 0"})
 	})
 }
@@ -412,25 +420,11 @@ func TestImportMayTakeItsTimeToHash(t *testing.T) {
 		}
 	}
 	inMemory(t, change, func(t *testing.T, a *api, c *http.Client) {
-		w, err := c.Do(importRequest(t, "http://x", sending(func(w io.Writer) error {
-			for i := range 3000 {
-				if _, err := io.WriteString(w, importLine(i)); err != nil {
-					return err
-				}
-				if i%50 == 0 { // some while nobody reads
-					time.Sleep(time.Second)
-				}
+		got := sendLines(t, c, 3000, func(i int) {
+			if i%50 == 0 { // some while nobody reads
+				time.Sleep(time.Second)
 			}
-			return nil
-		})))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Body.Close()
-		got, err := readLines(w.Body)
-		if err != nil {
-			t.Error(err)
-		}
+		})
 		same(t, "lines", got, []string{"rows 3000 created 3000 exists 0 duplicate 0 refused 0"})
 	})
 }

@@ -182,7 +182,7 @@ func (s *Store) lease(due *queue[*row], c users.Claim, limit int, now time.Time)
 	return leased
 }
 
-// bringDue gives the rows that are due to their tenants, and these a turn. What was
+// bringDue moves the rows that are due to their tenants, which get a turn. What was
 // leased until now is due again.
 func (s *Store) bringDue(now time.Time) {
 	for r, ok := s.leased.pop(now); ok; r, ok = s.leased.pop(now) {

@@ -401,7 +401,7 @@ func batchTooLate(p *probe) {
 	}
 }
 
-// batchIsNotChanged gives roles in no order, and users in none.
+// batchIsNotChanged hands over roles in no order, and users in none.
 func batchIsNotChanged(p *probe) {
 	a := p.app()
 	r, s := p.role(a, "r"), p.role(a, "s")

@@ -441,7 +441,7 @@ func settleForRetry(p *probe) {
 	}
 }
 
-// settleReleased: a worker that shuts down gives rows back unattempted. If that
+// settleReleased: a worker that shuts down returns rows unattempted. If that
 // counted, a few deployments would discard a message that nobody tried to send.
 func settleReleased(p *probe) {
 	a := p.app()

@@ -18,6 +18,7 @@ import (
 	"github.com/gousers/users"
 	"github.com/gousers/users/internal/storefake"
 	"github.com/gousers/users/memstore"
+	"github.com/gousers/users/password"
 	"github.com/gousers/users/storetest"
 )
 
@@ -140,6 +141,10 @@ var brokenStores = []brokenStore{
 	})},
 	{"display names are cut at 255 bytes", "LimitsRoundTrip", creating(func(n *users.NewUser) {
 		n.Name = n.Name[:min(len(n.Name), 255)]
+	})},
+	{"hashes are cut at 255 bytes", "LimitsRoundTrip", creating(func(n *users.NewUser) {
+		hash := n.Hash.Reveal()
+		n.Hash = password.NewHash(hash[:min(len(hash), 255)])
 	})},
 	{"callers are cut at 255 bytes", "LimitsRoundTrip", creating(func(n *users.NewUser) {
 		if n.Idempotency != nil {

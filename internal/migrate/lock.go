@@ -75,7 +75,7 @@ func (s *Set) lockOf(schema string) string {
 	return fmt.Sprintf("gousers-%x", h.Sum(nil))
 }
 
-// lockName takes the named lock; release gives it back. Where a cluster refuses
+// lockName takes the named lock; release frees it. Where a cluster refuses
 // such locks, ok is false.
 func (r *runner) lockName(ctx context.Context, name string) (ok bool, release func(), err error) {
 	deadline, cancel := context.WithTimeoutCause(ctx, lockPatience, errLocked)

@@ -178,7 +178,7 @@ func (d Database) Open(ctx context.Context, log *slog.Logger) (store users.Store
 	return s, db.Close, nil
 }
 
-// inTime gives migrate its deadline. That it passed says nothing of whether the
+// inTime runs migrate with its deadline. That it passed says nothing of whether the
 // database is up, and so the error is no time-out to awaitUp.
 func inTime(ctx context.Context, migrate func(context.Context) error) error {
 	migrating, cancel := context.WithTimeout(ctx, migrateDeadline)

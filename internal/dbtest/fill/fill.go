@@ -82,7 +82,7 @@ func numbers(from, count int) string {
 	return "SELECT " + sum + " AS n FROM " + strings.Join(tables, ", ")
 }
 
-// Role gives a role to every user of an application whose number is divisible.
+// Role assigns a role to every user of an application whose number is divisible.
 func Role(db *sql.DB, links, users, application, role string, divisor int) error {
 	_, err := db.Exec(fmt.Sprintf(`INSERT INTO %s (application_id, user_id, role_id)
 		SELECT application_id, id, '%s' FROM %s WHERE application_id = '%s' AND creation_date %% %d = 0`,

@@ -36,7 +36,7 @@ func joiner(id string) *users.NewUser {
 	return n
 }
 
-// named gives a user with such an id other keys.
+// named sets other keys of a user with such an id.
 func named(id, name, email string) *users.NewUser {
 	n := joiner(id)
 	n.NameKey, n.EmailKey = name, email
