@@ -300,6 +300,9 @@ func TestAfterPasswordChangeLearnsOfEachNewPassword(t *testing.T) {
 		equal(t, tt.what+": operation, application", [2]any{e.Operation, e.Application}, [2]any{tt.told, *app})
 		equal(t, tt.what+": user, PasswordChanged", [2]any{e.User.ID, e.User.PasswordChanged}, [2]any{u.ID, c.Now()})
 		equal(t, tt.what+": as it is stored", now.PasswordChanged, c.Now())
+		equal(t, tt.what+": the version before", e.User.Version, now.Version-1)
+		e.User.Version = now.Version
+		equal(t, tt.what+": the user as it is now", e.User, *now)
 	}
 }
 

@@ -129,6 +129,9 @@ func (s *Service) setPassword(ctx context.Context, apiKey string, token, pw pass
 	}
 	u := found[0].User
 	u.PasswordChanged, u.DateUpdated = r.Now, r.Now
+	if rec.NotificationID != "" {
+		u.EmailVerified = r.Now
+	}
 	s.afterPasswordChange(ctx, PasswordChangeEvent{OperationSetPassword, app, u})
 	return nil
 }
